@@ -1,0 +1,87 @@
+/**
+ * Every limit of the program, in one list: name, unit, default, smallest and largest value, and what happens there.
+ * A policy's `settings.limits` may change them; nothing in Postern grows without one.
+ */
+
+/** One limit. */
+export interface Limit {
+  readonly unit: "flows" | "packets" | "bytes" | "entries" | "events" | "milliseconds" | "chains" | "connections";
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  /** What it bounds, and what happens when it is reached. */
+  readonly meaning: string;
+}
+
+/** The list. */
+export const LIMITS = {
+  flows: {
+    unit: "flows",
+    default: 262_144,
+    min: 16,
+    max: 16_777_216,
+    meaning: "entries of one worker's state table; at the limit the oldest half-open entry gives way",
+  },
+  queuePackets: {
+    unit: "packets",
+    default: 16_384,
+    min: 1,
+    max: 1_048_576,
+    meaning: "packets waiting in one kernel queue; beyond it the policy's fail mode decides",
+  },
+  receiveBufferBytes: {
+    unit: "bytes",
+    default: 67_108_864,
+    min: 65_536,
+    max: 1_073_741_824,
+    meaning: "kernel receive buffer of one queue's socket; beyond it the policy's fail mode decides",
+  },
+  copyRangeBytes: {
+    unit: "bytes",
+    default: 65_535,
+    min: 128,
+    max: 65_535,
+    meaning: "bytes of each packet that come to userspace; the rest is not seen by any rule",
+  },
+  batchPackets: {
+    unit: "packets",
+    default: 256,
+    min: 1,
+    max: 1024,
+    meaning: "packets taken from the kernel in one call",
+  },
+  knockSources: {
+    unit: "entries",
+    default: 65_536,
+    min: 16,
+    max: 4_194_304,
+    meaning: "sources whose knocks are remembered, per rule; at the limit the oldest unfinished one is forgotten",
+  },
+  limitSources: {
+    unit: "entries",
+    default: 65_536,
+    min: 16,
+    max: 4_194_304,
+    meaning: "sources with a token bucket of their own, per rule; at the limit the fullest old bucket gives way",
+  },
+  pendingEvents: {
+    unit: "events",
+    default: 4096,
+    min: 16,
+    max: 1_048_576,
+    meaning: "log and print events a worker holds for the main thread; beyond it they are counted, not kept",
+  },
+} as const satisfies Record<string, Limit>;
+
+/** A limit by its name. */
+export type LimitName = keyof typeof LIMITS;
+
+/** A value for each limit. */
+export type LimitValues = { readonly [Name in LimitName]: number };
+
+/** The defaults of all limits. */
+export function defaultLimits(): LimitValues {
+  const values: Partial<Record<LimitName, number>> = {};
+  for (const name of Object.keys(LIMITS) as LimitName[]) values[name] = LIMITS[name].default;
+  return values as LimitValues;
+}
