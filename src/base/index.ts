@@ -17,7 +17,13 @@ export { HOOK, HOOK_NAMES, type Hook, type HookName, hookName } from "./hook.ts"
 export { defaultLimits, type Limit, type LimitName, LIMITS, type LimitValues } from "./limits.ts";
 export { Prefix } from "./prefix.ts";
 export { PROTOCOL, TCP_FLAG } from "./protocol.ts";
-export { sequenceAdd, sequenceAtOrBefore, sequenceBefore, sequenceDistance, sequenceMax } from "./sequence.ts";
+export {
+  sequenceAdd,
+  sequenceAtOrBefore,
+  sequenceBefore,
+  sequenceDistance,
+  sequenceMax,
+} from "./sequence.ts";
 export { TCP_STATES, type TcpState, tcpStateIndex } from "./tcp-states.ts";
 export { HOUR, type Milliseconds, MINUTE, type Port, SECOND, type SequenceNumber } from "./units.ts";
 export { VERDICT, type Verdict, type VerdictName, verdictName } from "./verdict.ts";

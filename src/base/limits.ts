@@ -5,7 +5,15 @@
 
 /** One limit. */
 export interface Limit {
-  readonly unit: "flows" | "packets" | "bytes" | "entries" | "events" | "milliseconds" | "chains" | "connections";
+  readonly unit:
+    | "flows"
+    | "packets"
+    | "bytes"
+    | "entries"
+    | "events"
+    | "milliseconds"
+    | "chains"
+    | "connections";
   readonly default: number;
   readonly min: number;
   readonly max: number;
@@ -55,14 +63,16 @@ export const LIMITS = {
     default: 65_536,
     min: 16,
     max: 4_194_304,
-    meaning: "sources whose knocks are remembered, per rule; at the limit the oldest unfinished one is forgotten",
+    meaning:
+      "sources whose knocks are remembered, per rule; at the limit the oldest unfinished one is forgotten",
   },
   limitSources: {
     unit: "entries",
     default: 65_536,
     min: 16,
     max: 4_194_304,
-    meaning: "sources with a token bucket of their own, per rule; at the limit the fullest old bucket gives way",
+    meaning:
+      "sources with a token bucket of their own, per rule; at the limit the fullest old bucket gives way",
   },
   pendingEvents: {
     unit: "events",

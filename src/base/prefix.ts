@@ -1,5 +1,12 @@
 /** Address prefixes ("networks"): parsing in all the forms that policies use, and matching without allocation. */
-import { ADDRESS_WORDS, type AddressWords, type Family, familyBits, formatAddress, parseAddress } from "./address.ts";
+import {
+  ADDRESS_WORDS,
+  type AddressWords,
+  type Family,
+  familyBits,
+  formatAddress,
+  parseAddress,
+} from "./address.ts";
 
 /** Mask of one word when `bits` of the whole prefix fall before the word's end. */
 function wordMask(bits: number): number {
