@@ -10,7 +10,18 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 const LOCKFILE = new URL("../package-lock.json", import.meta.url);
-const SYSTEMS = ["aix", "android", "darwin", "freebsd", "linux", "netbsd", "openbsd", "openharmony", "sunos", "win32"];
+const SYSTEMS = [
+  "aix",
+  "android",
+  "darwin",
+  "freebsd",
+  "linux",
+  "netbsd",
+  "openbsd",
+  "openharmony",
+  "sunos",
+  "win32",
+];
 const PROCESSORS = {
   aarch64: "arm64",
   arm: "arm",
