@@ -1,3 +1,6 @@
+export { buildIcmpError, buildPacket, type IcmpErrorFields, type PacketFields } from "./builder.ts";
+export { foldChecksum, isChecksumRight, type PseudoHeader, sumBytes, sumPseudoHeader } from "./checksum.ts";
+export { crc32c } from "./crc32c.ts";
 export { decodePacket } from "./decode.ts";
 export { PACKET_FAULTS, type PacketFault } from "./fault.ts";
 export {
@@ -15,6 +18,7 @@ export {
   IPV6_EXTENSION,
   IPV6_EXTENSIONS_MAX,
   type Ipv6ExtensionFault,
+  type Ipv6ExtensionFields,
   Ipv6Extensions,
   NO_NEXT_HEADER,
 } from "./ipv6-extension.ts";
@@ -22,5 +26,13 @@ export { FRAGMENT, NO_USER, Packet } from "./packet.ts";
 export { decodeQuoted } from "./quoted.ts";
 export { SCTP_HEADER_BYTES, type SctpFault, SctpView } from "./sctp.ts";
 export { TCP_HEADER_BYTES, TCP_HEADER_BYTES_MAX, type TcpFault, TcpView } from "./tcp.ts";
-export { TCP_OPTION, TCP_OPTIONS_MAX, type TcpOptionFault, TcpOptions, WINDOW_SCALE_MAX } from "./tcp-option.ts";
+export {
+  encodeTcpOptions,
+  TCP_OPTION,
+  TCP_OPTIONS_MAX,
+  type TcpOptionFault,
+  type TcpOptionFields,
+  TcpOptions,
+  WINDOW_SCALE_MAX,
+} from "./tcp-option.ts";
 export { UDP_HEADER_BYTES, type UdpFault, UdpView } from "./udp.ts";

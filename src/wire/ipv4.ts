@@ -225,7 +225,8 @@ export function encodeIpv4(bytes: DataView, at: number, fields: Ipv4Fields): voi
   bytes.setUint16(at + HEADER_CHECKSUM, 0);
   bytes.setUint32(at + SOURCE, fields.source);
   bytes.setUint32(at + DESTINATION, fields.destination);
-  for (const [index, octet] of fields.options.entries()) bytes.setUint8(at + IPV4_HEADER_BYTES + index, octet);
+  for (const [index, octet] of fields.options.entries())
+    bytes.setUint8(at + IPV4_HEADER_BYTES + index, octet);
 }
 
 /** Writes the header checksum; the field must hold zero. */

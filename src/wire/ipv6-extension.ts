@@ -203,3 +203,52 @@ export function jumboPayloadBytes(bytes: DataView, at: number, end: number): num
   }
   return 0;
 }
+
+/** An extension header to write. */
+export interface Ipv6ExtensionFields {
+  /** A value of {@link IPV6_EXTENSION}. */
+  readonly type: number;
+  /**
+   * All behind the next header and length fields. Filled up with zero bytes (Pad1) to a whole header of 8, 16, ... bytes;
+   * for AUTHENTICATION to a multiple of 8 bytes too (RFC 4302 section 3.3.3.2.1).
+   */
+  readonly data: Uint8Array;
+}
+
+/** Length of an extension header as it will be written, in bytes. */
+export function ipv6ExtensionBytes(fields: Ipv6ExtensionFields): number {
+  return Math.ceil((OPTIONS + fields.data.length) / UNIT_BYTES) * UNIT_BYTES;
+}
+
+/** Data of a fragment header (RFC 8200 section 4.5). */
+export function fragmentData(offset: number, moreFragments: boolean, identification: number): Uint8Array {
+  const data = new DataView(new ArrayBuffer(UNIT_BYTES - OPTIONS));
+  data.setUint16(OFFSET_AND_MORE - OPTIONS, offset | (moreFragments ? MORE_FRAGMENTS : 0));
+  data.setUint32(IDENTIFICATION - OPTIONS, identification);
+  return new Uint8Array(data.buffer);
+}
+
+/**
+ * Writes an extension header.
+ *
+ * @param bytes - zeroed buffer with room for it
+ * @param at - offset of the header, in bytes
+ * @param nextHeader - type of the header behind it
+ * @returns offset just past it
+ */
+export function encodeIpv6Extension(
+  bytes: DataView,
+  at: number,
+  nextHeader: number,
+  fields: Ipv6ExtensionFields,
+): number {
+  const length = ipv6ExtensionBytes(fields);
+  const authentication = fields.type === IPV6_EXTENSION.AUTHENTICATION;
+  const units = authentication
+    ? length / AUTHENTICATION_UNIT_BYTES - AUTHENTICATION_UNITS_LESS
+    : length / UNIT_BYTES - 1;
+  bytes.setUint8(at + NEXT_HEADER, nextHeader);
+  bytes.setUint8(at + HEADER_LENGTH, fields.type === IPV6_EXTENSION.FRAGMENT ? 0 : units);
+  for (const [index, octet] of fields.data.entries()) bytes.setUint8(at + OPTIONS + index, octet);
+  return at + length;
+}

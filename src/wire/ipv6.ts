@@ -196,7 +196,10 @@ export function decodeIpv6(packet: Packet): Ipv6Fault | undefined {
  * @param at - offset of the header, in bytes
  */
 export function encodeIpv6(bytes: DataView, at: number, fields: Ipv6Fields): void {
-  bytes.setUint32(at + VERSION_CLASS_FLOW, ((6 << 28) | (fields.trafficClass << 20) | fields.flowLabel) >>> 0);
+  bytes.setUint32(
+    at + VERSION_CLASS_FLOW,
+    ((6 << 28) | (fields.trafficClass << 20) | fields.flowLabel) >>> 0,
+  );
   bytes.setUint16(at + PAYLOAD_LENGTH, fields.payloadBytes > PAYLOAD_LENGTH_MAX ? 0 : fields.payloadBytes);
   bytes.setUint8(at + NEXT_HEADER, fields.nextHeader);
   bytes.setUint8(at + HOP_LIMIT, fields.hopLimit);

@@ -4,7 +4,15 @@
  * A worker owns one record and fills it anew for each packet, so a record is valid until the next packet and is
  * never kept. It holds no bytes; `bytes` is the receive buffer that all offsets refer to.
  */
-import { type AddressWords, type Family, formatAddress, formatEndpoint, HOOK, type Hook, PROTOCOL } from "../base/index.ts";
+import {
+  type AddressWords,
+  type Family,
+  formatAddress,
+  formatEndpoint,
+  HOOK,
+  type Hook,
+  PROTOCOL,
+} from "../base/index.ts";
 import type { PacketFault } from "./fault.ts";
 
 /** What part of a datagram the packet carries. */

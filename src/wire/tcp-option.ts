@@ -179,3 +179,46 @@ export class TcpOptions {
     return false;
   }
 }
+
+/** Options to write. */
+export interface TcpOptionFields {
+  /** Largest segment that the sender takes, in bytes. */
+  readonly maximumSegmentSize?: number;
+  readonly sackPermitted?: boolean;
+  /** The sender's clock, and the receiver's as the sender saw it last; 32 bits each. */
+  readonly timestamps?: readonly [value: number, echo: number];
+  /** Shift of the sender's windows, 0 to 14 bits. */
+  readonly windowScale?: number;
+  /** First sequence number and the one just past it, of up to 4 blocks. */
+  readonly sack?: readonly (readonly [left: SequenceNumber, right: SequenceNumber])[];
+}
+
+function octets(value: number): number[] {
+  return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+}
+
+/**
+ * Writes options in the order in which Linux sends them, filled up to whole words with No-Operation.
+ *
+ * @returns a multiple of 4 bytes, at most 40
+ */
+export function encodeTcpOptions(fields: TcpOptionFields): Uint8Array {
+  const out: number[] = [];
+  const { maximumSegmentSize, timestamps, windowScale, sack } = fields;
+  if (maximumSegmentSize !== undefined) {
+    out.push(TCP_OPTION.MAXIMUM_SEGMENT_SIZE, MAXIMUM_SEGMENT_SIZE_BYTES);
+    out.push(maximumSegmentSize >>> 8, maximumSegmentSize & 0xff);
+  }
+  if (fields.sackPermitted === true) out.push(TCP_OPTION.SACK_PERMITTED, SACK_PERMITTED_BYTES);
+  if (timestamps !== undefined) {
+    out.push(TCP_OPTION.TIMESTAMPS, TIMESTAMPS_BYTES, ...octets(timestamps[0]), ...octets(timestamps[1]));
+  }
+  if (windowScale !== undefined) out.push(TCP_OPTION.WINDOW_SCALE, WINDOW_SCALE_BYTES, windowScale);
+  if (sack !== undefined) {
+    out.push(TCP_OPTION.SACK, DATA + sack.length * SACK_BLOCK_BYTES);
+    for (const [left, right] of sack) out.push(...octets(left), ...octets(right));
+  }
+  while (out.length % 4 !== 0) out.push(TCP_OPTION.NO_OPERATION);
+  invariant(out.length <= TCP_OPTIONS_MAX, "TCP options are longer than a header has room for");
+  return Uint8Array.from(out);
+}

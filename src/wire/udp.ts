@@ -109,6 +109,17 @@ export function decodeUdp(packet: Packet): UdpFault | undefined {
   return undefined;
 }
 
+/**
+ * Length of what a UDP-Lite checksum covers, in bytes.
+ *
+ * @param bytes - buffer
+ * @param at - offset of the UDP-Lite header, which has been decoded without a fault
+ * @param carriedBytes - length of header and payload
+ */
+export function udpCoverageBytes(bytes: DataView, at: number, carriedBytes: number): number {
+  return bytes.getUint16(at + LENGTH_OR_COVERAGE) || carriedBytes;
+}
+
 /** What {@link encodeUdp} writes. */
 export interface UdpFields {
   readonly sourcePort: Port;
@@ -126,6 +137,9 @@ export interface UdpFields {
 export function encodeUdp(bytes: DataView, at: number, fields: UdpFields): void {
   bytes.setUint16(at + SOURCE_PORT, fields.sourcePort);
   bytes.setUint16(at + DESTINATION_PORT, fields.destinationPort);
-  bytes.setUint16(at + LENGTH_OR_COVERAGE, fields.lengthOrCoverage > LENGTH_MAX ? 0 : fields.lengthOrCoverage);
+  bytes.setUint16(
+    at + LENGTH_OR_COVERAGE,
+    fields.lengthOrCoverage > LENGTH_MAX ? 0 : fields.lengthOrCoverage,
+  );
   bytes.setUint16(at + CHECKSUM, 0);
 }
