@@ -120,9 +120,10 @@ interface Plan {
 }
 
 function understand(address: string | Address): Address {
-  const understood = typeof address === "string" ? parseAddress(address) : address;
+  if (typeof address !== "string") return address;
+  const understood = parseAddress(address);
   if (understood !== undefined) return understood;
-  throw new FirewallError("PACKET_ADDRESS", `"${String(address)}" is not an IP address`);
+  throw new FirewallError("PACKET_ADDRESS", `"${address}" is not an IP address`);
 }
 
 function transportHeaderBytes(fields: PacketFields): number {
@@ -210,20 +211,24 @@ function encodeIcmpTransport(bytes: DataView, at: number, fields: PacketFields):
   encodeIcmp(bytes, at, { type, code: fields.icmpCode ?? 0, rest });
 }
 
+function encodeTcpTransport(bytes: DataView, at: number, fields: PacketFields): void {
+  encodeTcp(bytes, at, {
+    sourcePort: fields.sourcePort ?? 0,
+    destinationPort: fields.destinationPort ?? 0,
+    sequence: fields.sequence ?? 0,
+    acknowledgement: fields.acknowledgement ?? 0,
+    flags: fields.flags ?? TCP_FLAG.SYN,
+    window: fields.window ?? DEFAULT_WINDOW,
+    urgentPointer: fields.urgentPointer ?? 0,
+    options: fields.tcpOptions ?? NOTHING,
+  });
+}
+
 function encodeTransport(bytes: DataView, { fields, transportAt, totalBytes }: Plan): void {
   const { sourcePort = 0, destinationPort = 0 } = fields;
   switch (fields.protocol) {
     case PROTOCOL.TCP:
-      return encodeTcp(bytes, transportAt, {
-        sourcePort,
-        destinationPort,
-        sequence: fields.sequence ?? 0,
-        acknowledgement: fields.acknowledgement ?? 0,
-        flags: fields.flags ?? TCP_FLAG.SYN,
-        window: fields.window ?? DEFAULT_WINDOW,
-        urgentPointer: fields.urgentPointer ?? 0,
-        options: fields.tcpOptions ?? NOTHING,
-      });
+      return encodeTcpTransport(bytes, transportAt, fields);
     case PROTOCOL.UDP:
       return encodeUdp(bytes, transportAt, {
         sourcePort,
