@@ -1,0 +1,9 @@
+export {
+  DEFAULT_PRIORITY,
+  DEFAULT_TABLE,
+  KernelRules,
+  type RulesPlan,
+  removeLeftovers,
+} from "./kernel-rules.ts";
+export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
+export { type TablePlan, tableText } from "./table-text.ts";

@@ -1,0 +1,117 @@
+/**
+ * Our rules in the kernel, from first packet to last.
+ *
+ * Order matters at both ends. Start: the queues are bound, then {@link KernelRules.install}. Stop:
+ * {@link KernelRules.stopQueueing}, the workers answer what still waits, {@link KernelRules.remove}, then the queues
+ * are closed. So no packet ever meets a queue without a listener, unless the listener was killed; then the policy's
+ * choice (`bypass`) decides, until {@link removeLeftovers} takes the table away.
+ *
+ * Everything is in one table of our own. Other tables are neither read nor written.
+ */
+import { invariant } from "../base/index.ts";
+import {
+  NftablesBatch,
+  type QueueExpression,
+  type QueueRange,
+  TABLE_FAMILY,
+  type TableName,
+} from "../netlink/index.ts";
+import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
+import { type TablePlan, tableText, USERSPACE_CHAIN } from "./table-text.ts";
+
+/** Name of our table unless somebody wants another. */
+export const DEFAULT_TABLE = "postern";
+
+/** Priority of our queueing chains unless somebody wants another: behind filter chains, which have 0. */
+export const DEFAULT_PRIORITY = 5;
+
+/** What the kernel shall do for us. */
+export interface RulesPlan extends TablePlan {
+  /** Where packets go, and what becomes of them without a listener. */
+  readonly queues: QueueRange;
+}
+
+function ours(table: string): TableName {
+  return { family: TABLE_FAMILY.INET, name: table };
+}
+
+/** Does one thing with a netlink socket in the calling thread's network namespace. */
+function withSocket<Result>(work: (socket: NetlinkSocket) => Result): Result {
+  const socket = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
+  try {
+    return work(socket);
+  } finally {
+    socket.close();
+  }
+}
+
+/**
+ * Removes our table, whoever left it there, and with it everything Postern ever puts into the kernel.
+ *
+ * @param table - the table's name
+ * @returns false when there was none
+ * @throws {FirewallError} `NETLINK_REFUSED` when the kernel does not allow it
+ */
+export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
+  const batch = new NftablesBatch(1);
+  batch.deleteTable(ours(table));
+  return withSocket((socket) => socket.attempt(batch.end(), `Cannot remove the table ${table}`, "ENOENT"));
+}
+
+/** Our rules, installed. */
+export class KernelRules {
+  readonly #table: string;
+  #installed = true;
+
+  private constructor(table: string) {
+    this.#table = table;
+  }
+
+  /**
+   * Puts our rules in place, in the calling thread's network namespace. The queues must be bound.
+   *
+   * @param plan - what shall be judged, and where
+   * @param expression - how this kernel is told to queue; see probe.ts
+   * @throws {FirewallError} `NFTABLES_REFUSED`, `NETLINK_REFUSED` or `NFTABLES_MISSING`; then nothing is left behind
+   */
+  static install(plan: RulesPlan, expression: QueueExpression): KernelRules {
+    const nftables = Nftables.open();
+    try {
+      nftables.run(tableText(plan));
+    } finally {
+      nftables.close();
+    }
+    const rules = new KernelRules(plan.table);
+    try {
+      rules.#startQueueing(plan.queues, expression);
+    } catch (error) {
+      rules.remove();
+      throw error;
+    }
+    return rules;
+  }
+
+  /** Takes the queueing rule out, in one step for all hooks: from here on packets pass unjudged. */
+  stopQueueing(): void {
+    const batch = new NftablesBatch(1);
+    batch.flushChain(ours(this.#table), USERSPACE_CHAIN);
+    withSocket((socket) => socket.attempt(batch.end(), "Cannot take the queueing rule out", "ENOENT"));
+  }
+
+  /**
+   * Removes our table. The rule set is as it was before.
+   *
+   * @returns false when somebody else had removed it
+   */
+  remove(): boolean {
+    invariant(this.#installed, "rules are removed once");
+    this.#installed = false;
+    return removeLeftovers(this.#table);
+  }
+
+  #startQueueing(queues: QueueRange, expression: QueueExpression): void {
+    const batch = new NftablesBatch(1);
+    batch.appendQueueRule(ours(this.#table), USERSPACE_CHAIN, queues, expression);
+    withSocket((socket) => socket.request(batch.end(), "Cannot send packets to the queue"));
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * How userspace asks the kernel to refuse a packet.
+ *
+ * A queue knows only accept and drop. So a refused packet is accepted with a mark, and a chain of our table just
+ * behind the queue turns the mark into an answer, with nftables' own `reject`: what the sender gets is what any
+ * kernel would send. Of the mark only the bits of a mask are ours; all others pass through untouched.
+ */
+import { FirewallError } from "../base/index.ts";
+
+/** Bits of the packet mark that are ours unless the policy says otherwise. */
+export const DEFAULT_MARK_MASK = 0x30000000;
+
+/** The forms of refusal, as the value of our bits in the mark. */
+export const REJECT_KIND = {
+  /** TCP reset; ICMP port unreachable for all other protocols. */
+  RESET: 1,
+  /** ICMP host unreachable; ICMPv6 address unreachable. */
+  HOST_UNREACHABLE: 2,
+  /** ICMP or ICMPv6 "administratively prohibited". */
+  ADMIN_PROHIBITED: 3,
+} as const;
+
+/** A form of refusal by its number. */
+export type RejectKind = (typeof REJECT_KIND)[keyof typeof REJECT_KIND];
+
+/** Puts our bits into marks. */
+export class RejectMarks {
+  /** Bits of the packet mark that are ours. */
+  readonly mask: number;
+  readonly #shift: number;
+
+  /**
+   * @param mask - two or more adjacent bits
+   * @throws {FirewallError} `MARK_MASK_INVALID`
+   */
+  constructor(mask: number) {
+    const shift = 31 - Math.clz32(mask & -mask);
+    const width = mask >>> shift;
+    if (
+      !Number.isInteger(mask) ||
+      mask <= 0 ||
+      mask > 0xffffffff ||
+      width < 3 ||
+      (width & (width + 1)) !== 0
+    ) {
+      const message = `The mark mask 0x${mask.toString(16)} must have two or more adjacent bits.`;
+      throw new FirewallError("MARK_MASK_INVALID", message, { details: { mask } });
+    }
+    this.mask = mask >>> 0;
+    this.#shift = shift;
+  }
+
+  /** The mask's bits for a form of refusal, unsigned. */
+  bits(kind: RejectKind): number {
+    return (kind << this.#shift) >>> 0;
+  }
+
+  /**
+   * The mark that asks for a refusal; bits that are not ours keep their value.
+   *
+   * @param mark - the packet's mark
+   */
+  apply(mark: number, kind: RejectKind): number {
+    return ((mark & ~this.mask) | (kind << this.#shift)) >>> 0;
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Our table in nftables' language.
+ *
+ * For each hook there are two base chains, one just behind the other:
+ *
+ * - the *queueing* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a packet that
+ *   passes a queue without a listener would be refused), and goes on to `to-userspace`, whose one rule sends packets
+ *   up. That rule is not written here: see nftables-batch.ts in the netlink layer. While the chain is empty the table
+ *   does nothing, so everything can be put in place before the first packet is queued, for all hooks at once, and taken
+ *   out again before the queues close.
+ * - the *late* chain sees packets with their verdict and refuses those that carry our bits.
+ *
+ * What the kernel answers for a refused packet, a TCP reset or an ICMP unreachable, leaves through OUTPUT and, for a
+ * local sender, comes in by the loopback interface. Nothing on it says that it is ours. So each refusal is remembered
+ * for a moment in a set, and answers that match are not queued: a policy cannot drop its own refusals, and no refusal
+ * can cause another. When a set is full its answers are judged like any packet.
+ */
+import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
+import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
+
+/** The chain that holds nothing but the queueing rule. */
+export const USERSPACE_CHAIN = "to-userspace";
+
+/** How long an answer to a refused packet is awaited. It is made before the rule has ended. */
+const ANSWER_SECONDS = 1;
+
+/** Answers that are awaited at a time, for each form and family. */
+const ANSWERS_MAX = 65_536;
+
+/** What the table is made from. */
+export interface TablePlan {
+  /** Name of the table: letters, digits, `-`, `_`, `.`. */
+  readonly table: string;
+  /** Hooks whose packets are judged. */
+  readonly hooks: readonly HookName[];
+  /** Priority of the queueing chains; the late chains have the next. nftables' filter chains have 0. */
+  readonly priority: number;
+  /** Bits of the packet mark that are ours. */
+  readonly markMask: number;
+}
+
+function hexadecimal(value: number): string {
+  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+/** A set of answers to come; what it holds is in its type. */
+function answerSet(name: string, type: string): string {
+  return `	set ${name} {
+		type ${type}
+		size ${ANSWERS_MAX}
+		flags dynamic,timeout
+		timeout ${ANSWER_SECONDS}s
+		gc-interval ${ANSWER_SECONDS}s
+	}`;
+}
+
+const ANSWER_SETS = [
+  answerSet("resets-v4", "ipv4_addr . inet_service . ipv4_addr . inet_service"),
+  answerSet("resets-v6", "ipv6_addr . inet_service . ipv6_addr . inet_service"),
+  answerSet("unreachables-v4", "ipv4_addr"),
+  answerSet("unreachables-v6", "ipv6_addr"),
+].join("\n");
+
+const ANSWER_CHAINS = `	chain expect-reset {
+		update @resets-v4 { ip saddr . tcp sport . ip daddr . tcp dport }
+		update @resets-v6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
+	}
+	chain expect-unreachable {
+		update @unreachables-v4 { ip saddr }
+		update @unreachables-v6 { ip6 saddr }
+	}
+	chain pass-answers {
+		tcp flags & rst == rst ip daddr . tcp dport . ip saddr . tcp sport @resets-v4 accept
+		tcp flags & rst == rst ip6 daddr . tcp dport . ip6 saddr . tcp sport @resets-v6 accept
+		icmp type destination-unreachable ip daddr @unreachables-v4 accept
+		icmpv6 type destination-unreachable ip6 daddr @unreachables-v6 accept
+	}`;
+
+/** The rules that refuse in one form, first clearing our bits: an answer may inherit the mark (fwmark_reflect). */
+function refusalChain(name: string, clear: string, code: string): string {
+  return `	chain ${name} {
+		${clear}
+		jump expect-unreachable
+		reject with icmpx type ${code}
+	}`;
+}
+
+function refusalChains(marks: RejectMarks): string {
+  const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
+  const bits = (kind: RejectKind): string => hexadecimal(marks.bits(kind));
+  return `${refusalChain("refuse-port", clear, "port-unreachable")}
+${refusalChain("refuse-host", clear, "host-unreachable")}
+${refusalChain("refuse-prohibited", clear, "admin-prohibited")}
+	chain refuse-reset {
+		meta l4proto != tcp goto refuse-port
+		${clear}
+		jump expect-reset
+		reject with tcp reset
+	}
+	chain late {
+		meta mark & ${hexadecimal(marks.mask)} vmap { ${bits(REJECT_KIND.RESET)} : goto refuse-reset, \
+${bits(REJECT_KIND.HOST_UNREACHABLE)} : goto refuse-host, \
+${bits(REJECT_KIND.ADMIN_PROHIBITED)} : goto refuse-prohibited }
+		${clear}
+	}`;
+}
+
+/** Packets that are not for the queue at a hook: answers to refusals, where they can occur. */
+const PASSED: Readonly<Record<HookName, string>> = {
+  INPUT: '		iifname "lo" jump pass-answers\n',
+  OUTPUT: "		jump pass-answers\n",
+  FORWARD: "",
+};
+
+function hookChains(hook: HookName, plan: TablePlan, mask: string): string {
+  const name = hook.toLowerCase();
+  return `	chain ${name} {
+		type filter hook ${name} priority ${plan.priority}; policy accept;
+${PASSED[hook]}		goto queueing
+	}
+	chain ${name}-late {
+		type filter hook ${name} priority ${plan.priority + 1}; policy accept;
+		meta mark & ${mask} != 0 goto late
+	}`;
+}
+
+function checkName(table: string): void {
+  if (/^[A-Za-z][A-Za-z0-9_.-]{0,47}$/.test(table)) return;
+  const message = `"${table}" is no name for a table: use a letter, then letters, digits, "-", "_" or ".".`;
+  throw new FirewallError("TABLE_NAME_INVALID", message, { details: { table } });
+}
+
+/**
+ * The transaction that makes our table, in place of one that a crashed run may have left.
+ *
+ * @throws {FirewallError} `TABLE_NAME_INVALID` or `MARK_MASK_INVALID`
+ */
+export function tableText(plan: TablePlan): string {
+  checkName(plan.table);
+  const marks = new RejectMarks(plan.markMask);
+  const mask = hexadecimal(marks.mask);
+  const hooks = HOOK_NAMES.filter((hook) => plan.hooks.includes(hook));
+  return `table inet ${plan.table}
+delete table inet ${plan.table}
+table inet ${plan.table} {
+${ANSWER_SETS}
+${ANSWER_CHAINS}
+${refusalChains(marks)}
+	chain ${USERSPACE_CHAIN} {
+	}
+	chain queueing {
+		meta mark & ${mask} != 0 meta mark set meta mark & ${hexadecimal(~marks.mask)}
+		goto ${USERSPACE_CHAIN}
+	}
+${hooks.map((hook) => hookChains(hook, plan, mask)).join("\n")}
+}
+`;
+}

@@ -1,0 +1,28 @@
+export { HOST_ORDER } from "./byte-order.ts";
+export { decodeKernelAnswer, errorNumber, type KernelAnswer } from "./error-message.ts";
+export {
+  AttributeCursor,
+  CONTROL,
+  MESSAGE_FLAG,
+  MESSAGE_TYPE_MIN,
+  MessageCursor,
+  type NetlinkFault,
+} from "./message.ts";
+export { MessageWriter, type NetfilterHeader } from "./message-writer.ts";
+export {
+  NftablesBatch,
+  type QueueExpression,
+  type QueueRange,
+  TABLE_FAMILY,
+  type TableName,
+} from "./nftables-batch.ts";
+export {
+  COPY_RANGE_MAX_BYTES,
+  encodeQueueBind,
+  encodeQueueUnbind,
+  QUEUE_FLAG,
+  QUEUE_PACKET,
+  type QueueConfig,
+} from "./queue-config.ts";
+export { QUEUE_METADATA_MAX_BYTES, type QueueMetadata, QueuePacketView } from "./queue-packet.ts";
+export { NETFILTER_VERDICT, VERDICT_MAX_BYTES, VerdictWriter } from "./verdict-writer.ts";

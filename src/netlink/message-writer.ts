@@ -1,0 +1,162 @@
+/** Builds netlink messages for requests: configuration and transactions, never verdicts. Allocates as it grows. */
+import { FirewallError } from "../base/index.ts";
+import { HOST_ORDER } from "./byte-order.ts";
+import {
+  ATTRIBUTE_HEADER_BYTES,
+  ATTRIBUTE_VALUE_MAX_BYTES,
+  alignNetlink,
+  MESSAGE_HEADER_BYTES,
+} from "./message.ts";
+
+// Byte offsets of the netfilter header, which follows the message header (struct nfgenmsg).
+const FAMILY = 0;
+const VERSION = 1;
+const RESOURCE = 2;
+
+/** Length of the netfilter header, in bytes. */
+export const NETFILTER_HEADER_BYTES = 4;
+
+/** Version of the netfilter header (NFNETLINK_V0). */
+const NETFILTER_VERSION = 0;
+
+/** Marks an attribute that holds attributes (NLA_F_NESTED). */
+const NESTED = 0x8000;
+
+/** What stands before the attributes of a netfilter message. */
+export interface NetfilterHeader {
+  /** Subsystem in the high byte, operation in the low byte. */
+  readonly type: number;
+  /** Bits of MESSAGE_FLAG. */
+  readonly flags: number;
+  /** Number that the answer will carry. */
+  readonly sequence: number;
+  /** Protocol family (NFPROTO_...); 0 where the operation has none. */
+  readonly family?: number;
+  /** Queue number, or subsystem of a batch; 0 where the operation has none. */
+  readonly resource?: number;
+}
+
+/**
+ * Writes one message after the other into one growing buffer.
+ *
+ * @example
+ * const writer = new MessageWriter();
+ * writer.beginNetfilter({ type: 0x0302, flags: MESSAGE_FLAG.REQUEST, sequence: 1, resource: queueNumber });
+ * writer.uint32(3, 16384);
+ * writer.end();
+ * socket.request(writer.bytes);
+ */
+export class MessageWriter {
+  #bytes = new DataView(new ArrayBuffer(512));
+  #length = 0;
+  #messageAt = 0;
+  readonly #nests: number[] = [];
+
+  /** The messages written so far, in a copy of their own. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#bytes.buffer.slice(0, this.#length));
+  }
+
+  /** Starts a message with a netfilter header. */
+  beginNetfilter(header: NetfilterHeader): void {
+    this.begin(header.type, header.flags, header.sequence);
+    const at = this.#grow(NETFILTER_HEADER_BYTES);
+    this.#bytes.setUint8(at + FAMILY, header.family ?? 0);
+    this.#bytes.setUint8(at + VERSION, NETFILTER_VERSION);
+    this.#bytes.setUint16(at + RESOURCE, header.resource ?? 0);
+  }
+
+  /**
+   * Starts a message.
+   *
+   * @param type - message type
+   * @param flags - bits of MESSAGE_FLAG
+   * @param sequence - number that the answer will carry
+   */
+  begin(type: number, flags: number, sequence: number): void {
+    const at = this.#grow(MESSAGE_HEADER_BYTES);
+    this.#messageAt = at;
+    this.#bytes.setUint16(at + 4, type, HOST_ORDER);
+    this.#bytes.setUint16(at + 6, flags, HOST_ORDER);
+    this.#bytes.setUint32(at + 8, sequence, HOST_ORDER);
+  }
+
+  /** Ends the message: its length is known. */
+  end(): void {
+    this.#bytes.setUint32(this.#messageAt, this.#length - this.#messageAt, HOST_ORDER);
+  }
+
+  /** Writes bytes that are no attribute: a family header of another subsystem. */
+  raw(value: Uint8Array): void {
+    this.#copy(this.#grow(value.length), value);
+  }
+
+  /**
+   * Writes an attribute.
+   *
+   * @throws {FirewallError} `NETLINK_ATTRIBUTE_TOO_LARGE` when the value has more than 65531 bytes
+   */
+  attribute(type: number, value: Uint8Array): void {
+    if (value.length > ATTRIBUTE_VALUE_MAX_BYTES) {
+      throw new FirewallError(
+        "NETLINK_ATTRIBUTE_TOO_LARGE",
+        `A netlink attribute holds at most ${ATTRIBUTE_VALUE_MAX_BYTES} bytes, and ${value.length} were given.`,
+        { details: { type, bytes: value.length } },
+      );
+    }
+    this.#copy(this.#header(type, value.length), value);
+  }
+
+  /** Writes an attribute of two bytes in network order. */
+  uint16(type: number, value: number): void {
+    this.#bytes.setUint16(this.#header(type, 2), value);
+  }
+
+  /** Writes an attribute of four bytes in network order. */
+  uint32(type: number, value: number): void {
+    this.#bytes.setUint32(this.#header(type, 4), value);
+  }
+
+  /** Writes an attribute of text with the zero byte the kernel expects. */
+  text(type: number, value: string): void {
+    this.attribute(
+      type,
+      Uint8Array.from([...value, "\0"], (letter) => letter.charCodeAt(0)),
+    );
+  }
+
+  /** Starts an attribute that holds attributes. */
+  beginNest(type: number): void {
+    this.#nests.push(this.#header(type | NESTED, 0) - ATTRIBUTE_HEADER_BYTES);
+  }
+
+  /** Ends the attribute started last. */
+  endNest(): void {
+    const at = this.#nests.pop() ?? 0;
+    this.#bytes.setUint16(at, this.#length - at, HOST_ORDER);
+  }
+
+  /** Writes an attribute's header and makes room for its value. Returns the value's offset. */
+  #header(type: number, valueBytes: number): number {
+    const at = this.#grow(ATTRIBUTE_HEADER_BYTES + valueBytes);
+    this.#bytes.setUint16(at, ATTRIBUTE_HEADER_BYTES + valueBytes, HOST_ORDER);
+    this.#bytes.setUint16(at + 2, type, HOST_ORDER);
+    return at + ATTRIBUTE_HEADER_BYTES;
+  }
+
+  #copy(at: number, value: Uint8Array): void {
+    new Uint8Array(this.#bytes.buffer).set(value, at);
+  }
+
+  /** Makes room for `count` bytes and their padding, all zero. Returns their offset. */
+  #grow(count: number): number {
+    const at = this.#length;
+    this.#length = at + alignNetlink(count);
+    if (this.#length > this.#bytes.byteLength) {
+      const larger = new ArrayBuffer(Math.max(this.#length, 2 * this.#bytes.byteLength));
+      new Uint8Array(larger).set(new Uint8Array(this.#bytes.buffer));
+      this.#bytes = new DataView(larger);
+    }
+    return at;
+  }
+}

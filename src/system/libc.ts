@@ -1,0 +1,151 @@
+/**
+ * The functions of the C library that Postern calls, and nothing else: the only place where its signatures stand.
+ *
+ * Memory that the kernel keeps writing to must live as long as the kernel may write. An `ArrayBuffer` never moves,
+ * so its address may be handed over, but it is freed when nothing holds it: whoever takes {@link addressOf} keeps the
+ * buffer in a field for as long as the address is in use.
+ */
+import koffi from "koffi";
+
+const library = koffi.load(null);
+
+/** Memory that a call reads or writes while it lasts. */
+export type Memory = ArrayBuffer | Uint8Array;
+
+/** `socket(2)`. Returns a file descriptor or -1. */
+export const socket: (domain: number, type: number, protocol: number) => number = library.func(
+  "int socket(int domain, int type, int protocol)",
+);
+
+/** `bind(2)`. Returns 0 or -1. */
+export const bind: (fd: number, address: Memory, bytes: number) => number = library.func(
+  "int bind(int fd, void *address, uint bytes)",
+);
+
+/** `setsockopt(2)`. Returns 0 or -1. */
+export const setsockopt: (fd: number, level: number, option: number, value: Memory, bytes: number) => number =
+  library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");
+
+/** `getsockopt(2)`; `bytes` is the length in and out, as four bytes. Returns 0 or -1. */
+export const getsockopt: (fd: number, level: number, option: number, value: Memory, bytes: Memory) => number =
+  library.func("int getsockopt(int fd, int level, int option, void *value, void *bytes)");
+
+/** `poll(2)`; `timeout` in milliseconds, -1 for ever. Returns how many are ready, or -1. */
+export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(
+  "int poll(void *entries, ulong count, int timeout)",
+);
+
+/** `recvmmsg(2)` without a time limit of its own. Returns how many datagrams came, or -1. */
+export const recvmmsg: (fd: number, headers: Memory, count: number, flags: number, timeout: null) => number =
+  library.func("int recvmmsg(int fd, void *headers, uint count, int flags, void *timeout)");
+
+/** `recv(2)`. Returns bytes, or -1. */
+export const recv: (fd: number, memory: Memory, bytes: number, flags: number) => number = library.func(
+  "long recv(int fd, void *memory, size_t bytes, int flags)",
+);
+
+/** `send(2)`. Returns bytes, or -1. */
+export const send: (fd: number, memory: Memory, bytes: number, flags: number) => number = library.func(
+  "long send(int fd, void *memory, size_t bytes, int flags)",
+);
+
+/** `eventfd(2)`. Returns a file descriptor, or -1. */
+export const eventfd: (initial: number, flags: number) => number = library.func(
+  "int eventfd(uint initial, int flags)",
+);
+
+/** `open(2)` of a file that is there. Returns a file descriptor, or -1. */
+export const open: (path: string, flags: number) => number = library.func("int open(str path, int flags)");
+
+/** `read(2)`. Returns bytes, or -1. */
+export const read: (fd: number, memory: Memory, bytes: number) => number = library.func(
+  "long read(int fd, void *memory, size_t bytes)",
+);
+
+/** `write(2)`. Returns bytes, or -1. */
+export const write: (fd: number, memory: Memory, bytes: number) => number = library.func(
+  "long write(int fd, void *memory, size_t bytes)",
+);
+
+/** `close(2)`. Returns 0 or -1. */
+export const close: (fd: number) => number = library.func("int close(int fd)");
+
+/** `if_indextoname(3)`; writes at most 16 bytes. Returns 0n when there is no such interface. */
+export const interfaceIndexToName: (index: number, name: Memory) => bigint | null = library.func(
+  "void *if_indextoname(uint index, void *name)",
+);
+
+/** `if_nametoindex(3)`. Returns 0 when there is no such interface. */
+export const interfaceNameToIndex: (name: string) => number = library.func("uint if_nametoindex(str name)");
+
+/** `unshare(2)`, of the calling thread. Returns 0 or -1. */
+export const unshare: (flags: number) => number = library.func("int unshare(int flags)");
+
+/** `setns(2)`, of the calling thread. Returns 0 or -1. */
+export const setns: (fd: number, type: number) => number = library.func("int setns(int fd, int type)");
+
+const strerror: (errno: number) => string = library.func("str strerror(int errno)");
+
+const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(koffi.os.errno).map(([name, number]) => [number, name]),
+);
+
+/** Error number of the last call on this thread. */
+export function lastErrno(): number {
+  return koffi.errno();
+}
+
+/** Symbolic name of an error number, such as `EPERM`. */
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+}
+
+/** The system's own words for an error number. */
+export function errnoText(errno: number): string {
+  return strerror(errno);
+}
+
+/** Address of a buffer; see the note on lifetime above. */
+export function addressOf(memory: ArrayBuffer): bigint {
+  return koffi.address(memory);
+}
+
+/** Error numbers that are told apart. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EAGAIN: 11,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENOBUFS: 105,
+} as const;
+
+// Layouts of the structures that recvmmsg(2) works on.
+const IO_VECTOR = koffi.struct({ base: "void *", bytes: "size_t" });
+const MESSAGE_HEADER = koffi.struct({
+  name: "void *",
+  nameBytes: "uint",
+  vectors: "void *",
+  vectorCount: "size_t",
+  control: "void *",
+  controlBytes: "size_t",
+  flags: "int",
+});
+const RECEIVED_MESSAGE = koffi.struct({ header: MESSAGE_HEADER, bytes: "uint" });
+
+/** Byte offsets in an entry of the vector that tells recvmmsg(2) where to write (struct iovec). */
+export const IO_VECTOR_LAYOUT = {
+  SIZE: koffi.sizeof(IO_VECTOR),
+  BASE: koffi.offsetof(IO_VECTOR, "base"),
+  BYTES: koffi.offsetof(IO_VECTOR, "bytes"),
+} as const;
+
+/** Byte offsets in an entry that recvmmsg(2) fills for each datagram (struct mmsghdr). */
+export const RECEIVED_LAYOUT = {
+  SIZE: koffi.sizeof(RECEIVED_MESSAGE),
+  VECTORS: koffi.offsetof(MESSAGE_HEADER, "vectors"),
+  VECTOR_COUNT: koffi.offsetof(MESSAGE_HEADER, "vectorCount"),
+  FLAGS: koffi.offsetof(MESSAGE_HEADER, "flags"),
+  BYTES: koffi.offsetof(RECEIVED_MESSAGE, "bytes"),
+} as const;

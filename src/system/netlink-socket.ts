@@ -1,0 +1,195 @@
+/**
+ * A netlink socket for requests and their answers.
+ *
+ * The kernel carries a request out inside `send`, so when `send` returns every answer already waits: reading until
+ * the socket is empty needs no time limit. Only dumps go on, and they end with a message of their own.
+ */
+import { FirewallError } from "../base/index.ts";
+import {
+  CONTROL,
+  decodeKernelAnswer,
+  type KernelAnswer,
+  MESSAGE_FLAG,
+  MessageCursor,
+} from "../netlink/index.ts";
+import {
+  bind,
+  close,
+  ERRNO,
+  errnoName,
+  errnoText,
+  lastErrno,
+  recv,
+  send,
+  setsockopt,
+  socket,
+} from "./libc.ts";
+import { expectSuccess, systemError } from "./system-error.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0x80000;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const MSG_DONTWAIT = 0x40;
+const ADDRESS_BYTES = 12;
+const RECEIVE_BYTES = 262_144;
+
+/** Netlink protocols. */
+export const NETLINK_PROTOCOL = {
+  /** Interfaces, addresses, routes. */
+  ROUTE: 0,
+  /** Queues, nf_tables, the connection tracker. */
+  NETFILTER: 12,
+} as const;
+
+/**
+ * Opens a netlink socket that has an address and answers errors with an explanation.
+ *
+ * @param protocol - a value of {@link NETLINK_PROTOCOL}
+ * @returns the file descriptor
+ * @throws {FirewallError} `NETLINK_UNAVAILABLE`
+ */
+export function openNetlink(protocol: number): number {
+  const code = "NETLINK_UNAVAILABLE";
+  const fd = expectSuccess(
+    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol),
+    code,
+    "Cannot open a netlink socket",
+  );
+  const address = new ArrayBuffer(ADDRESS_BYTES);
+  new Uint16Array(address)[0] = AF_NETLINK;
+  if (bind(fd, address, ADDRESS_BYTES) === -1) {
+    const failure = systemError(code, "Cannot bind a netlink socket", lastErrno());
+    close(fd);
+    throw failure;
+  }
+  setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  return fd;
+}
+
+/**
+ * Sets a socket option to a number.
+ *
+ * @returns false when the kernel does not know it or does not allow it
+ */
+export function setOption(fd: number, level: number, option: number, value: number): boolean {
+  return setsockopt(fd, level, option, Int32Array.of(value).buffer, 4) === 0;
+}
+
+/**
+ * Makes the failure for a refused request.
+ *
+ * @param action - what was attempted, as the beginning of a sentence
+ */
+export function refusal(answer: KernelAnswer, action: string): FirewallError {
+  const name = errnoName(answer.errno);
+  const words = answer.text === "" ? errnoText(answer.errno) : `${answer.text}; ${errnoText(answer.errno)}`;
+  const advice = answer.errno === ERRNO.EPERM ? " Run as root, or with CAP_NET_ADMIN." : "";
+  return new FirewallError("NETLINK_REFUSED", `${action}: the kernel says: ${words} (${name}).${advice}`, {
+    details: { errno: name, kernelText: answer.text, sequence: answer.sequence, offset: answer.offset },
+  });
+}
+
+/** Everything the kernel answered to one send. */
+export interface Answers {
+  /** Acknowledgements and errors, in order. */
+  readonly answers: readonly KernelAnswer[];
+  /** All other messages, each in bytes of its own with its header. */
+  readonly messages: readonly Uint8Array[];
+}
+
+/** A netlink socket for requests. Blocks only as long as the kernel works on the request. */
+export class NetlinkSocket {
+  readonly #fd: number;
+  readonly #memory = new ArrayBuffer(RECEIVE_BYTES);
+  readonly #view: DataView = new DataView(this.#memory);
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /**
+   * @param protocol - a value of {@link NETLINK_PROTOCOL}
+   * @throws {FirewallError} `NETLINK_UNAVAILABLE`
+   */
+  static open(protocol: number): NetlinkSocket {
+    return new NetlinkSocket(openNetlink(protocol));
+  }
+
+  /**
+   * Sends messages and reads every answer. Refusals are among the answers and are not thrown.
+   *
+   * @throws {FirewallError} `NETLINK_SEND` or `NETLINK_RECEIVE` when the socket itself fails
+   */
+  exchange(request: Uint8Array): Answers {
+    const sent = send(this.#fd, request, request.length, 0);
+    expectSuccess(sent, "NETLINK_SEND", "Cannot send a netlink request");
+    const answers: KernelAnswer[] = [];
+    const messages: Uint8Array[] = [];
+    let goesOn = false;
+    do {
+      const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, goesOn ? 0 : MSG_DONTWAIT);
+      if (count === -1) {
+        const errno = lastErrno();
+        if (errno === ERRNO.EAGAIN) break;
+        if (errno === ERRNO.EINTR) continue;
+        throw systemError("NETLINK_RECEIVE", "Cannot read the answer to a netlink request", errno);
+      }
+      goesOn = this.#sort(count, answers, messages);
+    } while (true);
+    return { answers, messages };
+  }
+
+  /**
+   * Sends one request, or a batch, and expects that all of it is carried out.
+   *
+   * @param action - what is attempted, as the beginning of a sentence for the failure
+   * @returns the messages of the answer
+   * @throws {FirewallError} `NETLINK_REFUSED` with the kernel's words for the first refusal
+   */
+  request(request: Uint8Array, action: string): readonly Uint8Array[] {
+    const { answers, messages } = this.exchange(request);
+    const refused = answers.find((answer) => answer.errno !== 0);
+    if (refused !== undefined) throw refusal(refused, action);
+    return messages;
+  }
+
+  /**
+   * Like {@link NetlinkSocket.request}, where one refusal means only that there was nothing to do.
+   *
+   * @param expected - name of that refusal's error number, such as `ENOENT`
+   * @returns false when the kernel refused with it
+   * @throws {FirewallError} `NETLINK_REFUSED` for any other refusal
+   */
+  attempt(request: Uint8Array, action: string, expected: string): boolean {
+    const refused = this.exchange(request).answers.find((answer) => answer.errno !== 0);
+    if (refused === undefined) return true;
+    if (errnoName(refused.errno) === expected) return false;
+    throw refusal(refused, action);
+  }
+
+  /** Gives the file descriptor back. */
+  close(): void {
+    close(this.#fd);
+  }
+
+  /** Sorts the messages of one datagram. Returns true when more parts of a dump follow. */
+  #sort(count: number, answers: KernelAnswer[], messages: Uint8Array[]): boolean {
+    const cursor = new MessageCursor();
+    cursor.bind(this.#view, 0, count);
+    let goesOn = false;
+    while (cursor.next()) {
+      goesOn = (cursor.flags & MESSAGE_FLAG.MULTI) !== 0 && cursor.type !== CONTROL.DONE;
+      if (cursor.type === CONTROL.ERROR) {
+        const answer = decodeKernelAnswer(this.#view, cursor);
+        if (answer !== undefined) answers.push(answer);
+      } else if (cursor.type !== CONTROL.DONE) {
+        messages.push(new Uint8Array(this.#memory.slice(cursor.at, cursor.end)));
+      }
+    }
+    return goesOn;
+  }
+}
