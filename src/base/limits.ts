@@ -81,6 +81,20 @@ export const LIMITS = {
     max: 1_048_576,
     meaning: "log and print events a worker holds for the main thread; beyond it they are counted, not kept",
   },
+  tables: {
+    unit: "entries",
+    default: 1000,
+    min: 1,
+    max: 65_536,
+    meaning: "address tables; a table beyond it is refused",
+  },
+  tableEntries: {
+    unit: "entries",
+    default: 200_000,
+    min: 1,
+    max: 16_777_216,
+    meaning: "entries of one address table; an addition that would exceed it is refused as a whole",
+  },
 } as const satisfies Record<string, Limit>;
 
 /** A limit by its name. */
