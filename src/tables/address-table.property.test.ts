@@ -17,6 +17,10 @@ class Model {
     return best !== undefined && !best.negated;
   }
 
+  expire(now: number): void {
+    for (const [key, entry] of this.entries) if (entry.deadline <= now) this.entries.delete(key);
+  }
+
   add(items: readonly Item[], deadline: number | undefined): number {
     let added = 0;
     for (const { prefix, negated } of items) {
@@ -35,7 +39,7 @@ class Model {
       if (!wanted.has(item.prefix.toString())) wanted.set(item.prefix.toString(), item);
     }
     const result = { added: 0, deleted: 0, changed: 0 };
-    for (const key of [...this.entries.keys()]) {
+    for (const key of this.entries.keys()) {
       if (!wanted.has(key) && this.entries.delete(key)) result.deleted += 1;
     }
     for (const [key, item] of wanted) {
@@ -105,7 +109,7 @@ function expectSame(model: Model, table: AddressTable, probes: readonly Prefix[]
   assert.deepEqual([...shown].sort(), wanted.sort());
   for (const probe of probes) {
     const expected = model.contains(probe, now);
-    assert.equal(table.contains(probe.family, probe.words, now), expected, `${probe} at ${now}`);
+    assert.equal(table.contains(probe.family, probe.words, now), expected, `${probe.toString()} at ${now}`);
   }
 }
 
@@ -135,7 +139,7 @@ it("agrees with a list searched from end to end, after any sequence of requests"
           assert.deepEqual({ added, deleted, changed }, model.set(each.items));
         } else {
           now += each.pause;
-          for (const [key, entry] of [...model.entries]) if (entry.deadline <= now) model.entries.delete(key);
+          model.expire(now);
           table.expire(now);
         }
         const probes = [...extra, ...[...model.entries.values()].map((entry) => entry.prefix)];

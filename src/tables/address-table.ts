@@ -17,7 +17,7 @@ import {
   LIMITS,
   type Milliseconds,
 } from "../base/index.ts";
-import { type EntryStatistics, TableCounters, type TableStatistics } from "./counters.ts";
+import { type EntryStatistics, TABLE_OPERATION, TableCounters, type TableStatistics } from "./counters.ts";
 import { EntryList, entryOf, type TableEntry } from "./entry-list.ts";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 import { SequenceLock } from "./lock.ts";
@@ -158,7 +158,9 @@ export class AddressTable {
    * @param bytes - length of the packet, 0 to 4294967295
    */
   count(entry: number, direction: 0 | 1, passed: boolean, bytes: number): void {
-    this.#counters.count(entry, entry >= 0 && !this.isNegated(entry), direction, passed, bytes);
+    const { BLOCK, PASS, XPASS } = TABLE_OPERATION;
+    const positive = entry >= 0 && !this.isNegated(entry);
+    this.#counters.count(entry, direction, !passed ? BLOCK : positive ? PASS : XPASS, bytes);
   }
 
   /**

@@ -23,11 +23,19 @@ export interface TableStatistics {
   readonly noMatch: number;
 }
 
+/** What becomes of a packet. */
+export const TABLE_OPERATION = {
+  BLOCK: 0,
+  PASS: 1,
+  /** It passes by its state although its address is not, or no longer, in the table: pf's "xpass". */
+  XPASS: 2,
+} as const;
+
+/** One of {@link TABLE_OPERATION}. */
+export type TableOperation = (typeof TABLE_OPERATION)[keyof typeof TABLE_OPERATION];
+
 const KINDS = 2;
 const BYTES = 1;
-const BLOCK = 0;
-const PASS = 1;
-const XPASS = 2;
 const ENTRY_OPERATIONS = 2;
 const TABLE_OPERATIONS = 3;
 const MATCH = 12;
@@ -73,18 +81,15 @@ export class TableCounters {
    * Counts a packet that a rule with this table judged.
    *
    * @param entry - the entry that decided, -1 when none covered the address
-   * @param positive - whether the address is in the table
    * @param direction - 0 in, 1 out
-   * @param passed - whether the packet passed
+   * @param operation - what became of it
    * @param bytes - length of the packet, 0 to 4294967295
    */
-  count(entry: number, positive: boolean, direction: 0 | 1, passed: boolean, bytes: number): void {
-    // "xpass" is pf's word for a packet that passes by its state although its address is not in the table (any more).
-    const operation = !passed ? BLOCK : positive ? PASS : XPASS;
+  count(entry: number, direction: 0 | 1, operation: TableOperation, bytes: number): void {
     const table = (direction * TABLE_OPERATIONS + operation) * KINDS * 2;
     add(this.#table, table, 1);
     add(this.#table, table + BYTES * 2, bytes);
-    if (entry < 0 || this.#entries.length === 0 || operation === XPASS) return;
+    if (entry < 0 || this.#entries.length === 0 || operation === TABLE_OPERATION.XPASS) return;
     const at = (entry * ENTRY_COUNTERS + (direction * ENTRY_OPERATIONS + operation) * KINDS) * 2;
     add(this.#entries, at, 1);
     add(this.#entries, at + BYTES * 2, bytes);
@@ -107,8 +112,8 @@ export class TableCounters {
     const traffic = (direction: number, operation: number): Traffic =>
       trafficAt(this.#entries, entry * ENTRY_COUNTERS + (direction * ENTRY_OPERATIONS + operation) * KINDS);
     const side = (direction: number): EntryStatistics["in"] => ({
-      block: traffic(direction, BLOCK),
-      pass: traffic(direction, PASS),
+      block: traffic(direction, TABLE_OPERATION.BLOCK),
+      pass: traffic(direction, TABLE_OPERATION.PASS),
     });
     return { in: side(0), out: side(1) };
   }
@@ -118,9 +123,9 @@ export class TableCounters {
     const traffic = (direction: number, operation: number): Traffic =>
       trafficAt(this.#table, (direction * TABLE_OPERATIONS + operation) * KINDS);
     const side = (direction: number): TableStatistics["in"] => ({
-      block: traffic(direction, BLOCK),
-      pass: traffic(direction, PASS),
-      xpass: traffic(direction, XPASS),
+      block: traffic(direction, TABLE_OPERATION.BLOCK),
+      pass: traffic(direction, TABLE_OPERATION.PASS),
+      xpass: traffic(direction, TABLE_OPERATION.XPASS),
     });
     const match = read(this.#table, MATCH * 2);
     return { in: side(0), out: side(1), match, noMatch: read(this.#table, NO_MATCH * 2) };
