@@ -35,7 +35,7 @@ export interface KernelAnswer {
  */
 export function errorNumber(bytes: DataView, message: MessageCursor): number {
   if (message.end - message.bodyAt < 4) return -1;
-  return -bytes.getInt32(message.bodyAt + ERROR, HOST_ORDER);
+  return 0 - bytes.getInt32(message.bodyAt + ERROR, HOST_ORDER);
 }
 
 /**
