@@ -7,3 +7,11 @@ export {
 } from "./kernel-rules.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { type TablePlan, tableText } from "./table-text.ts";
+export {
+  type Finding,
+  type KernelReport,
+  PROBES,
+  type ProbeName,
+  probeKernel,
+  requireQueueExpression,
+} from "./probe.ts";

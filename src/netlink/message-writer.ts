@@ -117,11 +117,13 @@ export class MessageWriter {
     this.#bytes.setUint32(this.#header(type, 4), value);
   }
 
-  /** Writes an attribute of text with the zero byte the kernel expects. */
+  /** Writes an attribute of ASCII text with the zero byte the kernel expects. */
   text(type: number, value: string): void {
     this.attribute(
       type,
-      Uint8Array.from([...value, "\0"], (letter) => letter.charCodeAt(0)),
+      Uint8Array.from({ length: value.length + 1 }, (_, at) =>
+        at < value.length ? value.charCodeAt(at) : 0,
+      ),
     );
   }
 

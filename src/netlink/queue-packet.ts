@@ -93,41 +93,9 @@ export class QueuePacketView {
     this.#clear(at);
     const cursor = this.#cursor;
     cursor.bind(bytes, at + NETFILTER_HEADER_BYTES, end);
-    let captureLength = -1;
-    while (cursor.next()) {
-      switch (cursor.type) {
-        case PACKET_HEADER:
-          this.#readHeader(bytes, cursor);
-          break;
-        case MARK:
-          this.mark = cursor.uint32();
-          break;
-        case IN_INTERFACE:
-          this.inInterface = cursor.uint32();
-          break;
-        case OUT_INTERFACE:
-          this.outInterface = cursor.uint32();
-          break;
-        case PAYLOAD:
-          this.payloadAt = cursor.at;
-          this.payloadEnd = cursor.end;
-          break;
-        case CAPTURE_LENGTH:
-          captureLength = cursor.uint32();
-          break;
-        case SOCKET_BUFFER:
-          this.#readFlags(cursor.uint32());
-          break;
-        case USER:
-          this.userId = cursor.uint32();
-          break;
-        case GROUP:
-          this.groupId = cursor.uint32();
-          break;
-      }
-    }
+    while (cursor.next()) this.#readAttribute(bytes, cursor);
     const copied = this.payloadEnd - this.payloadAt;
-    this.wireBytes = captureLength > copied ? captureLength : copied;
+    if (this.wireBytes < copied) this.wireBytes = copied;
     if (cursor.fault === undefined && !this.hasId) return "attribute-missing";
     return cursor.fault;
   }
@@ -154,9 +122,43 @@ export class QueuePacketView {
     this.groupId = NO_USER;
     this.payloadAt = at;
     this.payloadEnd = at;
+    this.wireBytes = 0;
     this.checksumNotReady = false;
     this.checksumNotVerified = false;
     this.segmentsToCome = false;
+  }
+
+  #readAttribute(bytes: DataView, cursor: AttributeCursor): void {
+    switch (cursor.type) {
+      case PACKET_HEADER:
+        this.#readHeader(bytes, cursor);
+        break;
+      case MARK:
+        this.mark = cursor.uint32();
+        break;
+      case IN_INTERFACE:
+        this.inInterface = cursor.uint32();
+        break;
+      case OUT_INTERFACE:
+        this.outInterface = cursor.uint32();
+        break;
+      case PAYLOAD:
+        this.payloadAt = cursor.at;
+        this.payloadEnd = cursor.end;
+        break;
+      case CAPTURE_LENGTH:
+        this.wireBytes = cursor.uint32();
+        break;
+      case SOCKET_BUFFER:
+        this.#readFlags(cursor.uint32());
+        break;
+      case USER:
+        this.userId = cursor.uint32();
+        break;
+      case GROUP:
+        this.groupId = cursor.uint32();
+        break;
+    }
   }
 
   #readHeader(bytes: DataView, cursor: AttributeCursor): void {

@@ -5,6 +5,7 @@
  * so its address may be handed over, but it is freed when nothing holds it: whoever takes {@link addressOf} keeps the
  * buffer in a field for as long as the address is in use.
  */
+/* oxlint-disable max-params -- the signatures are C's */
 import koffi from "koffi";
 
 const library = koffi.load(null);
@@ -25,10 +26,6 @@ export const bind: (fd: number, address: Memory, bytes: number) => number = libr
 /** `setsockopt(2)`. Returns 0 or -1. */
 export const setsockopt: (fd: number, level: number, option: number, value: Memory, bytes: number) => number =
   library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");
-
-/** `getsockopt(2)`; `bytes` is the length in and out, as four bytes. Returns 0 or -1. */
-export const getsockopt: (fd: number, level: number, option: number, value: Memory, bytes: Memory) => number =
-  library.func("int getsockopt(int fd, int level, int option, void *value, void *bytes)");
 
 /** `poll(2)`; `timeout` in milliseconds, -1 for ever. Returns how many are ready, or -1. */
 export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(

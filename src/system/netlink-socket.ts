@@ -130,17 +130,11 @@ export class NetlinkSocket {
     const answers: KernelAnswer[] = [];
     const messages: Uint8Array[] = [];
     let goesOn = false;
-    do {
-      const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, goesOn ? 0 : MSG_DONTWAIT);
-      if (count === -1) {
-        const errno = lastErrno();
-        if (errno === ERRNO.EAGAIN) break;
-        if (errno === ERRNO.EINTR) continue;
-        throw systemError("NETLINK_RECEIVE", "Cannot read the answer to a netlink request", errno);
-      }
+    while (true) {
+      const count = this.#receive(goesOn ? 0 : MSG_DONTWAIT);
+      if (count < 0) return { answers, messages };
       goesOn = this.#sort(count, answers, messages);
-    } while (true);
-    return { answers, messages };
+    }
   }
 
   /**
@@ -174,6 +168,18 @@ export class NetlinkSocket {
   /** Gives the file descriptor back. */
   close(): void {
     close(this.#fd);
+  }
+
+  /** Reads one datagram. Returns its length, or -1 when none is left. */
+  #receive(flags: number): number {
+    while (true) {
+      const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, flags);
+      if (count >= 0) return count;
+      const errno = lastErrno();
+      if (errno === ERRNO.EAGAIN) return -1;
+      if (errno === ERRNO.EINTR) continue;
+      throw systemError("NETLINK_RECEIVE", "Cannot read the answer to a netlink request", errno);
+    }
   }
 
   /** Sorts the messages of one datagram. Returns true when more parts of a dump follow. */

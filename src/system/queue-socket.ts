@@ -44,6 +44,7 @@ import { NETLINK_PROTOCOL, openNetlink, refusal, setOption } from "./netlink-soc
 import { systemError } from "./system-error.ts";
 
 const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
@@ -148,7 +149,7 @@ export class QueueSocket {
   static open(options: QueueSocketOptions): QueueSocket {
     const fd = openNetlink(NETLINK_PROTOCOL.NETFILTER);
     try {
-      setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBufferBytes);
+      setReceiveBuffer(fd, options.receiveBufferBytes);
       setOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
       bindQueue(fd, options);
       return new QueueSocket(fd, options);
@@ -190,20 +191,15 @@ export class QueueSocket {
    */
   next(): boolean {
     if (this.#waiting) this.#answerUnanswered();
-    const message = this.#message;
     while (true) {
-      while (message.next()) {
-        if (message.type === QUEUE_PACKET) {
-          if (this.#bind(message.bodyAt, message.end)) return true;
-        } else if (message.type === CONTROL.ERROR) {
-          this.#countError(errorNumber(this.bytes, message));
-        }
+      while (this.#message.next()) {
+        if (this.#isPacket()) return true;
       }
-      if (message.fault !== undefined) this.#rescue();
+      if (this.#message.fault !== undefined) this.#rescue();
       this.#slot += 1;
       if (this.#slot >= this.#received) return false;
       const at = this.#buffer.slotAt(this.#slot);
-      message.bind(this.bytes, at, at + this.#buffer.lengthOf(this.#slot));
+      this.#message.bind(this.bytes, at, at + this.#buffer.lengthOf(this.#slot));
     }
   }
 
@@ -264,6 +260,14 @@ export class QueueSocket {
     return this.#pollView.getInt16(entry * POLL_ENTRY_BYTES + POLL_RESULT, HOST_ORDER) !== 0;
   }
 
+  /** True when the message brings a packet to judge; every other message is dealt with. */
+  #isPacket(): boolean {
+    const message = this.#message;
+    if (message.type === QUEUE_PACKET) return this.#bind(message.bodyAt, message.end);
+    if (message.type === CONTROL.ERROR) this.#countError(errorNumber(this.bytes, message));
+    return false;
+  }
+
   /** Binds the view to a packet message. Returns false when the packet could not be read and is dealt with. */
   #bind(at: number, end: number): boolean {
     const { counters, packet } = this;
@@ -311,6 +315,12 @@ export class QueueSocket {
     }
     return 0;
   }
+}
+
+/** In a container the forced size may not be ours to choose; then the system's limit (net.core.rmem_max) holds. */
+function setReceiveBuffer(fd: number, bytes: number): void {
+  if (setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) return;
+  setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }
 
 /** Sends the configuration and reads the kernel's answer. No rule leads to the queue yet, so nothing else comes. */
