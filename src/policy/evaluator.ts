@@ -1,0 +1,299 @@
+/**
+ * The way of one packet through the chains.
+ *
+ * The policy is laid out flat when the evaluator is made: all rules of all chains in one row, a chain being a start
+ * and an end, and a target being one number. A packet then costs a walk along that row. A jump notes where it came
+ * from on a small stack, for RETURN; the stack cannot overflow, because the compiler admits no loop of jumps and so
+ * no walk is deeper than there are chains.
+ */
+import {
+  type Hook,
+  HOOK,
+  HOOK_NAMES,
+  invariant,
+  type Milliseconds,
+  PROTOCOL,
+  SECOND,
+  type Verdict,
+  VERDICT,
+} from "../base/index.ts";
+import { FRAGMENT, NO_USER, type Packet } from "../wire/index.ts";
+import type { Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
+import {
+  NEEDS,
+  type RejectWith,
+  type Rule,
+  type RuleContext,
+  type VerdictRule,
+  isVerdictRule,
+} from "./rule.ts";
+
+/** Why a packet got its verdict. */
+export type VerdictReason =
+  /** A rule gave it. */
+  | "rule"
+  /** A chain ended and the default is a verdict. */
+  | "default"
+  /** The packet cannot be read: `outcomes.malformed`. */
+  | "malformed"
+  /** A rule threw: `outcomes.ruleError`. */
+  | "rule-error"
+  /** The policy has no chain for the packet's hook. */
+  | "no-chain";
+
+// Targets as numbers: a chain by its index, everything else below zero.
+const NEXT = -1;
+const ACCEPT = -2;
+const DROP = -3;
+const REJECT = -4;
+const RETURN = -5;
+const OWN = -6;
+/** No target: the chain has no more rules. */
+const END = -7;
+
+/** Errors of rules that are reported in one second; more are only counted. */
+const REPORTS_PER_SECOND = 10;
+
+function verdictCode(verdict: Verdict): number {
+  if (verdict === VERDICT.ACCEPT) return ACCEPT;
+  return verdict === VERDICT.DROP ? DROP : REJECT;
+}
+
+function targetCode(target: Target): number {
+  switch (target.kind) {
+    case "chain":
+      return target.chain;
+    case "verdict":
+      return verdictCode(target.verdict);
+    case "return":
+      return RETURN;
+    case "own":
+      return OWN;
+    case "next":
+      return NEXT;
+  }
+}
+
+/** Bits of {@link NEEDS} that this packet has not. */
+export function missingParts(packet: Packet): number {
+  const transport = packet.fragment === FRAGMENT.LATER ? NEEDS.TRANSPORT : 0;
+  const owner = packet.userId === NO_USER && packet.groupId === NO_USER ? NEEDS.OWNER : 0;
+  return transport | owner;
+}
+
+/** How a rejected packet is answered, given the wish of the rule: only TCP can be reset. */
+export function rejectKind(wish: RejectWith | "auto", packet: Packet): RejectWith {
+  if (wish !== "auto" && wish !== "tcp-reset") return wish;
+  return packet.protocol === PROTOCOL.TCP && packet.fragment !== FRAGMENT.LATER
+    ? "tcp-reset"
+    : "port-unreachable";
+}
+
+/** Judges packets by a policy, one at a time, without allocation. One per worker. */
+export class Evaluator {
+  /** What became of the packet evaluated last. */
+  verdict: Verdict = VERDICT.ACCEPT;
+  /** Index of the chain that gave the verdict; -1 when none did. */
+  chain = -1;
+  /** Index, in that chain, of the rule that gave the verdict; -1 when none did. */
+  rule = -1;
+  reason: VerdictReason = "no-chain";
+  /** How to answer. Valid when `verdict` is REJECT. */
+  rejectWith: RejectWith = "port-unreachable";
+  /** Times that a rule threw. */
+  ruleErrors = 0;
+  /** Packets that each rule matched, by its place in the row of all rules; see {@link Evaluator.matchCount}. */
+  readonly #matches: Float64Array;
+
+  readonly policy: Policy;
+  readonly #rules: readonly Rule[];
+  /** The same row; `undefined` where a rule does not decide itself. */
+  readonly #verdictRules: readonly (VerdictRule | undefined)[];
+  readonly #needs: Uint8Array;
+  readonly #not: Uint8Array;
+  readonly #targets: Int32Array;
+  /** Start of each chain in the row; the last entry is the end of the last chain. */
+  readonly #starts: Int32Array;
+  readonly #hookChains: Int32Array;
+  readonly #default: number;
+  readonly #returns: Int32Array;
+  readonly #callers: Int32Array;
+  /** The rule being asked, by its place in the row. */
+  #at = 0;
+  /** The rule to ask next, by its place in the row. */
+  #next = 0;
+  #chain = 0;
+  #depth = 0;
+  #missing = 0;
+  #reportsFrom: Milliseconds = Number.NEGATIVE_INFINITY;
+  #reports = 0;
+  #suppressed = 0;
+
+  /**
+   * @param policy - the policy; its rules are made anew
+   * @param memory - the memory that all evaluators of this policy share, see {@link allocateMemory}
+   */
+  constructor(policy: Policy, memory: RuleMemory) {
+    this.policy = policy;
+    const rows: readonly PolicyRule[] = policy.chains.flatMap((chain) => chain.rules);
+    this.#rules = policy.instantiate(memory).flat();
+    this.#verdictRules = this.#rules.map((rule) => (isVerdictRule(rule) ? rule : undefined));
+    this.#needs = Uint8Array.from(this.#rules, (rule) => rule.needs);
+    this.#not = Uint8Array.from(rows, (rule) => (rule.not ? 1 : 0));
+    this.#targets = Int32Array.from(rows, (rule) => targetCode(rule.target));
+    this.#matches = new Float64Array(rows.length);
+    this.#starts = new Int32Array(policy.chains.length + 1);
+    for (const { index, rules } of policy.chains) {
+      this.#starts[index + 1] = (this.#starts[index] ?? 0) + rules.length;
+    }
+    this.#hookChains = new Int32Array(8).fill(-1);
+    for (const name of HOOK_NAMES) this.#hookChains[HOOK[name]] = this.#hookChain(HOOK[name]);
+    this.#default = targetCode(policy.defaultTarget);
+    this.#returns = new Int32Array(policy.chains.length);
+    this.#callers = new Int32Array(policy.chains.length);
+  }
+
+  /**
+   * Judges the packet of the context. The fields of this object then say what, by which rule and why.
+   *
+   * Rules see the connection as it is before the packet. A packet with a fault meets no rule.
+   *
+   * @param context - the packet and what rules may know besides
+   * @returns the verdict
+   */
+  evaluate(context: RuleContext): Verdict {
+    const { packet } = context;
+    const start = this.#hookChains[packet.hook] ?? -1;
+    if (start < 0) return this.#end(VERDICT.ACCEPT, "no-chain", -1, -1);
+    if (packet.fault !== undefined) {
+      return this.#end(VERDICT[this.policy.settings.outcomes.malformed], "malformed", -1, -1);
+    }
+    this.#missing = missingParts(packet);
+    this.#enter(start);
+    try {
+      return this.#walk(context);
+    } catch (error) {
+      return this.#fail(error, context);
+    }
+  }
+
+  /** Packets that a rule has matched since the evaluator was made. */
+  matchCount(chain: number, rule: number): number {
+    return this.#matches[(this.#starts[chain] ?? 0) + rule] ?? 0;
+  }
+
+  #hookChain(hook: Hook): number {
+    return this.policy.hookChain(hook)?.index ?? -1;
+  }
+
+  #walk(context: RuleContext): Verdict {
+    for (;;) {
+      const target = this.#firstMatch(context);
+      if (target >= 0) this.#jump(target);
+      else if (target === RETURN && this.#depth > 0) this.#return();
+      else if (target !== RETURN && target !== END) return this.#conclude(target, context, this.#at);
+      else if (this.#default < 0) return this.#conclude(this.#default, context, -1);
+      else this.#enter(this.#default);
+    }
+  }
+
+  /** Asks the rules of the chain from where it stands; the target of the first that matches, or {@link END}. */
+  #firstMatch(context: RuleContext): number {
+    const end = this.#starts[this.#chain + 1] ?? 0;
+    for (let at = this.#next; at < end; at += 1) {
+      this.#at = at;
+      const target = this.#ask(at, context);
+      if (target === NEXT) continue;
+      this.#next = at + 1;
+      return target;
+    }
+    return END;
+  }
+
+  /** Starts a chain from which nothing leads back. */
+  #enter(chain: number): void {
+    this.#depth = 0;
+    this.#chain = chain;
+    this.#next = this.#starts[chain] ?? 0;
+  }
+
+  #jump(chain: number): void {
+    this.#callers[this.#depth] = this.#chain;
+    this.#returns[this.#depth] = this.#next;
+    this.#depth += 1;
+    this.#chain = chain;
+    this.#next = this.#starts[chain] ?? 0;
+  }
+
+  #return(): void {
+    this.#depth -= 1;
+    this.#chain = this.#callers[this.#depth] ?? 0;
+    this.#next = this.#returns[this.#depth] ?? 0;
+  }
+
+  /** Asks one rule; {@link NEXT} when it does not match, otherwise the target. */
+  #ask(at: number, context: RuleContext): number {
+    if (((this.#needs[at] ?? 0) & this.#missing) !== 0) return NEXT;
+    const rule = this.#rules[at];
+    const target = this.#targets[at] ?? NEXT;
+    if (rule === undefined) return NEXT;
+    if (target === OWN) return this.#askForVerdict(at, context);
+    const matched: unknown = rule.match(context.packet, context);
+    if (matched === (this.#not[at] === 1)) return NEXT;
+    // A rule of somebody's own may answer with anything, a promise for instance.
+    invariant(typeof matched === "boolean", "match must return true or false");
+    this.#matches[at] = (this.#matches[at] ?? 0) + 1;
+    return target;
+  }
+
+  #askForVerdict(at: number, context: RuleContext): number {
+    const rule = this.#verdictRules[at];
+    if (rule === undefined) return NEXT;
+    const verdict = rule.decide(context.packet, context);
+    if (verdict === undefined) return NEXT;
+    invariant(
+      verdict >= VERDICT.ACCEPT && verdict <= VERDICT.REJECT,
+      "decide must return a verdict or undefined",
+    );
+    this.#matches[at] = (this.#matches[at] ?? 0) + 1;
+    if (verdict === VERDICT.REJECT) this.rejectWith = rejectKind(rule.rejectWith, context.packet);
+    return verdictCode(verdict);
+  }
+
+  /** Ends with a verdict; `at` is the rule that gave it, -1 for the default. */
+  #conclude(target: number, context: RuleContext, at: number): Verdict {
+    const reason = at < 0 ? "default" : "rule";
+    const rule = at < 0 ? -1 : at - (this.#starts[this.#chain] ?? 0);
+    if (target === ACCEPT) return this.#end(VERDICT.ACCEPT, reason, this.#chain, rule);
+    if (target === DROP) return this.#end(VERDICT.DROP, reason, this.#chain, rule);
+    // A rule that decides itself has left its own wish here.
+    if (at < 0 || this.#targets[at] !== OWN) this.rejectWith = rejectKind("auto", context.packet);
+    return this.#end(VERDICT.REJECT, reason, this.#chain, rule);
+  }
+
+  #end(verdict: Verdict, reason: VerdictReason, chain: number, rule: number): Verdict {
+    this.verdict = verdict;
+    this.reason = reason;
+    this.chain = chain;
+    this.rule = rule;
+    return verdict;
+  }
+
+  #fail(error: unknown, context: RuleContext): Verdict {
+    const rule = this.#at - (this.#starts[this.#chain] ?? 0);
+    this.ruleErrors += 1;
+    if (context.now - this.#reportsFrom >= SECOND) {
+      this.#reportsFrom = context.now;
+      this.#reports = 0;
+    }
+    if (this.#reports < REPORTS_PER_SECOND) {
+      this.#reports += 1;
+      const name = this.policy.chains[this.#chain]?.name ?? "";
+      context.report.ruleError(name, rule, error, this.#suppressed);
+      this.#suppressed = 0;
+    } else {
+      this.#suppressed += 1;
+    }
+    return this.#end(VERDICT[this.policy.settings.outcomes.ruleError], "rule-error", this.#chain, rule);
+  }
+}

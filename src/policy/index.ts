@@ -1,0 +1,55 @@
+export {
+  type Argument,
+  type ArgumentSet,
+  type ArgumentValues,
+  choice,
+  decimal,
+  flag,
+  integer,
+  type JsonSchema,
+  listOf,
+  optional,
+  pairOf,
+  required,
+  text,
+  type UserLookup,
+  type ValueType,
+  withDefault,
+} from "./argument.ts";
+export { type Compilation, type CompileOptions, compilePolicy, policyModules } from "./compiler.ts";
+export { Evaluator, type VerdictReason } from "./evaluator.ts";
+export { type ExplainStep, explainPacket } from "./explanation.ts";
+export { policyJsonSchema } from "./json-schema.ts";
+export { networkLine, protocolName, transportLine } from "./packet-text.ts";
+export {
+  allocateMemory,
+  type Chain,
+  type MemoryNeed,
+  type Policy,
+  type PolicyRule,
+  type RuleMemory,
+  type Target,
+} from "./policy.ts";
+export { formatProblem, type Problem, type ProblemCode, type Severity } from "./problem.ts";
+export {
+  type ActionUse,
+  defineRule,
+  type RuleCheck,
+  type RuleDefinition,
+  RuleRegistry,
+  type RuleSetup,
+} from "./registry.ts";
+export {
+  LOG_LEVELS,
+  NEEDS,
+  type RejectWith,
+  Rule,
+  type RuleContext,
+  type RuleLogLevel,
+  type RuleReport,
+  VerdictRule,
+} from "./rule.ts";
+export { createRegistry } from "./rules/catalogue.ts";
+export type { Compatibility, FailMode, Settings, TimeoutName } from "./settings.ts";
+export { RANK, type Rank, SourceTable } from "./source-table.ts";
+export { network, port, portProtocol } from "./value-types.ts";

@@ -1,0 +1,140 @@
+/**
+ * A policy that has been found valid.
+ *
+ * Only the compiler makes one, so whoever holds a Policy need not check it again: every target exists, no walk
+ * through the chains is endless, every argument has its type. It is plain data; rules with a memory of their own
+ * are made from it by {@link Policy.instantiate}, once for each worker.
+ */
+import { type Hook, hookName, type Verdict } from "../base/index.ts";
+import type { RuleDefinition, RuleSetup } from "./registry.ts";
+import type { Rule } from "./rule.ts";
+import type { Settings } from "./settings.ts";
+
+/** Where a packet goes when a rule matches, or when a chain ends. */
+export type Target =
+  | { readonly kind: "verdict"; readonly verdict: Verdict }
+  | { readonly kind: "chain"; readonly chain: number }
+  /** Back to the rule behind the jump. */
+  | { readonly kind: "return" }
+  /** Where the rule itself says. */
+  | { readonly kind: "own" }
+  /** To the next rule, as if it had not matched. */
+  | { readonly kind: "next" };
+
+/** A rule as the file states it. */
+export interface PolicyRule {
+  /** Registered name of its kind. */
+  readonly name: string;
+  readonly definition: RuleDefinition;
+  /** Values of its arguments, with defaults. */
+  readonly values: { readonly [name: string]: unknown };
+  readonly not: boolean;
+  readonly comment: string | undefined;
+  /** The action in force, as the file would write it. */
+  readonly action: string | undefined;
+  readonly target: Target;
+  /** Key of its shared memory, stable while the rule's text and chain stay the same. */
+  readonly memoryKey: string;
+  readonly memoryBytes: number;
+  /** JSON path in the file. */
+  readonly path: string;
+  /** Line in the file, from 1. */
+  readonly line: number;
+}
+
+/** A list of rules with a name. */
+export interface Chain {
+  readonly name: string;
+  /** Its index in {@link Policy.chains}. */
+  readonly index: number;
+  readonly rules: readonly PolicyRule[];
+}
+
+/** Shared memory that a policy's rules need. */
+export interface MemoryNeed {
+  readonly key: string;
+  readonly bytes: number;
+}
+
+/** Memory that the rules of one policy share between all workers, by key. */
+export type RuleMemory = Readonly<Record<string, SharedArrayBuffer>>;
+
+/** What a policy is made of. */
+export interface PolicyParts {
+  readonly file: string;
+  readonly chains: readonly Chain[];
+  /** A verdict or a chain. */
+  readonly defaultTarget: Target;
+  readonly settings: Settings;
+}
+
+/** A valid policy. */
+export class Policy {
+  readonly file: string;
+  /** All chains; one named INPUT is always among them. */
+  readonly chains: readonly Chain[];
+  /** Where a packet goes at the end of any chain: a verdict or a chain. */
+  readonly defaultTarget: Target;
+  readonly settings: Settings;
+
+  private constructor(parts: PolicyParts) {
+    this.file = parts.file;
+    this.chains = parts.chains;
+    this.defaultTarget = parts.defaultTarget;
+    this.settings = parts.settings;
+  }
+
+  /** For the compiler: these parts have passed all checks. */
+  static fromChecked(parts: PolicyParts): Policy {
+    return new Policy(parts);
+  }
+
+  /** The chain where packets of this hook start; `undefined` when the hook is not filtered. */
+  hookChain(hook: Hook): Chain | undefined {
+    const name = hookName(hook);
+    return this.chains.find((chain) => chain.name === name);
+  }
+
+  /** Memory the rules share between workers. */
+  get memoryNeeds(): readonly MemoryNeed[] {
+    const rules = this.chains.flatMap((chain) => chain.rules).filter((rule) => rule.memoryBytes > 0);
+    return rules.map((rule) => ({ key: rule.memoryKey, bytes: rule.memoryBytes }));
+  }
+
+  /**
+   * Makes the rules of all chains, in the order of {@link Policy.chains}.
+   *
+   * @param memory - at least what {@link Policy.memoryNeeds} lists; a key that is missing gets memory of its own
+   */
+  instantiate(memory: RuleMemory): Rule[][] {
+    return this.chains.map((chain) =>
+      chain.rules.map((rule, index) => this.#make(chain, index, rule, memory)),
+    );
+  }
+
+  #make(chain: Chain, index: number, rule: PolicyRule, memory: RuleMemory): Rule {
+    const own = memory[rule.memoryKey];
+    const setup: RuleSetup = {
+      chain: chain.name,
+      index,
+      action: rule.action,
+      compatibility: this.settings.compatibility,
+      limits: this.settings.limits,
+      memory: own?.byteLength === rule.memoryBytes ? own : new SharedArrayBuffer(rule.memoryBytes),
+    };
+    return rule.definition.create(rule.values, setup);
+  }
+}
+
+/**
+ * Memory for a policy's rules. What `previous` holds under the same key and in the same size is kept, so that knocks
+ * and token buckets survive the change of other rules.
+ */
+export function allocateMemory(policy: Policy, previous: RuleMemory = {}): RuleMemory {
+  const memory: Record<string, SharedArrayBuffer> = {};
+  for (const { key, bytes } of policy.memoryNeeds) {
+    const old = previous[key];
+    memory[key] = old?.byteLength === bytes ? old : new SharedArrayBuffer(bytes);
+  }
+  return memory;
+}

@@ -1,0 +1,129 @@
+/** Rules by name: what a policy file may say, and how a rule is made from it. */
+import { FirewallError, type LimitValues } from "../base/index.ts";
+import type { ArgumentSet, ArgumentValues } from "./argument.ts";
+import type { Rule } from "./rule.ts";
+import type { Compatibility } from "./settings.ts";
+
+/**
+ * What follows when a rule matches:
+ * - `required`: the file must name an action;
+ * - `{ fallback }`: the file may name one, otherwise this one is taken;
+ * - `{ fixed }`: always this one, the file names none;
+ * - `own`: the rule is a {@link VerdictRule} and decides itself;
+ * - `none`: the rule never matches, it only watches.
+ */
+export type ActionUse =
+  | "required"
+  | "own"
+  | "none"
+  | { readonly fallback: string }
+  | { readonly fixed: string };
+
+/** Where a rule stands, and what it is given besides its arguments. */
+export interface RuleSetup {
+  /** Name of its chain. */
+  readonly chain: string;
+  /** Its index in the chain, from 0. */
+  readonly index: number;
+  /** The action in force, `undefined` when there is none. */
+  readonly action: string | undefined;
+  readonly compatibility: Compatibility;
+  readonly limits: LimitValues;
+  /** Zero-filled when first used, shared by all workers; of the length that `memoryBytes` asked for. */
+  readonly memory: SharedArrayBuffer;
+}
+
+/** Takes what a definition's own check finds. */
+export interface RuleCheck<Names extends string = string> {
+  readonly compatibility: Compatibility;
+  /** The rule cannot mean anything. `name` is the argument meant, `undefined` the rule as a whole. */
+  error(name: Names | undefined, message: string): void;
+  /** The rule never does what it seems to. */
+  warning(name: Names | undefined, message: string): void;
+  /** PyWall would do something else. Not reported when the file states its compatibility. */
+  difference(message: string): void;
+}
+
+/** How one kind of rule is written in a policy file, checked and made. */
+export interface RuleDefinition<S extends ArgumentSet = ArgumentSet> {
+  /** One sentence: what it matches. */
+  readonly summary: string;
+  readonly arguments: S;
+  readonly action: ActionUse;
+  /** True when it matches every packet. */
+  readonly matchesAll?: boolean;
+  /** Arguments that PyWall reads and does not use: the reason, by name. */
+  readonly ignored?: { readonly [name: string]: string };
+  /** What differs from PyWall, for the manual. Absent for rules that PyWall has not. */
+  readonly difference?: string;
+  /** Checks what concerns several arguments at once. */
+  check?(values: ArgumentValues<S>, check: RuleCheck<keyof S & string>): void;
+  /** Shared memory the rule needs, in bytes. */
+  memoryBytes?(values: ArgumentValues<S>, limits: LimitValues): number;
+  /** Makes a rule. Called several times: once to try it when the file is read, and once per worker. */
+  create(values: ArgumentValues<S>, setup: RuleSetup): Rule;
+}
+
+/** Writes a definition so that the types of its arguments reach its functions. */
+export function defineRule<S extends ArgumentSet>(definition: RuleDefinition<S>): RuleDefinition {
+  return definition;
+}
+
+/** Member names that every rule has. */
+export const COMMON_MEMBERS: readonly string[] = ["name", "action", "not", "comment"];
+
+/** The rules a policy may name. */
+export class RuleRegistry {
+  readonly #definitions = new Map<string, RuleDefinition>();
+  readonly #aliases = new Map<string, string>();
+
+  /**
+   * Adds a kind of rule.
+   *
+   * @param name - as policy files write it, case-sensitive
+   * @param definition - its arguments and how it is made
+   * @throws {FirewallError} `RULE_NAME_TAKEN` when there is such a rule, `RULE_ARGUMENT_TAKEN` when an argument
+   *   bears the name of a member that every rule has
+   */
+  register<S extends ArgumentSet>(name: string, definition: RuleDefinition<S>): void {
+    if (this.#definitions.has(name) || this.#aliases.has(name)) {
+      throw new FirewallError(
+        "RULE_NAME_TAKEN",
+        `a rule "${name}" is registered already: choose another name`,
+      );
+    }
+    const taken = Object.keys(definition.arguments).find((argument) => COMMON_MEMBERS.includes(argument));
+    if (taken !== undefined) {
+      throw new FirewallError(
+        "RULE_ARGUMENT_TAKEN",
+        `rule "${name}": every rule has a member "${taken}"; rename yours`,
+      );
+    }
+    this.#definitions.set(name, definition);
+  }
+
+  /** Adds an old name of a registered rule. */
+  alias(oldName: string, name: string): void {
+    this.#aliases.set(oldName, name);
+  }
+
+  /** The definition by its registered name. */
+  get(name: string): RuleDefinition | undefined {
+    return this.#definitions.get(name);
+  }
+
+  /** The registered name that an old name stands for. */
+  registeredName(oldName: string): string | undefined {
+    return this.#aliases.get(oldName);
+  }
+
+  /** Registered names in the order of registration. */
+  names(): string[] {
+    return [...this.#definitions.keys()];
+  }
+
+  /** Old names. */
+  oldNames(): string[] {
+    return [...this.#aliases.keys()];
+  }
+}

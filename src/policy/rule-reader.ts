@@ -1,0 +1,298 @@
+/** Reads the rules of a chain: their kind, their common members, their arguments, their target. */
+import type { Reading } from "./argument.ts";
+import { readArguments } from "./argument-set.ts";
+import type { ChainNode, RuleNode, TargetName } from "./chain-graph.ts";
+import { type JsonMember, type JsonValue, kindWords } from "./document.ts";
+import type { Place, ProblemCode } from "./problem.ts";
+import {
+  COMMON_MEMBERS,
+  type RuleCheck,
+  type RuleDefinition,
+  type RuleRegistry,
+  type RuleSetup,
+} from "./registry.ts";
+import type { Settings } from "./settings.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** A rule that has been read and found good by itself. */
+export interface DraftRule extends RuleNode {
+  readonly name: string;
+  readonly definition: RuleDefinition;
+  readonly values: { readonly [name: string]: unknown };
+  readonly not: boolean;
+  readonly comment: string | undefined;
+  readonly memoryBytes: number;
+  /** The rule's arguments as text, the same however the file is laid out. */
+  readonly text: string;
+  readonly line: number;
+}
+
+/** A chain that has been read. */
+export interface DraftChain extends ChainNode {
+  /** Those of its rules that are good; all of them when there is no error. */
+  readonly drafts: readonly DraftRule[];
+}
+
+/** Where one rule stands while it is read. */
+interface Site {
+  readonly value: JsonValue;
+  readonly chain: string;
+  readonly index: number;
+  /** As the file writes it, an old name included. */
+  readonly name: string;
+  readonly definition: RuleDefinition;
+}
+
+/** Text of a value that does not depend on layout, order of members, or comments. */
+function canonicalText(value: JsonValue): string {
+  if (value.kind === "array") return `[${value.items.map(canonicalText).join()}]`;
+  if (value.kind !== "object") return JSON.stringify(value.scalar);
+  const members = value.members.filter(({ name }) => name !== "comment");
+  const texts = members.map((member) => `${JSON.stringify(member.name)}:${canonicalText(member.value)}`);
+  return `{${texts.toSorted().join()}}`;
+}
+
+function findMember(value: JsonValue, name: string): JsonMember | undefined {
+  return value.members.find((member) => member.name === name);
+}
+
+/** True when an object is what a chain can ask; its class may come from another copy of this package. */
+function isRule(made: unknown, decides: boolean): boolean {
+  if (typeof made !== "object" || made === null) return false;
+  const methods = decides
+    ? ["match", "peek", "explain", "decide", "peekVerdict"]
+    : ["match", "peek", "explain"];
+  return methods.every((name) => typeof Reflect.get(made, name) === "function");
+}
+
+/** Reads the chains of one file. */
+export class RuleReader {
+  readonly #registry: RuleRegistry;
+  readonly #settings: Settings;
+  readonly #reading: Reading;
+
+  constructor(registry: RuleRegistry, settings: Settings, reading: Reading) {
+    this.#registry = registry;
+    this.#settings = settings;
+    this.#reading = reading;
+  }
+
+  /** Reads one member of the file as a chain. */
+  readChain(member: JsonMember): DraftChain {
+    const { name, value, at, path } = member;
+    if (value.kind !== "array") {
+      const hint = didYouMean(name, ["$schema", "settings", "default_chain"]);
+      const message = `chain ${JSON.stringify(name)} must be a list of rules, found ${kindWords(value)}.${hint}`;
+      this.#error(value, "wrong-type", message);
+    }
+    const rules = value.items.map((item, index) => this.#readRule(item, name, index));
+    return { name, at, path, rules, drafts: rules.filter((rule) => "definition" in rule) };
+  }
+
+  #error(place: Place, code: ProblemCode, message: string): void {
+    this.#reading.problems.error(place, code, message);
+  }
+
+  #warning(place: Place, code: ProblemCode, message: string): void {
+    this.#reading.problems.warning(place, code, message);
+  }
+
+  #readRule(value: JsonValue, chain: string, index: number): DraftRule | RuleNode {
+    const { problems } = this.#reading;
+    const before = problems.errors;
+    const name = this.#readName(value);
+    const definition = name === undefined ? undefined : this.#findDefinition(name);
+    if (name === undefined || definition === undefined) {
+      return { at: value.at, path: value.path, target: undefined, terminal: false, readable: false };
+    }
+    const site: Site = { value, chain, index, name: name.registered, definition };
+    const not = this.#readNot(site);
+    const comment = this.#readComment(value);
+    const target = this.#readAction(site);
+    const values = this.#readValues(site);
+    const decided = definition.action === "own" || target !== undefined;
+    const terminal = definition.matchesAll === true && !not && decided;
+    const node: RuleNode = {
+      at: value.at,
+      path: value.path,
+      target,
+      terminal,
+      readable: problems.errors === before,
+    };
+    if (values === undefined || !node.readable) return { ...node, readable: false };
+    const memoryBytes = this.#try(site, values, target?.name);
+    if (memoryBytes === undefined) return { ...node, readable: false };
+    const text = canonicalText(value);
+    const line = problems.lineOf(value);
+    return { ...node, name: site.name, definition, values, not, comment, memoryBytes, text, line };
+  }
+
+  /** The name as written and the place where it stands. */
+  #readName(value: JsonValue): { registered: string; place: Place } | undefined {
+    if (value.kind !== "object") {
+      this.#error(
+        value,
+        "wrong-type",
+        `a rule is an object such as {"name": "TrueRule", "action": "DROP"}, found ${kindWords(value)}`,
+      );
+      return undefined;
+    }
+    const member = findMember(value, "name");
+    if (member === undefined) {
+      this.#error(
+        value,
+        "missing-argument",
+        `"name" is missing: which rule is it? There are ${this.#registry.names().join(", ")}`,
+      );
+      return undefined;
+    }
+    const { scalar } = member.value;
+    if (typeof scalar !== "string") {
+      this.#error(
+        member.value,
+        "wrong-type",
+        `"name" is the name of a rule, found ${kindWords(member.value)}`,
+      );
+      return undefined;
+    }
+    const registered = this.#registry.registeredName(scalar);
+    if (registered !== undefined) {
+      this.#warning(member.value, "old-name", `${scalar} is an old name: write ${registered}`);
+    }
+    return { registered: registered ?? scalar, place: member.value };
+  }
+
+  #findDefinition(name: { registered: string; place: Place }): RuleDefinition | undefined {
+    const definition = this.#registry.get(name.registered);
+    if (definition === undefined) {
+      const known = [...this.#registry.names(), ...this.#registry.oldNames()];
+      const hint = didYouMean(name.registered, known) || ` There are ${this.#registry.names().join(", ")}`;
+      this.#error(name.place, "unknown-rule", `there is no rule ${JSON.stringify(name.registered)}.${hint}`);
+    }
+    return definition;
+  }
+
+  #readNot(site: Site): boolean {
+    const member = findMember(site.value, "not");
+    if (member === undefined) return false;
+    if (typeof member.value.scalar !== "boolean") {
+      this.#error(member.value, "wrong-type", `"not" is true or false, found ${kindWords(member.value)}`);
+      return false;
+    }
+    const { action } = site.definition;
+    if (member.value.scalar && (action === "own" || action === "none")) {
+      const why = action === "own" ? "it decides by itself" : "it never matches";
+      this.#warning(member, "ignored-argument", `"not" has no effect on ${site.name}: ${why}`);
+    }
+    return member.value.scalar;
+  }
+
+  #readComment(value: JsonValue): string | undefined {
+    const member = findMember(value, "comment");
+    if (member === undefined) return undefined;
+    if (typeof member.value.scalar === "string") return member.value.scalar;
+    this.#error(member.value, "wrong-type", `"comment" is a string, found ${kindWords(member.value)}`);
+    return undefined;
+  }
+
+  #readAction(site: Site): TargetName | undefined {
+    const { value, definition, name } = site;
+    const member = findMember(value, "action");
+    const { action } = definition;
+    if (action === "own" || action === "none" || (typeof action === "object" && "fixed" in action)) {
+      if (member !== undefined) this.#reportUselessAction(site, member);
+      return typeof action === "object" ? { at: value.at, path: value.path, name: action.fixed } : undefined;
+    }
+    if (member === undefined && action !== "required")
+      return { at: value.at, path: value.path, name: action.fallback };
+    if (member === undefined || member.value.kind === "null") {
+      const place = member?.value ?? value;
+      if (this.#reading.lenient) {
+        this.#warning(place, "missing-action", `${name} has no action, so it never acts (as in PyWall)`);
+      } else {
+        const message = `"action" is missing: name ACCEPT, DROP, REJECT, RETURN or a chain that ${name} leads to`;
+        this.#error(place, "missing-action", message);
+      }
+      return undefined;
+    }
+    const { scalar } = member.value;
+    if (typeof scalar === "string") return { at: member.value.at, path: member.value.path, name: scalar };
+    this.#error(
+      member.value,
+      "wrong-type",
+      `"action" is the name of a chain, ACCEPT, DROP, REJECT or RETURN; found ${kindWords(member.value)}`,
+    );
+    return undefined;
+  }
+
+  #reportUselessAction(site: Site, member: JsonMember): void {
+    const { definition, name } = site;
+    const why = definition.action === "none" ? "it never matches" : "it always does the same";
+    const reason = definition.ignored?.["action"];
+    if (reason !== undefined)
+      this.#warning(member, "ignored-argument", `"action" has no effect on ${name}: ${reason}`);
+    else this.#error(member, "unknown-argument", `${name} takes no "action": ${why}; take it out`);
+  }
+
+  #readValues(site: Site): DraftRule["values"] | undefined {
+    const { value, definition, name } = site;
+    const ignored = definition.ignored ?? {};
+    const values = readArguments(value, definition.arguments, this.#reading, {
+      known: COMMON_MEMBERS,
+      report: (member, suggestion) => {
+        const reason = ignored[member.name];
+        if (reason !== undefined) {
+          this.#warning(member, "ignored-argument", `"${member.name}" has no effect on ${name}: ${reason}`);
+        } else if (this.#reading.lenient) {
+          const message = `${name} has no argument "${member.name}"; it is ignored (as in PyWall).${suggestion}`;
+          this.#warning(member, "unknown-argument", message);
+        } else {
+          this.#error(
+            member,
+            "unknown-argument",
+            `${name} has no argument "${member.name}".${suggestion || " Take it out."}`,
+          );
+        }
+      },
+    });
+    if (values !== undefined) definition.check?.(values, this.#checkFor(site));
+    return values;
+  }
+
+  #checkFor(site: Site): RuleCheck {
+    const place = (name: string | undefined): Place =>
+      (name === undefined ? undefined : findMember(site.value, name)?.value) ?? site.value;
+    const { compatibility, compatibilityStated } = this.#settings;
+    return {
+      compatibility,
+      error: (name, message) => this.#error(place(name), "invalid-argument", message),
+      warning: (name, message) => this.#warning(place(name), "never-matches", message),
+      difference: (message) => {
+        if (compatibilityStated) return;
+        const advice = 'say which you want with "settings": {"compatibility": "strict"} or "pywall"';
+        this.#warning(site.value, "pywall-difference", `${message}; ${advice}`);
+      },
+    };
+  }
+
+  /** Makes the rule once, so that what its maker refuses is found here; the bytes of memory it needs. */
+  #try(site: Site, values: DraftRule["values"], action: string | undefined): number | undefined {
+    const { definition, value, name, chain, index } = site;
+    const { limits, compatibility } = this.#settings;
+    try {
+      const bytes = definition.memoryBytes?.(values, limits) ?? 0;
+      const memory = new SharedArrayBuffer(bytes);
+      const setup: RuleSetup = { chain, index, action, compatibility, limits, memory };
+      if (isRule(definition.create(values, setup), definition.action === "own")) return bytes;
+      this.#error(
+        value,
+        "rule-refused",
+        `${name} is badly made: create must return an object of a class that extends Rule`,
+      );
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#error(value, "rule-refused", `${name} cannot be made: ${reason}`);
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What a rule is: the interface between the chains and everything that can look at a packet.
+ *
+ * A rule answers one question, "does this packet meet me?". What follows from a yes (its `action`), the inversion
+ * by `not`, and chains are none of its business. Rules are made once per worker and asked for every packet, so
+ * {@link Rule.match} allocates nothing and keeps no packet.
+ */
+import type { Milliseconds, Verdict } from "../base/index.ts";
+import type { Packet } from "../wire/index.ts";
+
+/** How a sender is told that its packet was rejected. */
+export type RejectWith = "tcp-reset" | "port-unreachable" | "host-unreachable" | "admin-prohibited";
+
+/** Levels of a log line, the least urgent first. */
+export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
+
+/** A level of a log line. */
+export type RuleLogLevel = (typeof LOG_LEVELS)[number];
+
+/** Where the words of rules go. */
+export interface RuleReport {
+  /** False when nobody reads printed lines; rules then spare themselves the making of them. */
+  readonly printing: boolean;
+  /** One line for standard output. */
+  print(line: string): void;
+  /**
+   * One line for the log.
+   *
+   * @param prefix - the rule's own words
+   * @param packet - valid during the call only
+   * @param level - how urgent it is
+   * @param suppressed - lines the rule's rate limit has swallowed since the last one
+   */
+  log(prefix: string, packet: Packet, level: RuleLogLevel, suppressed: number): void;
+  /**
+   * A rule threw. Called a bounded number of times per second.
+   *
+   * @param chain - name of the rule's chain
+   * @param rule - index of the rule in it, from 0
+   * @param error - what was thrown
+   * @param suppressed - errors that were counted and not reported since the last call
+   */
+  ruleError(chain: string, rule: number, error: unknown, suppressed: number): void;
+}
+
+/** What a rule may know of the packet it is asked about. One reused object per worker; nothing in it is kept. */
+export interface RuleContext {
+  readonly packet: Packet;
+  /** Monotonic time, the same clock for all workers. */
+  readonly now: Milliseconds;
+  /** Time since 1970 in UTC, in milliseconds; `undefined` where there is none. */
+  readonly wallClock?: Milliseconds | undefined;
+  /** State of the packet's connection before this packet, an index into TCP_STATES. Valid for TCP. */
+  readonly tcpState: number;
+  /** Name of a network interface by its index, `""` when unknown. Does not allocate. */
+  interfaceName(index: number): string;
+  readonly report: RuleReport;
+}
+
+/** Parts of a packet that may be missing. A rule that needs a missing part matches neither way, inverted or not. */
+export const NEEDS = {
+  /** Addresses and protocol: every packet that rules see has them. */
+  NETWORK: 0,
+  /** Ports, TCP flags, ICMP type: later fragments have none. */
+  TRANSPORT: 1,
+  /** The local socket's owner: only packets from a socket of this host have one. */
+  OWNER: 2,
+} as const;
+
+/**
+ * Base class of all rules, and of your own.
+ *
+ * @example
+ * ```ts
+ * class HopRule extends Rule {
+ *   match(packet: Packet): boolean {
+ *     return packet.timeToLive < 5;
+ *   }
+ * }
+ * export default function register(registry: RuleRegistry): void {
+ *   registry.register("HopRule", {
+ *     summary: "Matches packets that have come a long way.",
+ *     arguments: {},
+ *     action: "required",
+ *     create: () => new HopRule(),
+ *   });
+ * }
+ * ```
+ */
+export abstract class Rule {
+  /** Bits of {@link NEEDS}: what must be there before the rule is asked at all. */
+  readonly needs: number = NEEDS.NETWORK;
+
+  /**
+   * True when the packet meets the rule. Must not allocate, keep the packet, or wait.
+   *
+   * @param packet - the packet; it has no fault, and the parts named by {@link Rule.needs}
+   * @param context - time, connection state, where words go
+   */
+  abstract match(packet: Packet, context: RuleContext): boolean;
+
+  /** The same answer without any lasting effect. Override it where {@link Rule.match} counts, prints or remembers. */
+  peek(packet: Packet, context: RuleContext): boolean {
+    return this.match(packet, context);
+  }
+
+  /** Why the packet meets the rule or not, in a clause such as `destination port 443 is not 22`. For people. */
+  explain(_packet: Packet, _context: RuleContext): string {
+    return "";
+  }
+}
+
+/** A rule that names the verdict itself instead of an action. */
+export abstract class VerdictRule extends Rule {
+  /** How a REJECT of this rule answers; `auto` is a TCP reset for TCP and port unreachable for everything else. */
+  readonly rejectWith: RejectWith | "auto" = "auto";
+
+  /** The verdict, or `undefined` to go on with the next rule. The same duties as {@link Rule.match}. */
+  abstract decide(packet: Packet, context: RuleContext): Verdict | undefined;
+
+  /** The same verdict without any lasting effect. Override it where {@link VerdictRule.decide} has one. */
+  peekVerdict(packet: Packet, context: RuleContext): Verdict | undefined {
+    return this.decide(packet, context);
+  }
+
+  match(packet: Packet, context: RuleContext): boolean {
+    return this.decide(packet, context) !== undefined;
+  }
+
+  override peek(packet: Packet, context: RuleContext): boolean {
+    return this.peekVerdict(packet, context) !== undefined;
+  }
+}
+
+/** True when a rule decides itself. Asks for the method, not the class: a module may bring its own copy of the class. */
+export function isVerdictRule(rule: Rule): rule is VerdictRule {
+  return typeof (rule as Partial<VerdictRule>).decide === "function";
+}

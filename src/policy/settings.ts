@@ -1,0 +1,245 @@
+/** The `settings` object of a policy file: declared once, for the validator, the JSON Schema and the manual. */
+import {
+  defaultLimits,
+  HOUR,
+  LIMITS,
+  type LimitName,
+  type LimitValues,
+  SECOND,
+  TCP_STATES,
+  type VerdictName,
+} from "../base/index.ts";
+import {
+  type Argument,
+  type ArgumentSet,
+  type ArgumentValues,
+  choice,
+  decimal,
+  flag,
+  integer,
+  listOf,
+  optional,
+  type Reading,
+  reportWrongType,
+  text,
+  type ValueType,
+  withDefault,
+} from "./argument.ts";
+import { objectOf } from "./argument-set.ts";
+import type { JsonValue } from "./document.ts";
+
+/** Whether a file means what PyWall's documentation says, or what PyWall does. */
+export type Compatibility = "strict" | "pywall";
+
+/** What becomes of packets in a situation of overload: they pass, or they are dropped. */
+export type FailMode = "open" | "closed";
+
+/** Names under which idle times can be set: the TCP states, and the other protocols. */
+export const TIMEOUT_NAMES = [...TCP_STATES, "UDP", "UDP_REPLIED", "ICMP", "SCTP", "OTHER"] as const;
+
+/** A flow's kind, as far as its idle time goes. */
+export type TimeoutName = (typeof TIMEOUT_NAMES)[number];
+
+const LOWEST_MARK_BITS = 2;
+const verdictWord: ValueType<"ACCEPT" | "DROP"> = choice(["ACCEPT", "DROP"]);
+
+/** Number of set bits of a 32-bit word. */
+function bitCount(word: number): number {
+  let count = 0;
+  for (let rest = word; rest !== 0; rest = (rest & (rest - 1)) >>> 0) count += 1;
+  return count;
+}
+
+/** A 32-bit mask with at least two bits; JSON has no hexadecimal numbers, so `"0x30000000"` is read too. */
+const markMask: ValueType<number> = {
+  words: 'a 32-bit mask of at least two bits, such as "0x30000000"',
+  schema: {
+    anyOf: [
+      { type: "integer", minimum: 3, maximum: 0xffff_ffff },
+      { type: "string", pattern: "^0x[0-9a-fA-F]{1,8}$" },
+    ],
+  },
+  read(value: JsonValue, reading: Reading) {
+    const { scalar } = value;
+    const mask = typeof scalar === "string" && /^0x[0-9a-fA-F]{1,8}$/.test(scalar) ? Number(scalar) : scalar;
+    const valid = typeof mask === "number" && Number.isInteger(mask) && mask > 0 && mask <= 0xffff_ffff;
+    if (!valid || bitCount(mask) < LOWEST_MARK_BITS) return reportWrongType(value, markMask.words, reading);
+    return mask;
+  },
+};
+
+const OUTCOMES = {
+  malformed: withDefault(
+    verdictWord,
+    "DROP",
+    "Packets that cannot be read to the end of their transport header.",
+  ),
+  ruleError: withDefault(verdictWord, "DROP", "Packets for which a rule threw."),
+  overload: withDefault(
+    verdictWord,
+    "DROP",
+    "Packets that a worker takes from its queue and has no time to judge.",
+  ),
+};
+
+function limitArguments(): { [Name in LimitName]: Argument<number | undefined> } {
+  const set: Partial<Record<LimitName, Argument<number | undefined>>> = {};
+  for (const name of Object.keys(LIMITS) as LimitName[]) {
+    const { min, max, unit, meaning } = LIMITS[name];
+    set[name] = optional(integer({ min, max }, unit), `${meaning} (default ${LIMITS[name].default}).`);
+  }
+  return set as { [Name in LimitName]: Argument<number | undefined> };
+}
+
+const LONGEST_TIMEOUT = (30 * 24 * HOUR) / SECOND;
+
+function timeoutArguments(): { [Name in TimeoutName]: Argument<number | undefined> } {
+  const set: Partial<Record<TimeoutName, Argument<number | undefined>>> = {};
+  for (const name of TIMEOUT_NAMES) {
+    const summary = `Idle seconds after which a flow in this state (${name}) is forgotten.`;
+    set[name] = optional(decimal({ min: 0.1, max: LONGEST_TIMEOUT }, "seconds"), summary);
+  }
+  return set as { [Name in TimeoutName]: Argument<number | undefined> };
+}
+
+const LIMIT_ARGUMENTS = limitArguments();
+const TIMEOUT_ARGUMENTS = timeoutArguments();
+const copyRange = integer(LIMITS.copyRangeBytes, "bytes");
+
+/** The members of `settings`. */
+export const SETTING_ARGUMENTS = {
+  compatibility: withDefault(
+    choice(["strict", "pywall"]),
+    "strict",
+    'What the rules of PyWall mean: what its documentation says ("strict") or what the program does ("pywall").',
+  ),
+  modules: withDefault(
+    listOf(text(4096), { max: 256 }),
+    [],
+    "Modules with rules of your own, relative to the policy file.",
+  ),
+  failMode: withDefault(
+    choice(["open", "closed"]),
+    "closed",
+    "When a queue or a buffer is full: let packets pass unseen (open) or drop them (closed).",
+  ),
+  queueBypass: withDefault(
+    flag,
+    false,
+    "While nobody listens to the queue: let packets pass (true) or drop them (false).",
+  ),
+  outcomes: optional(
+    objectOf(OUTCOMES, "outcome"),
+    "What becomes of packets that no rule can judge, cause by cause.",
+  ),
+  queues: optional(
+    integer({ min: 1, max: 256 }, "queues"),
+    "Kernel queues to spread flows over; by default one per processor.",
+  ),
+  workers: optional(integer({ min: 1, max: 256 }, "threads"), "Worker threads; by default one per queue."),
+  copyRangeBytes: optional(
+    copyRange,
+    "Bytes of each packet that rules can see; the same as limits.copyRangeBytes.",
+  ),
+  limits: optional(objectOf(LIMIT_ARGUMENTS, "limit"), "Limits by name."),
+  timeouts: optional(objectOf(TIMEOUT_ARGUMENTS, "timeout"), "Idle times of flows by state, in seconds."),
+  strictTcp: withDefault(
+    flag,
+    false,
+    "Segments that no state allows get the state INVALID instead of keeping the old one.",
+  ),
+  markMask: withDefault(
+    markMask,
+    0x3000_0000,
+    "Bits of the packet mark that belong to Postern; all others are left alone.",
+  ),
+} satisfies ArgumentSet;
+
+/** A policy's settings with all defaults filled in. */
+export interface Settings {
+  readonly compatibility: Compatibility;
+  /** True when the file states its compatibility. */
+  readonly compatibilityStated: boolean;
+  /** As the file writes them. */
+  readonly modules: readonly string[];
+  readonly failMode: FailMode;
+  readonly queueBypass: boolean;
+  readonly outcomes: { readonly [Cause in keyof typeof OUTCOMES]: Exclude<VerdictName, "REJECT"> };
+  /** `undefined`: as many as the machine suggests. */
+  readonly queues: number | undefined;
+  /** `undefined`: one per queue. */
+  readonly workers: number | undefined;
+  readonly limits: LimitValues;
+  /** Idle times that the file changes, in milliseconds. */
+  readonly timeouts: { readonly [Name in TimeoutName]?: number };
+  readonly strictTcp: boolean;
+  /** 32 bits, unsigned. */
+  readonly markMask: number;
+}
+
+type SettingValues = ArgumentValues<typeof SETTING_ARGUMENTS>;
+
+function fillLimits(values: SettingValues): LimitValues {
+  const given = Object.entries(values.limits ?? {}).filter(([, value]) => value !== undefined);
+  const { copyRangeBytes } = values;
+  return {
+    ...defaultLimits(),
+    ...(copyRangeBytes === undefined ? {} : { copyRangeBytes }),
+    ...(Object.fromEntries(given) as Partial<LimitValues>),
+  };
+}
+
+function fillTimeouts(values: SettingValues): Settings["timeouts"] {
+  const timeouts: { [Name in TimeoutName]?: number } = {};
+  for (const name of TIMEOUT_NAMES) {
+    const seconds = values.timeouts?.[name];
+    if (seconds !== undefined) timeouts[name] = seconds * SECOND;
+  }
+  return timeouts;
+}
+
+const settingsType = objectOf(SETTING_ARGUMENTS, "setting");
+
+/** JSON Schema of the `settings` object. */
+export const settingsSchema = settingsType.schema;
+
+/** Settings from values; everything that `values` leaves out has its default. */
+function fillSettings(values: SettingValues, compatibilityStated: boolean): Settings {
+  return {
+    compatibility: values.compatibility,
+    compatibilityStated,
+    modules: values.modules,
+    failMode: values.failMode,
+    queueBypass: values.queueBypass,
+    outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP", overload: "DROP" },
+    queues: values.queues,
+    workers: values.workers,
+    limits: fillLimits(values),
+    timeouts: fillTimeouts(values),
+    strictTcp: values.strictTcp,
+    markMask: values.markMask,
+  };
+}
+
+/** The settings of a file that has none. */
+export function defaultSettings(): Settings {
+  const entries = Object.entries(SETTING_ARGUMENTS) as [string, Argument<unknown>][];
+  const values = Object.fromEntries(entries.map(([name, argument]) => [name, argument.fallback]));
+  return fillSettings(values as SettingValues, false);
+}
+
+/**
+ * Reads the `settings` object.
+ *
+ * @param value - the object, `undefined` when the file has none
+ * @param reading - takes the problems
+ * @returns the settings; the defaults where something is wrong, so that the rest of the file can be checked
+ */
+export function readSettings(value: JsonValue | undefined, reading: Reading): Settings {
+  if (value === undefined) return defaultSettings();
+  const values = settingsType.read(value, reading);
+  const stated = value.members.find((member) => member.name === "compatibility");
+  if (values !== undefined) return fillSettings(values, stated !== undefined);
+  const compatibility = stated?.value.scalar === "pywall" ? "pywall" : "strict";
+  return { ...defaultSettings(), compatibility, compatibilityStated: stated !== undefined };
+}
