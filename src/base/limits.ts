@@ -95,6 +95,27 @@ export const LIMITS = {
     max: 16_777_216,
     meaning: "entries of one address table; an addition that would exceed it is refused as a whole",
   },
+  captureRecordBytes: {
+    unit: "bytes",
+    default: 1_048_576,
+    min: 65_536,
+    max: 67_108_864,
+    meaning: "one packet in a capture file; a longer one is a fault of the file, and reading stops there",
+  },
+  captureBlockBytes: {
+    unit: "bytes",
+    default: 16_777_216,
+    min: 65_536,
+    max: 1_073_741_824,
+    meaning: "one block of a pcapng file; a longer one is a fault of the file, and reading stops there",
+  },
+  captureInterfaces: {
+    unit: "entries",
+    default: 4096,
+    min: 1,
+    max: 65_536,
+    meaning: "interfaces in one section of a pcapng file; one more is a fault, and reading stops there",
+  },
 } as const satisfies Record<string, Limit>;
 
 /** A limit by its name. */

@@ -36,3 +36,15 @@ export {
   WINDOW_SCALE_MAX,
 } from "./tcp-option.ts";
 export { UDP_HEADER_BYTES, type UdpFault, UdpView } from "./udp.ts";
+export type { CaptureFault, CaptureFaultCode } from "./capture-fault.ts";
+export { CaptureReader } from "./capture-reader.ts";
+export { type CaptureInterface, CaptureRecord } from "./capture-record.ts";
+export {
+  decodeRecord,
+  isLinkTypeKnown,
+  LINK_TYPE,
+  linkPayload,
+  NO_IP_PACKET,
+} from "./link-layer.ts";
+export { type CapturedPacket, PcapWriter } from "./pcap.ts";
+export { type PcapngInterfaceFields, type PcapngPacketFields, PcapngWriter } from "./pcapng-writer.ts";
