@@ -4,6 +4,7 @@ export {
   AttributeCursor,
   CONTROL,
   MESSAGE_FLAG,
+  MESSAGE_HEADER_BYTES,
   MESSAGE_TYPE_MIN,
   MessageCursor,
   type NetlinkFault,

@@ -28,6 +28,7 @@ import {
   errorNumber,
   HOST_ORDER,
   type KernelAnswer,
+  MESSAGE_HEADER_BYTES,
   MessageCursor,
   NETFILTER_VERDICT,
   QUEUE_FLAG,
@@ -152,11 +153,20 @@ export class QueueSocket {
       setReceiveBuffer(fd, options.receiveBufferBytes);
       setOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
       bindQueue(fd, options);
-      return new QueueSocket(fd, options);
+      return QueueSocket.attach(fd, options);
     } catch (error) {
       close(fd);
       throw error;
     }
+  }
+
+  /**
+   * Uses a socket that is bound to its queue already.
+   *
+   * @param fd - its file descriptor, which {@link QueueSocket.close} gives back
+   */
+  static attach(fd: number, options: QueueSocketOptions): QueueSocket {
+    return new QueueSocket(fd, options);
   }
 
   /**
@@ -285,15 +295,10 @@ export class QueueSocket {
 
   /** A message that ends behind its slot still tells which packet it is about, and that one needs an answer. */
   #rescue(): void {
-    const message = this.#message;
     this.counters.unreadable += 1;
     if (!this.#buffer.isTruncated(this.#slot)) return;
     const at = this.#buffer.slotAt(this.#slot);
-    this.packet.bind(
-      this.bytes,
-      message.bodyAt > at ? message.bodyAt : at,
-      at + this.#buffer.lengthOf(this.#slot),
-    );
+    this.packet.bind(this.bytes, at + MESSAGE_HEADER_BYTES, at + this.#buffer.lengthOf(this.#slot));
     if (this.packet.hasId) this.#answerUnanswered();
   }
 

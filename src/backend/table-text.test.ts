@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks } from "./reject-mark.ts";
+import { tableText } from "./table-text.ts";
+
+const PLAN = { table: "postern", hooks: ["INPUT"], priority: 5, markMask: DEFAULT_MARK_MASK } as const;
+
+describe("reject marks", () => {
+  it("take the two bits of the mask", () => {
+    const marks = new RejectMarks(DEFAULT_MARK_MASK);
+    assert.equal(marks.apply(0, REJECT_KIND.RESET), 0x10000000);
+    assert.equal(marks.apply(0, REJECT_KIND.ADMIN_PROHIBITED), 0x30000000);
+    assert.equal(marks.apply(0xffffffff, REJECT_KIND.RESET), 0xdfffffff);
+  });
+
+  it("never touch a foreign bit, whatever mask and mark", () => {
+    const masks = fc.tuple(fc.integer({ min: 2, max: 6 }), fc.nat(26));
+    fc.assert(
+      fc.property(masks, fc.nat(0xffffffff), fc.constantFrom(1, 2, 3), ([width, shift], mark, kind) => {
+        const mask = (((1 << width) - 1) << shift) >>> 0;
+        const marks = new RejectMarks(mask);
+        const result = marks.apply(mark, kind);
+        assert.equal((result & ~mask) >>> 0, (mark & ~mask) >>> 0);
+        assert.equal((result & mask) >>> 0, marks.bits(kind));
+        assert.notEqual(marks.bits(kind), 0);
+      }),
+    );
+  });
+
+  it("work at the top of the mark", () => {
+    assert.equal(new RejectMarks(0xc0000000).apply(1, REJECT_KIND.HOST_UNREACHABLE), 0x80000001);
+  });
+
+  for (const mask of [0, 1, 0x10000000, 0x50000000, -1, 1.5, 2 ** 33]) {
+    it(`refuse the mask ${mask}`, () => {
+      assert.throws(() => new RejectMarks(mask), { code: "MARK_MASK_INVALID" });
+    });
+  }
+});
+
+describe("our table's text", () => {
+  it("has a queueing and a late chain for each hook that is judged, and no others", () => {
+    const text = tableText({ ...PLAN, hooks: ["FORWARD", "INPUT"], priority: -3 });
+    assert.match(text, /chain input \{\n\t\ttype filter hook input priority -3; policy accept;/);
+    assert.match(text, /chain input-late \{\n\t\ttype filter hook input priority -2; policy accept;/);
+    assert.match(text, /chain forward \{/);
+    assert.doesNotMatch(text, /hook output/);
+  });
+
+  it("speaks of no table but ours", () => {
+    const names = [...tableText(PLAN).matchAll(/table (\S+ \S+)/g)].map((match) => match[1]);
+    assert.deepEqual([...new Set(names)], ["inet postern"]);
+  });
+
+  for (const table of ["", "a b", "x;flush ruleset", "1st", "x".repeat(60), "a\nb"]) {
+    it(`refuses the name ${JSON.stringify(table)}`, () => {
+      assert.throws(() => tableText({ ...PLAN, table }), { code: "TABLE_NAME_INVALID" });
+    });
+  }
+});
