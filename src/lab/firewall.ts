@@ -1,0 +1,61 @@
+/** Starts Postern itself inside a namespace. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Namespace } from "./namespace.ts";
+import type { RunningProgram } from "./program.ts";
+
+/** The `postern` command of this build. */
+export const POSTERN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+
+/** What `postern up` writes when it judges packets. */
+const READY = /\bready\b/;
+
+/** How a firewall is started. */
+export interface FirewallOptions {
+  /** Path of a policy file, or the policy itself. */
+  readonly policy: string | Readonly<Record<string, unknown>>;
+  /** More arguments for `postern up`. */
+  readonly words?: readonly string[];
+  /** Arguments for Node, such as `--expose-gc`. */
+  readonly nodeWords?: readonly string[];
+  /** How long to wait until it is ready, in milliseconds. */
+  readonly patienceMs?: number;
+}
+
+/** A running firewall. */
+export interface RunningFirewall {
+  readonly program: RunningProgram;
+  /** Path of its policy file. */
+  readonly policyFile: string;
+  /**
+   * Ends it and waits until it has undone what it set up.
+   *
+   * @param signal - SIGINT or SIGTERM: both end it in order; SIGKILL does not
+   */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/**
+ * Starts `postern up` in a namespace and waits until it judges packets.
+ *
+ * @param host - where it runs
+ * @param options - policy and arguments
+ * @throws {FirewallError} `PROGRAM_SILENT` with its whole output when it does not become ready
+ */
+export async function startFirewall(host: Namespace, options: FirewallOptions): Promise<RunningFirewall> {
+  const { policy, words = [], nodeWords = [], patienceMs = 15_000 } = options;
+  const folder = typeof policy === "string" ? undefined : mkdtempSync(join(tmpdir(), "postern-policy-"));
+  const policyFile = typeof policy === "string" ? policy : join(folder ?? "", "policy.json");
+  if (folder !== undefined) writeFileSync(policyFile, JSON.stringify(policy, null, 2));
+  const program = host.start([process.execPath, ...nodeWords, POSTERN, "up", policyFile, ...words]);
+  void program.ended.then(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  });
+  await program.waitForLine(READY, patienceMs);
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
+    await program.stop(signal);
+  };
+  return { program, policyFile, stop };
+}

@@ -1,0 +1,1 @@
+export { netnsTest } from "./netns-test.ts";
