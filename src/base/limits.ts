@@ -72,7 +72,7 @@ export const LIMITS = {
     min: 16,
     max: 4_194_304,
     meaning:
-      "sources with a token bucket of their own, per rule; at the limit the fullest old bucket gives way",
+      "sources with a token bucket of their own, per rule; at the limit the oldest that holds tokens gives way",
   },
   pendingEvents: {
     unit: "events",

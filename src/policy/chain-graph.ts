@@ -47,6 +47,13 @@ interface Edge extends Place {
   readonly words: string;
 }
 
+/** A chain on the way down, and how many of its edges were followed. */
+interface TrailStep {
+  readonly name: string;
+  readonly edges: readonly Edge[];
+  next: number;
+}
+
 /** The graph of one file. */
 export class ChainGraph {
   readonly #chains: ReadonlyMap<string, ChainNode>;
@@ -139,30 +146,30 @@ export class ChainGraph {
   /** Depth-first; a chain met again on the way down closes a cycle. Each chain is left once, so each cycle is told once. */
   #checkLoops(): void {
     const done = new Set<string>();
-    const trail: { name: string; edges: Edge[]; next: number }[] = [];
-    const enter = (name: string): void => {
-      const chain = this.#chains.get(name);
-      if (chain !== undefined) trail.push({ name, edges: this.#edges(chain), next: 0 });
-    };
-    for (const start of this.#chains.keys()) {
-      if (!done.has(start)) enter(start);
+    for (const start of this.#chains.values()) {
+      const trail: TrailStep[] = done.has(start.name) ? [] : [this.#trailStep(start)];
       for (let step = trail.at(-1); step !== undefined; step = trail.at(-1)) {
         const edge = step.edges[step.next];
         step.next += 1;
-        if (edge === undefined) {
-          done.add(step.name);
-          trail.pop();
-        } else if (!done.has(edge.to)) {
-          const from = trail.findIndex((entry) => entry.name === edge.to);
-          if (from < 0) enter(edge.to);
-          else
-            this.#reportLoop(
-              trail.slice(from).map((entry) => entry.edges[entry.next - 1]),
-              edge,
-            );
-        }
+        if (edge === undefined) done.add(trail.pop()?.name ?? "");
+        else if (!done.has(edge.to)) this.#follow(edge, trail);
       }
     }
+  }
+
+  #trailStep(chain: ChainNode): TrailStep {
+    return { name: chain.name, edges: this.#edges(chain), next: 0 };
+  }
+
+  #follow(edge: Edge, trail: TrailStep[]): void {
+    const from = trail.findIndex((step) => step.name === edge.to);
+    const chain = this.#chains.get(edge.to);
+    if (from >= 0)
+      this.#reportLoop(
+        trail.slice(from).map((step) => step.edges[step.next - 1]),
+        edge,
+      );
+    else if (chain !== undefined) trail.push(this.#trailStep(chain));
   }
 
   #reportLoop(edges: readonly (Edge | undefined)[], closing: Edge): void {

@@ -2,7 +2,7 @@
 import type { JsonSchema } from "./argument.ts";
 import { argumentSchemas, requiredNames } from "./argument-set.ts";
 import { BUILT_IN_TARGETS } from "./chain-graph.ts";
-import type { RuleDefinition, RuleRegistry } from "./registry.ts";
+import { type RuleDefinition, type RuleRegistry, takesAction } from "./registry.ts";
 import { settingsSchema } from "./settings.ts";
 
 function actionSchema(definition: RuleDefinition): JsonSchema | undefined {
@@ -12,10 +12,8 @@ function actionSchema(definition: RuleDefinition): JsonSchema | undefined {
     type: "string",
     examples: BUILT_IN_TARGETS,
   };
-  if (action === "required") return base;
-  return typeof action === "object" && "fallback" in action
-    ? { ...base, default: action.fallback }
-    : undefined;
+  if (!takesAction(action)) return undefined;
+  return action === "required" ? base : { ...base, default: action.fallback };
 }
 
 /** Everything one kind of rule may say. */
@@ -91,6 +89,7 @@ export function policyJsonSchema(registry: RuleRegistry): JsonSchema {
         required: ["name"],
         allOf: every.map(([name]) => ({
           if: { properties: { name: { const: name } }, required: ["name"] },
+          // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
           then: { $ref: `#/$defs/${name}` },
         })),
       },

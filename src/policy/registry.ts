@@ -19,6 +19,11 @@ export type ActionUse =
   | { readonly fallback: string }
   | { readonly fixed: string };
 
+/** True when a file may name an action for such a rule. */
+export function takesAction(use: ActionUse): use is "required" | { readonly fallback: string } {
+  return use === "required" || (typeof use === "object" && "fallback" in use);
+}
+
 /** Where a rule stands, and what it is given besides its arguments. */
 export interface RuleSetup {
   /** Name of its chain. */

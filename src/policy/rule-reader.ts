@@ -6,6 +6,7 @@ import { type JsonMember, type JsonValue, kindWords } from "./document.ts";
 import type { Place, ProblemCode } from "./problem.ts";
 import {
   COMMON_MEMBERS,
+  takesAction,
   type RuleCheck,
   type RuleDefinition,
   type RuleRegistry,
@@ -196,33 +197,36 @@ export class RuleReader {
   }
 
   #readAction(site: Site): TargetName | undefined {
-    const { value, definition, name } = site;
+    const { value, definition } = site;
     const member = findMember(value, "action");
     const { action } = definition;
-    if (action === "own" || action === "none" || (typeof action === "object" && "fixed" in action)) {
+    const own = { at: value.at, path: value.path };
+    if (!takesAction(action)) {
       if (member !== undefined) this.#reportUselessAction(site, member);
-      return typeof action === "object" ? { at: value.at, path: value.path, name: action.fixed } : undefined;
+      return typeof action === "object" ? { ...own, name: action.fixed } : undefined;
     }
-    if (member === undefined && action !== "required")
-      return { at: value.at, path: value.path, name: action.fallback };
+    if (member === undefined && action !== "required") return { ...own, name: action.fallback };
     if (member === undefined || member.value.kind === "null") {
-      const place = member?.value ?? value;
-      if (this.#reading.lenient) {
-        this.#warning(place, "missing-action", `${name} has no action, so it never acts (as in PyWall)`);
-      } else {
-        const message = `"action" is missing: name ACCEPT, DROP, REJECT, RETURN or a chain that ${name} leads to`;
-        this.#error(place, "missing-action", message);
-      }
+      this.#reportMissingAction(site, member?.value ?? value);
       return undefined;
     }
-    const { scalar } = member.value;
-    if (typeof scalar === "string") return { at: member.value.at, path: member.value.path, name: scalar };
-    this.#error(
-      member.value,
-      "wrong-type",
-      `"action" is the name of a chain, ACCEPT, DROP, REJECT or RETURN; found ${kindWords(member.value)}`,
-    );
+    return this.#readTarget(member.value);
+  }
+
+  #readTarget(value: JsonValue): TargetName | undefined {
+    if (typeof value.scalar === "string") return { at: value.at, path: value.path, name: value.scalar };
+    const message = `"action" is the name of a chain, ACCEPT, DROP, REJECT or RETURN; found ${kindWords(value)}`;
+    this.#error(value, "wrong-type", message);
     return undefined;
+  }
+
+  #reportMissingAction({ name }: Site, place: Place): void {
+    if (this.#reading.lenient) {
+      this.#warning(place, "missing-action", `${name} has no action, so it never acts (as in PyWall)`);
+      return;
+    }
+    const message = `"action" is missing: name ACCEPT, DROP, REJECT, RETURN or a chain that ${name} leads to`;
+    this.#error(place, "missing-action", message);
   }
 
   #reportUselessAction(site: Site, member: JsonMember): void {

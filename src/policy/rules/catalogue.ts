@@ -1,12 +1,17 @@
 /** Every rule that Postern knows by itself, and the names PyWall once used. */
 import { RuleRegistry } from "../registry.ts";
 import { destinationIpRule, sourceIpRule } from "./address-rule.ts";
+import { icmpRule } from "./icmp-rule.ts";
+import { interfaceRule } from "./interface-rule.ts";
 import { portKnocking } from "./knock-rule.ts";
+import { limitRule, logRule } from "./limit-rule.ts";
 import { ipPortRule, portRangeRule } from "./port-range-rule.ts";
 import { portRule } from "./port-rule.ts";
 import { printRule } from "./print-rule.ts";
 import { tcpRule, trueRule, udpRule } from "./protocol-rule.ts";
+import { rejectRule, returnRule } from "./reject-rule.ts";
 import { tcpStateRule } from "./tcp-state-rule.ts";
+import { userRule } from "./user-rule.ts";
 
 const RULES = {
   SourceIPRule: sourceIpRule,
@@ -20,6 +25,13 @@ const RULES = {
   PrintRule: printRule,
   TrueRule: trueRule,
   UDPRule: udpRule,
+  ICMPRule: icmpRule,
+  InterfaceRule: interfaceRule,
+  UserRule: userRule,
+  RejectRule: rejectRule,
+  LogRule: logRule,
+  LimitRule: limitRule,
+  ReturnRule: returnRule,
 };
 
 /** PyWall's names before 2015-04-27. */

@@ -79,7 +79,7 @@ function toPlan(values: KnockValues): KnockPlan {
   };
 }
 
-function checkPorts(values: KnockValues, check: RuleCheck<keyof KnockValues & string>): void {
+function checkPorts(values: KnockValues, check: RuleCheck): void {
   const missing = (message: string): void => {
     if (check.compatibility === "pywall") check.warning(undefined, `${message} (as in PyWall)`);
     else check.error(undefined, message);
