@@ -1,0 +1,116 @@
+/**
+ * Layout of one flow in the slab: 184 bytes, written once here and nowhere else.
+ *
+ * A row is seen through four typed arrays over the same memory. Each field belongs to exactly one of them and is
+ * never read through another, so that the byte order of the machine does not matter. Fields that a lookup and a
+ * step touch stand first. A field that exists for both peers, or both directions, has the offset of the first;
+ * the second follows (add a value of PEER, or of DIRECTION).
+ */
+
+/** Length of a row, in bytes; a multiple of 8, so that every row's doubles are aligned. */
+export const ROW_BYTES = 184;
+
+/** Length of a row in each of the four views, in elements. */
+export const ROW = {
+  WORDS: ROW_BYTES / 4,
+  DOUBLES: ROW_BYTES / 8,
+  HALVES: ROW_BYTES / 2,
+  BYTES: ROW_BYTES,
+} as const;
+
+/** Fields of 32 bits, by offset in words. */
+export const WORD = {
+  /** Address of the remote end, 4 words. */
+  REMOTE: 0,
+  /** Address of the local end, 4 words. */
+  LOCAL: 4,
+  /** Remote port in the high half, local port in the low one. */
+  PORTS: 8,
+  // The half KIND and the bytes STATE and SCALES stand here; five doubles and one follow.
+  /** How often the row has been given out; makes the flow's id. */
+  GENERATION: 22,
+  /** Highest sequence number sent, plus one (pf's seqlo, Rooij's `td_end`); per peer. */
+  SEQUENCE_END: 23,
+  /** Highest sequence number the other end allows (pf's seqhi, Rooij's `td_maxend`); per peer. */
+  SEQUENCE_LIMIT: 25,
+  /** Largest window advertised, scaled, in bytes; 0 until the peer has been seen; per peer. */
+  MAX_WINDOW: 27,
+  /** Highest acknowledgement number sent; per peer. */
+  MAX_ACK: 29,
+  /** The timestamp the other end would echo (RFC 7323's TS.Recent); per peer. */
+  TIMESTAMP: 31,
+  /** Links of the expiry wheel, or of the free list. */
+  WHEEL_NEXT: 33,
+  WHEEL_PREVIOUS: 34,
+  /** Links of the eviction queue. */
+  QUEUE_NEXT: 35,
+  QUEUE_PREVIOUS: 36,
+  /** Revision of the policy that judged the flow. */
+  REVISION: 37,
+  /** Index of the rule that accepted the flow, -1 for the chain's default. */
+  RULE: 38,
+  /** User id of the local socket, -1 when unknown. */
+  USER: 39,
+  /** Packet mark of the first packet. */
+  MARK: 40,
+  /** Interface the first packet came in by, 0 when it was sent here. */
+  IN_INTERFACE: 41,
+  /** Interface the first packet left by, 0 when it ended here. */
+  OUT_INTERFACE: 42,
+} as const;
+
+/** Fields of 64 bits, by offset in doubles. */
+export const DOUBLE = {
+  /** When the first packet was accepted. */
+  CREATED: 5,
+  /** When the last one was. */
+  LAST_SEEN: 6,
+  /** Packets accepted; per direction. */
+  PACKETS: 7,
+  /** Bytes of IP packets accepted; per direction. */
+  BYTES: 9,
+} as const;
+
+/** Fields of 16 bits, by offset in halves. */
+export const HALF = {
+  /** Protocol, family and zone, see flow-key.ts; 0 in a free row. */
+  KIND: 18,
+  /** Largest segment a peer takes, in bytes, 0 when it did not say; per peer. */
+  SEGMENT_MAX: 86,
+  /** Index of the chain that accepted the flow. */
+  CHAIN: 88,
+  /** Index of the recognised protocol, 0 when none. */
+  NOTE: 89,
+  /** Bits of FLOW_FLAG. */
+  FLAGS: 90,
+} as const;
+
+/** Fields of 8 bits, by offset in bytes. */
+export const BYTE = {
+  /** TCP state, or state of the datagram machine. */
+  STATE: 38,
+  /** Window scales offered: the remote end's in the low four bits, the local end's in the high ones. */
+  SCALES: 39,
+  /** Lowest time to live seen; per peer. */
+  TIME_TO_LIVE: 182,
+} as const;
+
+/** Bits of the field FLAGS. Those for both peers have the remote end's bit; shift left by a value of PEER. */
+export const FLOW_FLAG = {
+  /** The hook where the first packet was met, two bits. */
+  HOOK: 0x0003,
+  /** Picked up after its beginning, or out of step with its numbers: windows are not enforced (pf's sloppy). */
+  SLOPPY: 0x0004,
+  /** The handshake was seen and its numbers fit: acknowledgements can be believed. */
+  NUMBERED: 0x0008,
+  /** The end that did not speak first has answered. */
+  REPLIED: 0x0010,
+  /** The kernel judges the flow by itself; its packets are no longer all seen. */
+  OFFLOADED: 0x0020,
+  /** The peer offered window scaling; per peer. */
+  SCALING: 0x0040,
+  /** The peer sends timestamps and TIMESTAMP holds one; per peer. */
+  TIMESTAMPS: 0x0100,
+  /** MAX_ACK holds a number; per peer. */
+  ACKED: 0x0400,
+} as const;

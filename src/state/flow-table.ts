@@ -1,0 +1,264 @@
+/**
+ * The bounded table of flows: rows, index, expiry wheel and eviction queues as one.
+ *
+ * **Life of a flow.** {@link FlowTable.insert} makes it, evicting another when the table is full: the oldest
+ * half-open flow, else the oldest closing one, else nothing and the new flow is refused. Each accepted packet
+ * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once; its
+ * memory comes back when the wheel gets to it.
+ *
+ * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after a
+ * timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small steps.
+ */
+import type { Milliseconds } from "../base/index.ts";
+import { SECOND } from "../base/index.ts";
+import { COUNTER, type Counters } from "./counter.ts";
+import { FlowHash } from "./flow-hash.ts";
+import { FlowIndex } from "./flow-index.ts";
+import { type FlowKey, kindProtocol } from "./flow-key.ts";
+import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
+import { FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
+import { flattenTimeouts, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
+import { SlotLists } from "./slot-lists.ts";
+import { adaptiveScale, type TimeoutValues } from "./timeout.ts";
+import { TimingWheel } from "./timing-wheel.ts";
+
+/** Time in which a sweep goes through the whole table; pf's `interval`. */
+const SWEEP_INTERVAL: Milliseconds = 10 * SECOND;
+
+/** Rows a sweep looks at for each unit of the expiry budget: a look costs far less than a removal. */
+const SWEEP_ROWS = 4;
+
+/** Hears of flows that leave, while their rows can still be read. */
+export type RemovalListener = (slot: number, cause: number) => void;
+
+/** What a table is made with. */
+export interface FlowTableOptions {
+  /** Most flows, 1 to 16,777,216. */
+  readonly capacity: number;
+  readonly timeouts: TimeoutValues;
+  /** Secret of the hash. */
+  readonly seed: readonly [number, number];
+  readonly counters: Counters;
+  readonly removed: RemovalListener | undefined;
+}
+
+/** A bounded table of flows. */
+export class FlowTable {
+  readonly slab: FlowSlab = new FlowSlab();
+  readonly capacity: number;
+  readonly #counters: Counters;
+  readonly #removed: RemovalListener | undefined;
+  readonly #hash: FlowHash;
+  readonly #index: FlowIndex;
+  readonly #wheel: TimingWheel;
+  readonly #queues: SlotLists;
+  #timeouts: TimeoutValues;
+  #phaseTimeouts: Float64Array;
+  /** The key that {@link FlowTable.find} looks for. */
+  #wanted: FlowKey | undefined = undefined;
+  #sweepAt = 0;
+  /** Rows that are still to be swept because a timeout was changed. */
+  #sweepsOwed = 0;
+  #lastSweep: Milliseconds = Number.NaN;
+
+  constructor(options: FlowTableOptions) {
+    this.capacity = options.capacity;
+    this.#counters = options.counters;
+    this.#removed = options.removed;
+    this.#hash = new FlowHash(options.seed);
+    this.#index = new FlowIndex(this);
+    this.#wheel = new TimingWheel(this.slab);
+    this.#queues = new SlotLists(this.slab, WORD.QUEUE_NEXT, STAGE.ESTABLISHED);
+    this.#timeouts = options.timeouts;
+    this.#phaseTimeouts = flattenTimeouts(options.timeouts);
+  }
+
+  /** Flows held, those included that have expired and wait for the wheel. */
+  get size(): number {
+    return this.slab.size;
+  }
+
+  /** Memory held for flows and index, in bytes. */
+  get bytes(): number {
+    return this.slab.bytes + this.#index.bytes;
+  }
+
+  /** Most index entries that one insertion ever moved. */
+  get longestMove(): number {
+    return this.#index.longestMove;
+  }
+
+  get timeouts(): TimeoutValues {
+    return this.#timeouts;
+  }
+
+  /** Changes timeouts, for the flows that are there as well. */
+  set timeouts(values: TimeoutValues) {
+    this.#timeouts = values;
+    this.#phaseTimeouts = flattenTimeouts(values);
+    this.#sweepsOwed = this.slab.reach;
+  }
+
+  /** Hash of a key, to be handed to find and insert. */
+  hash(key: FlowKey): number {
+    return this.#hash.of(key.words, 0, key.kind);
+  }
+
+  /** Slot of the flow with this key, -1 when there is none. A flow found to have expired is removed. Expected O(1). */
+  find(key: FlowKey, hash: number, now: Milliseconds): number {
+    this.#wanted = key;
+    const slot = this.#index.find(hash);
+    if (slot === NO_SLOT || now < this.deadline(slot)) return slot;
+    this.remove(slot, COUNTER.expired);
+    return NO_SLOT;
+  }
+
+  /**
+   * Makes a flow in state 0 with the key's ends; the table has none with this key.
+   *
+   * @param state - its first state
+   * @param flags - bits of FLOW_FLAG
+   * @returns its slot, -1 when the table is full of established flows
+   */
+  insert(key: FlowKey, hash: number, state: number, flags: number, now: Milliseconds): number {
+    if (this.size >= this.capacity && !this.#evict()) {
+      this.#counters.add(COUNTER.refused);
+      return NO_SLOT;
+    }
+    const { slab } = this;
+    const slot = slab.allocate();
+    slab.words(slot).set(key.words, wordsAt(slot));
+    slab.setHalf(slot, HALF.KIND, key.kind);
+    slab.setHalf(slot, HALF.FLAGS, flags);
+    slab.setByte(slot, BYTE.STATE, state);
+    slab.setDouble(slot, DOUBLE.CREATED, now);
+    slab.setDouble(slot, DOUBLE.LAST_SEEN, now);
+    this.#index.insert(hash, slot);
+    this.#enqueue(slot, stageOf(this.#phase(slot)));
+    this.#wheel.advance(now);
+    this.#wheel.schedule(slot, this.deadline(slot));
+    this.#counters.add(COUNTER.inserts);
+    return slot;
+  }
+
+  /** Marks a flow as alive now. The wheel hears of it when the flow's turn comes. */
+  touch(slot: number, now: Milliseconds): void {
+    this.slab.setDouble(slot, DOUBLE.LAST_SEEN, now);
+  }
+
+  /** Puts a flow into another state, and where state and flags then belong. */
+  setState(slot: number, state: number, flags: number): void {
+    const before = this.#phase(slot);
+    this.slab.setByte(slot, BYTE.STATE, state);
+    this.slab.setHalf(slot, HALF.FLAGS, flags);
+    const after = this.#phase(slot);
+    if (after === before) return;
+    if (stageOf(after) !== stageOf(before)) {
+      if (this.#queues.isListed(slot)) this.#queues.remove(slot);
+      this.#enqueue(slot, stageOf(after));
+    }
+    if (this.#timeoutAt(after) < this.#timeoutAt(before)) this.#reschedule(slot);
+  }
+
+  /** When the flow expires if it stays silent. */
+  deadline(slot: number): Milliseconds {
+    const scale = adaptiveScale(this.#timeouts["adaptive.start"], this.#timeouts["adaptive.end"], this.size);
+    return this.slab.double(slot, DOUBLE.LAST_SEEN) + this.#timeoutAt(this.#phase(slot)) * scale;
+  }
+
+  /**
+   * Takes a flow out.
+   *
+   * @param cause - the counter that tells why
+   */
+  remove(slot: number, cause: number): void {
+    if (this.#removed !== undefined) this.#removed(slot, cause);
+    this.#index.remove(this.hashOf(slot), slot);
+    this.#wheel.cancel(slot);
+    if (this.#queues.isListed(slot)) this.#queues.remove(slot);
+    this.slab.free(slot);
+    this.#counters.add(COUNTER.removals);
+    this.#counters.add(cause);
+  }
+
+  /**
+   * Removes flows that have expired.
+   *
+   * @param budget - most flows to look at
+   * @returns flows removed
+   */
+  expire(now: Milliseconds, budget: number): number {
+    this.#wheel.advance(now);
+    const before = this.size;
+    let looks = 0;
+    for (; looks < budget; looks += 1) {
+      const slot = this.#wheel.due;
+      if (slot === NO_SLOT) break;
+      if (this.deadline(slot) <= now) this.remove(slot, COUNTER.expired);
+      else this.#reschedule(slot);
+    }
+    this.#sweep(now, (budget - looks) * SWEEP_ROWS);
+    return before - this.size;
+  }
+
+  /** Hash of the key in a row, for the index. */
+  hashOf(slot: number): number {
+    return this.#hash.of(this.slab.words(slot), wordsAt(slot), this.slab.half(slot, HALF.KIND));
+  }
+
+  /** True when a row holds the key that is looked for, for the index. */
+  matches(slot: number): boolean {
+    const key = this.#wanted as FlowKey;
+    return this.slab.half(slot, HALF.KIND) === key.kind && key.matches(this.slab.words(slot), wordsAt(slot));
+  }
+
+  #phase(slot: number): number {
+    const { slab } = this;
+    const protocol = kindProtocol(slab.half(slot, HALF.KIND));
+    return phaseOf(protocol, slab.byte(slot, BYTE.STATE), slab.half(slot, HALF.FLAGS));
+  }
+
+  #timeoutAt(phase: number): Milliseconds {
+    return this.#phaseTimeouts[phase] ?? 0;
+  }
+
+  #reschedule(slot: number): void {
+    this.#wheel.cancel(slot);
+    this.#wheel.schedule(slot, this.deadline(slot));
+  }
+
+  #enqueue(slot: number, stage: number): void {
+    if (stage === STAGE.ESTABLISHED) this.#queues.leave(slot);
+    else this.#queues.append(stage, slot);
+  }
+
+  /** Makes room for one flow; false when nobody has to give way. */
+  #evict(): boolean {
+    const halfOpen = this.#queues.first(STAGE.HALF_OPEN);
+    if (halfOpen !== NO_SLOT) {
+      this.remove(halfOpen, COUNTER.evictedHalfOpen);
+      return true;
+    }
+    const closing = this.#queues.first(STAGE.CLOSING);
+    if (closing !== NO_SLOT) this.remove(closing, COUNTER.evictedClosing);
+    return closing !== NO_SLOT;
+  }
+
+  /** Looks at as many rows as the time since the last sweep calls for. */
+  #sweep(now: Milliseconds, rowsMax: number): void {
+    const elapsed = now - this.#lastSweep;
+    this.#lastSweep = now;
+    const { reach } = this.slab;
+    const start = this.#timeouts["adaptive.start"];
+    const adapting = start > 0 && this.size > start;
+    if ((!adapting && this.#sweepsOwed === 0) || !(elapsed > 0)) return;
+    const rows = Math.min(Math.ceil((reach * elapsed) / SWEEP_INTERVAL), reach, rowsMax);
+    this.#sweepsOwed = Math.max(this.#sweepsOwed - rows, 0);
+    for (let count = 0; count < rows; count += 1) {
+      if (this.#sweepAt >= reach) this.#sweepAt = 0;
+      const slot = this.#sweepAt;
+      this.#sweepAt += 1;
+      if (this.slab.isLive(slot) && this.deadline(slot) <= now) this.remove(slot, COUNTER.expired);
+    }
+  }
+}

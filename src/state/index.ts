@@ -1,0 +1,17 @@
+export { COMMIT } from "./commit.ts";
+export { COUNTER_MEANINGS, COUNTER, type CounterName, type CounterValues } from "./counter.ts";
+export { DATAGRAM_STATES, type DatagramState, LEVEL, type LevelName } from "./datagram-machine.ts";
+export { DIRECTION, FLOWING, PEER, ZONE } from "./direction.ts";
+export { FlowReader, NO_SCALE } from "./flow-reader.ts";
+export type { RemovalListener } from "./flow-table.ts";
+export {
+  checkTimeouts,
+  defaultTimeouts,
+  type Profile,
+  PROFILES,
+  profileTimeouts,
+  TIMEOUT_MEANINGS,
+  type TimeoutName,
+  type TimeoutValues,
+} from "./timeout.ts";
+export { Tracker, type TrackerOptions } from "./tracker.ts";

@@ -1,0 +1,186 @@
+/**
+ * What TCP segments do to their flows: the machine decides on order, the window on numbers, and both must agree.
+ *
+ * **Liberal** (the default): a segment outside the window is counted and keeps the flow alive, but steps nothing
+ * on a flow whose numbers are known, so forged segments can't close it. One that acknowledges what the other end
+ * really sent is believed in spite of its sequence number, and the window moves to it: only who sees the
+ * connection knows that number, and segments may have passed unseen while the queue was bypassed.
+ * **Strict**: such a segment is INVALID and is not entered.
+ *
+ * Segments that this host sends itself are believed in both. Flows without known numbers (picked up in the middle,
+ * or with a handshake that does not add up) step by their control bits alone, as PyWall's do.
+ */
+import { HOOK, TCP_FLAG, TCP_STATES, tcpStateIndex } from "../base/index.ts";
+import type { Packet } from "../wire/index.ts";
+import { COMMIT } from "./commit.ts";
+import { COUNTER, type Counters } from "./counter.ts";
+import { BYTE, FLOW_FLAG, HALF } from "./flow-row.ts";
+import { STAGE, TCP_STAGES } from "./flow-stage.ts";
+import type { FlowTable } from "./flow-table.ts";
+import { FIT, FITS, SequenceWindow } from "./sequence-window.ts";
+import {
+  NEXT_STATE,
+  SEGMENT,
+  segmentOf,
+  stepReset,
+  stepSegment,
+  stepUnknown,
+  UNDEFINED,
+} from "./tcp-machine.ts";
+
+const CLOSED = tcpStateIndex("CLOSED");
+const ESTABLISHED = tcpStateIndex("ESTABLISHED");
+const TIME_WAIT = tcpStateIndex("TIME_WAIT");
+const INVALID = tcpStateIndex("INVALID");
+
+/** What {@link TcpFlows.look} answers when the packet begins another connection on the flow's tuple. */
+export const REOPENS = -1;
+
+const STAGES = Uint8Array.from(TCP_STATES, (state) =>
+  state === "INVALID" ? STAGE.CLOSING : STAGE[TCP_STAGES[state]],
+);
+
+const { SYN, ACK, FIN, RST } = TCP_FLAG;
+
+/** True for a segment that asks for a connection. */
+function isRequest(tcpFlags: number): boolean {
+  return (tcpFlags & (SYN | ACK | FIN | RST)) === SYN;
+}
+
+/** True when a first segment shows a connection that is older than the firewall. */
+export function isAdoption(tcpFlags: number): boolean {
+  return (tcpFlags & (SYN | ACK)) !== SYN;
+}
+
+function isOpening(state: number): boolean {
+  return STAGES[state] === STAGE.HALF_OPEN;
+}
+
+/** Steps the TCP flows of a table. */
+export class TcpFlows {
+  readonly #table: FlowTable;
+  readonly #counters: Counters;
+  readonly #strict: boolean;
+  readonly #window: SequenceWindow;
+  // What look found out of the segment, for step.
+  #fit = 0;
+  #inside = true;
+
+  /** @param strict - segments outside the window are INVALID */
+  constructor(table: FlowTable, counters: Counters, strict: boolean) {
+    this.#table = table;
+    this.#counters = counters;
+    this.#strict = strict;
+    this.#window = new SequenceWindow(table.slab);
+  }
+
+  /**
+   * Judges a segment of a flow; changes nothing.
+   *
+   * @param flowing - a value of FLOWING, which is also the sender's PEER
+   * @returns the state as rules see it, or {@link REOPENS}
+   */
+  look(slot: number, flowing: number, packet: Packet): number {
+    const { slab } = this.#table;
+    const state = slab.byte(slot, BYTE.STATE);
+    if (isRequest(packet.tcpFlags) && (state === CLOSED || state === TIME_WAIT)) return REOPENS;
+    const flags = slab.half(slot, HALF.FLAGS);
+    this.#fit = this.#window.judge(slot, flowing, packet);
+    this.#inside =
+      (flags & (FLOW_FLAG.SLOPPY | FLOW_FLAG.OFFLOADED)) !== 0 || this.#isInside(state, packet.tcpFlags);
+    if (this.#inside) return state;
+    this.#counters.add(COUNTER.outOfWindow);
+    if ((this.#fit & FIT.TIMESTAMP) === 0) this.#counters.add(COUNTER.badTimestamp);
+    if (!this.#strict || packet.hook === HOOK.OUTPUT) return state;
+    this.#counters.add(COUNTER.invalid);
+    return INVALID;
+  }
+
+  /** First state of a flow made by a segment, which has no RST. */
+  firstState(flowing: number, packet: Packet): number {
+    return stepUnknown(flowing, segmentOf(packet.tcpFlags));
+  }
+
+  /** Takes down the numbers of the first segment of a flow. */
+  begin(slot: number, flowing: number, packet: Packet): void {
+    this.#window.follow(slot, flowing, packet, true);
+  }
+
+  /**
+   * Enters a segment that was looked at just before.
+   *
+   * @returns bits of COMMIT
+   */
+  step(slot: number, flowing: number, packet: Packet): number {
+    const { slab } = this.#table;
+    const state = slab.byte(slot, BYTE.STATE);
+    const outside = this.#inside ? 0 : COMMIT.OUT_OF_WINDOW;
+    if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state);
+    const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
+    const believed = this.#isBelieved(packet);
+    const steps = believed || !numbered;
+    const cell = steps ? stepSegment(state, flowing, this.#segment(state, packet, numbered)) : state;
+    const opening = isOpening(state);
+    if (opening || (believed && (packet.tcpFlags & SYN) === 0)) {
+      this.#window.follow(slot, flowing, packet, opening);
+    }
+    const flags = this.#number(slot, state, cell & NEXT_STATE, packet.tcpFlags);
+    return outside | this.#enter(slot, state, cell, flags);
+  }
+
+  /** Puts a flow into the state of a machine byte. */
+  #enter(slot: number, state: number, cell: number, flags: number): number {
+    const next = cell & NEXT_STATE;
+    if (next !== state || flags !== this.#table.slab.half(slot, HALF.FLAGS)) {
+      this.#table.setState(slot, next, flags);
+    }
+    const stepped = next === state ? 0 : COMMIT.STEPPED;
+    if ((cell & UNDEFINED) === 0) return stepped;
+    this.#counters.add(COUNTER.undefinedSegments);
+    return stepped | COMMIT.UNDEFINED;
+  }
+
+  /** Flags of the flow after a step: whether its numbers can be trusted from here on. */
+  #number(slot: number, state: number, next: number, tcpFlags: number): number {
+    const flags = this.#table.slab.half(slot, HALF.FLAGS);
+    if (!isOpening(state) || (flags & FLOW_FLAG.SLOPPY) !== 0) return flags;
+    if ((this.#fit & FIT.HANDSHAKE) !== 0) return flags | FLOW_FLAG.NUMBERED;
+    if ((tcpFlags & SYN) !== 0 && (this.#fit & FIT.SEQUENCE) === 0) return flags & ~FLOW_FLAG.NUMBERED;
+    const proved = (flags & FLOW_FLAG.NUMBERED) !== 0;
+    return next === ESTABLISHED && !proved ? flags | FLOW_FLAG.SLOPPY : flags;
+  }
+
+  #reset(slot: number, state: number): number {
+    if ((this.#fit & FIT.RESET) === 0) {
+      this.#counters.add(COUNTER.disbelievedResets);
+      return COMMIT.DISBELIEVED;
+    }
+    const next = stepReset(state);
+    if (next === state) return 0;
+    this.#table.setState(slot, next, this.#table.slab.half(slot, HALF.FLAGS));
+    return COMMIT.STEPPED;
+  }
+
+  /** Whether the segment fits the window in all that its kind is judged by. */
+  #isInside(state: number, tcpFlags: number): boolean {
+    if ((tcpFlags & RST) !== 0) return (this.#fit & (FIT.RESET | FIT.SEQUENCE)) !== 0;
+    if ((tcpFlags & SYN) === 0) return (this.#fit & FITS) === FITS;
+    // A SYN begins its own numbers. On a synchronised connection "irrespective of the sequence number, TCP MUST
+    // send a 'challenge ACK'" (RFC 5961 section 4.2), so it has to get through.
+    return !isOpening(state) || (this.#fit & FIT.ACKNOWLEDGEMENT) !== 0;
+  }
+
+  #isBelieved(packet: Packet): boolean {
+    if (packet.hook === HOOK.OUTPUT) return true;
+    if ((this.#fit & FIT.ACKNOWLEDGEMENT) === 0) return false;
+    return (this.#fit & FIT.SEQUENCE) !== 0 || (!this.#strict && (packet.tcpFlags & ACK) !== 0);
+  }
+
+  /** Class of the segment, where `A` means that what matters is acknowledged. */
+  #segment(state: number, packet: Packet, numbered: boolean): number {
+    const segment = segmentOf(packet.tcpFlags);
+    if (!numbered) return segment;
+    const needed = STAGES[state] === STAGE.CLOSING ? FIT.ACKNOWLEDGES_ALL : FIT.ACKNOWLEDGEMENT;
+    return (this.#fit & needed) === 0 ? segment & ~SEGMENT.A : segment;
+  }
+}

@@ -1,0 +1,371 @@
+/**
+ * The connection tracker: which flow a packet belongs to, what state that flow is in, and what the packet does to it.
+ *
+ * {@link Tracker.lookup} looks and changes nothing; rules judge; {@link Tracker.commit} then enters an accepted
+ * packet. A dropped packet is never committed, so it moves no state (PyWall, too, reports accepted packets only).
+ * One tracker serves one worker: between the two calls nothing else happens to it, so no race is left.
+ *
+ * The entry that a packet finds may be over: a SYN on a closed connection, or on one in TIME_WAIT, begins another
+ * ("it MAY accept a new SYN from the remote TCP to reopen the connection directly from TIME-WAIT state", RFC 1122
+ * section 4.2.2.13). Rules see such a packet as they see one of an unknown flow.
+ */
+import {
+  HOOK,
+  invariant,
+  LIMITS,
+  type Milliseconds,
+  PROTOCOL,
+  TCP_FLAG,
+  tcpStateIndex,
+} from "../base/index.ts";
+import { decodeQuoted, NO_USER, Packet } from "../wire/index.ts";
+import { COMMIT } from "./commit.ts";
+import { COUNTER, Counters, type CounterValues } from "./counter.ts";
+import { stepDatagram } from "./datagram-machine.ts";
+import { DIRECTION, FLOWING } from "./direction.ts";
+import { FlowKey, isEchoRequest } from "./flow-key.ts";
+import { FlowReader } from "./flow-reader.ts";
+import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
+import { NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
+import { FlowTable, type RemovalListener } from "./flow-table.ts";
+import { isAdoption, REOPENS, TcpFlows } from "./tcp-flow.ts";
+import { checkTimeouts, defaultTimeouts, type TimeoutValues } from "./timeout.ts";
+
+const CLOSED = tcpStateIndex("CLOSED");
+const INVALID = tcpStateIndex("INVALID");
+
+/** Flows that one call of {@link Tracker.expire} looks at unless told otherwise. Measured, state.bench: below 2 ms. */
+const EXPIRE_BUDGET = 4096;
+
+/** What a tracker is made with. */
+export interface TrackerOptions {
+  /** Most flows; the limit `flows` by default. */
+  readonly capacity?: number;
+  /** Timeouts that differ from pf's profile `normal`, in milliseconds; adaptive.start and adaptive.end in flows. */
+  readonly timeouts?: Partial<TimeoutValues>;
+  /** Segments outside the window are INVALID. */
+  readonly strict?: boolean;
+  /** Two secret 32-bit words for the hash. Zeros, the default, are for tests and captures, never for strangers. */
+  readonly seed?: readonly [number, number];
+  /** Called with each flow that leaves, while its row can be read, and the counter that tells why. */
+  readonly removed?: RemovalListener;
+}
+
+/** Tracks the flows of one worker's packets. */
+export class Tracker {
+  /** Fields of flows, by slot. */
+  readonly flows: FlowReader;
+  /** Slot of the flow that was looked up, -1 when it is unknown. After a commit that made one, the slot made. */
+  slot: number = NO_SLOT;
+  /** Index into TCP_STATES: the state before the packet, as rules see it. CLOSED when unknown or not TCP. */
+  tcpState: number = CLOSED;
+  /** A value of DIRECTION. ORIGINAL when the flow is unknown. */
+  direction: number = DIRECTION.ORIGINAL;
+  /** True when the packet is an ICMP error that quotes a packet of the flow in `slot`. */
+  related = false;
+
+  readonly #table: FlowTable;
+  readonly #tcp: TcpFlows;
+  readonly #counters = new Counters();
+  readonly #key = new FlowKey();
+  readonly #quoted = new Packet();
+  /** True when the packet makes flows. */
+  #trackable = false;
+  #hash = 0;
+  /** Which way the packet flows, a value of FLOWING. */
+  #flowing: number = FLOWING.RECEIVED;
+  /** Slot of an ended connection whose tuple the packet takes over. */
+  #ended: number = NO_SLOT;
+  #now: Milliseconds = Number.NEGATIVE_INFINITY;
+
+  /** @throws {FirewallError} `TIMEOUT_INVALID` */
+  constructor(options: TrackerOptions = {}) {
+    const capacity = options.capacity ?? LIMITS.flows.default;
+    invariant(capacity >= 1 && capacity <= SLOTS_MAX, "a tracker holds 1 to 16,777,216 flows");
+    const timeouts = { ...defaultTimeouts(capacity), ...options.timeouts };
+    checkTimeouts(timeouts);
+    this.#table = new FlowTable({
+      capacity,
+      timeouts,
+      seed: options.seed ?? [0, 0],
+      counters: this.#counters,
+      removed: options.removed,
+    });
+    this.#tcp = new TcpFlows(this.#table, this.#counters, options.strict ?? false);
+    this.flows = new FlowReader(this.#table.slab);
+  }
+
+  /** Flows held, those included that have expired and whose memory has not come back yet. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Most flows. */
+  get capacity(): number {
+    return this.#table.capacity;
+  }
+
+  /** Memory held by the table, in bytes. */
+  get bytes(): number {
+    return this.#table.bytes;
+  }
+
+  /** Most index entries that one packet ever had to move: the longest pause that growth made. */
+  get longestMove(): number {
+    return this.#table.longestMove;
+  }
+
+  /** Values of all counters, copied. */
+  get counters(): CounterValues {
+    return this.#counters.read();
+  }
+
+  /** Timeouts in milliseconds, adaptive.start and adaptive.end in flows. */
+  get timeouts(): TimeoutValues {
+    return this.#table.timeouts;
+  }
+
+  /**
+   * Changes timeouts, for the flows that are there as well.
+   *
+   * @param values - those to change
+   * @throws {FirewallError} `TIMEOUT_INVALID`; nothing is changed then
+   */
+  setTimeouts(values: Partial<TimeoutValues>): void {
+    const timeouts = { ...this.#table.timeouts, ...values };
+    checkTimeouts(timeouts);
+    this.#table.timeouts = timeouts;
+  }
+
+  /**
+   * Finds the flow of a packet and fills `slot`, `tcpState`, `direction` and `related`. Makes nothing. Expected O(1).
+   *
+   * @param packet - a decoded packet; `packet.hook` decides which end is local
+   * @param now - monotonic time
+   */
+  lookup(packet: Packet, now: Milliseconds): void {
+    this.#advance(now);
+    this.#counters.add(COUNTER.searches);
+    this.slot = NO_SLOT;
+    this.tcpState = CLOSED;
+    this.direction = DIRECTION.ORIGINAL;
+    this.related = false;
+    this.#ended = NO_SLOT;
+    this.#trackable = this.#key.bind(packet, packet.hook);
+    if (this.#trackable) this.#find(packet);
+    else this.#findQuoted(packet);
+    if (this.slot !== NO_SLOT) this.#counters.add(COUNTER.matches);
+  }
+
+  /**
+   * Enters the packet that was looked up last, which was accepted: makes its flow or steps it.
+   *
+   * @param packet - the same packet
+   * @param now - the same time
+   * @returns bits of COMMIT
+   */
+  commit(packet: Packet, now: Milliseconds): number {
+    this.#advance(now);
+    if (this.related) {
+      this.#counters.add(COUNTER.related);
+      return COMMIT.RELATED;
+    }
+    if (!this.#trackable) return this.#pass();
+    if (this.slot === NO_SLOT) return this.#make(packet);
+    if (this.tcpState === INVALID) return COMMIT.INVALID | COMMIT.OUT_OF_WINDOW;
+    const result = packet.protocol === PROTOCOL.TCP ? this.#stepTcp(packet) : this.#stepDatagram();
+    this.#count(packet);
+    if ((result & COMMIT.DISBELIEVED) === 0) this.#table.touch(this.slot, this.#now);
+    return result;
+  }
+
+  /**
+   * Notes which rule judged a flow.
+   *
+   * @param slot - a live flow
+   * @param chain - index of the chain, 0 to 65,535
+   * @param rule - index in the chain, -1 for the default
+   * @param revision - of the policy, at least 1
+   */
+  attribute(slot: number, chain: number, rule: number, revision: number): void {
+    const { slab } = this.#table;
+    slab.setHalf(slot, HALF.CHAIN, chain);
+    slab.setWord(slot, WORD.RULE, rule);
+    slab.setWord(slot, WORD.REVISION, revision);
+  }
+
+  /** Notes the protocol that was recognised on a flow, 0 to 65,535. */
+  setNote(slot: number, note: number): void {
+    this.#table.slab.setHalf(slot, HALF.NOTE, note);
+  }
+
+  /** Notes the mark of a flow, 32 bits. */
+  setMark(slot: number, mark: number): void {
+    this.#table.slab.setWord(slot, WORD.MARK, mark);
+  }
+
+  /** Notes whether the kernel judges a flow by itself; its windows are not enforced while it does. */
+  setOffloaded(slot: number, offloaded: boolean): void {
+    const { slab } = this.#table;
+    const flags = slab.half(slot, HALF.FLAGS);
+    slab.setHalf(slot, HALF.FLAGS, offloaded ? flags | FLOW_FLAG.OFFLOADED : flags & ~FLOW_FLAG.OFFLOADED);
+  }
+
+  /** When a flow expires if it stays silent. */
+  expiry(slot: number): Milliseconds {
+    return this.#table.deadline(slot);
+  }
+
+  /** Ends a flow on request: its next packet finds nothing. */
+  remove(slot: number): void {
+    this.#table.remove(slot, COUNTER.killed);
+    if (slot === this.slot) this.slot = NO_SLOT;
+  }
+
+  /**
+   * Removes flows that have expired. To be called at least every few hundred milliseconds.
+   *
+   * @param now - monotonic time
+   * @param budget - most flows to look at, so that the call is short; the rest waits for the next one
+   * @returns flows removed
+   */
+  expire(now: Milliseconds, budget: number = EXPIRE_BUDGET): number {
+    this.#advance(now);
+    return this.#table.expire(this.#now, budget);
+  }
+
+  /** Time never goes back: packets of a capture may be out of order by a little. */
+  #advance(now: Milliseconds): void {
+    if (now > this.#now) this.#now = now;
+  }
+
+  #find(packet: Packet): void {
+    this.#hash = this.#table.hash(this.#key);
+    const slot = this.#findEitherWay(packet.hook === HOOK.FORWARD);
+    if (slot === NO_SLOT) return;
+    if (packet.protocol === PROTOCOL.TCP) {
+      const state = this.#tcp.look(slot, this.#flowing, packet);
+      if (state === REOPENS) {
+        this.#reopen(packet, slot);
+        return;
+      }
+      this.tcpState = state;
+    }
+    this.slot = slot;
+    this.direction =
+      this.flows.originalFlowing(slot) === this.#flowing ? DIRECTION.ORIGINAL : DIRECTION.REPLY;
+  }
+
+  /** Looks for the key, and at FORWARD, where either end may be the local one, for the turned key too. */
+  #findEitherWay(turns: boolean): number {
+    let slot = this.#table.find(this.#key, this.#hash, this.#now);
+    if (slot === NO_SLOT && turns) {
+      this.#key.turn();
+      slot = this.#table.find(this.#key, this.#hash, this.#now);
+      if (slot === NO_SLOT) this.#key.turn();
+    }
+    this.#flowing = this.#key.flowing;
+    return slot;
+  }
+
+  /** The packet begins another connection: as far as anyone is concerned its flow is unknown. */
+  #reopen(packet: Packet, slot: number): void {
+    this.#ended = slot;
+    this.#key.bind(packet, packet.hook);
+    this.#flowing = this.#key.flowing;
+  }
+
+  /** Attaches an ICMP error to the flow it quotes: the quoted packet went the other way. */
+  #findQuoted(packet: Packet): void {
+    const quoted = this.#quoted;
+    if (!decodeQuoted(packet, quoted)) return;
+    const hook = quotedHook(packet.hook);
+    if (!this.#key.bind(quoted, hook)) return;
+    this.#hash = this.#table.hash(this.#key);
+    const slot = this.#findEitherWay(hook === HOOK.FORWARD);
+    if (slot === NO_SLOT) return;
+    this.slot = slot;
+    this.related = true;
+    this.direction =
+      this.flows.originalFlowing(slot) === this.#flowing ? DIRECTION.REPLY : DIRECTION.ORIGINAL;
+  }
+
+  #pass(): number {
+    this.#counters.add(COUNTER.untracked);
+    return COMMIT.UNTRACKED;
+  }
+
+  #make(packet: Packet): number {
+    const isTcp = packet.protocol === PROTOCOL.TCP;
+    // A RST ends nothing here, and an echo reply answers nothing.
+    if (isTcp && (packet.tcpFlags & TCP_FLAG.RST) !== 0) return this.#pass();
+    if (isIcmp(packet.protocol) && !isEchoRequest(packet)) return this.#pass();
+    if (this.#ended !== NO_SLOT) this.#table.remove(this.#ended, COUNTER.replaced);
+    const adopted = isTcp && isAdoption(packet.tcpFlags);
+    const flags = packet.hook | (adopted ? FLOW_FLAG.SLOPPY : 0);
+    const state = isTcp ? this.#tcp.firstState(this.#flowing, packet) : 0;
+    const slot = this.#table.insert(this.#key, this.#hash, state, flags, this.#now);
+    if (slot === NO_SLOT) return COMMIT.REFUSED;
+    this.slot = slot;
+    this.#describe(packet);
+    if (isTcp) this.#tcp.begin(slot, this.#flowing, packet);
+    this.#count(packet);
+    if (!adopted) return COMMIT.MADE;
+    this.#counters.add(COUNTER.adopted);
+    return COMMIT.MADE | COMMIT.ADOPTED;
+  }
+
+  /** Writes down what is known of a flow from its first packet. */
+  #describe(packet: Packet): void {
+    const { slab } = this.#table;
+    slab.setWord(this.slot, WORD.USER, packet.userId);
+    slab.setWord(this.slot, WORD.MARK, packet.mark);
+    slab.setWord(this.slot, WORD.IN_INTERFACE, packet.inInterface);
+    slab.setWord(this.slot, WORD.OUT_INTERFACE, packet.outInterface);
+    slab.setWord(this.slot, WORD.RULE, -1);
+  }
+
+  #stepTcp(packet: Packet): number {
+    const result = this.#tcp.step(this.slot, this.#flowing, packet);
+    if (this.direction === DIRECTION.REPLY && (result & COMMIT.DISBELIEVED) === 0) this.#markReplied();
+    return result;
+  }
+
+  #stepDatagram(): number {
+    const state = this.flows.state(this.slot);
+    const next = stepDatagram(state, this.direction);
+    if (next !== state) this.#table.setState(this.slot, next, this.#table.slab.half(this.slot, HALF.FLAGS));
+    if (this.direction === DIRECTION.REPLY) this.#markReplied();
+    return next === state ? 0 : COMMIT.STEPPED;
+  }
+
+  #markReplied(): void {
+    const flags = this.#table.slab.half(this.slot, HALF.FLAGS);
+    if ((flags & FLOW_FLAG.REPLIED) !== 0) return;
+    this.#table.setState(this.slot, this.flows.state(this.slot), flags | FLOW_FLAG.REPLIED);
+  }
+
+  #count(packet: Packet): void {
+    const { slab } = this.#table;
+    const { slot, direction } = this;
+    slab.setDouble(slot, DOUBLE.PACKETS + direction, slab.double(slot, DOUBLE.PACKETS + direction) + 1);
+    const bytes = slab.double(slot, DOUBLE.BYTES + direction) + packet.wireBytes;
+    slab.setDouble(slot, DOUBLE.BYTES + direction, bytes);
+    const sender = this.#flowing;
+    const lowest = slab.byte(slot, BYTE.TIME_TO_LIVE + sender);
+    if (lowest === 0 || packet.timeToLive < lowest) {
+      slab.setByte(slot, BYTE.TIME_TO_LIVE + sender, packet.timeToLive);
+    }
+    if (packet.userId !== NO_USER) slab.setWord(slot, WORD.USER, packet.userId);
+  }
+}
+
+function isIcmp(protocol: number): boolean {
+  return protocol === PROTOCOL.ICMP || protocol === PROTOCOL.ICMPV6;
+}
+
+/** Where the packet that an error quotes had been met: errors go against the packets that caused them. */
+function quotedHook(hook: number): typeof HOOK.INPUT | typeof HOOK.OUTPUT | typeof HOOK.FORWARD {
+  if (hook === HOOK.INPUT) return HOOK.OUTPUT;
+  return hook === HOOK.OUTPUT ? HOOK.INPUT : HOOK.FORWARD;
+}
