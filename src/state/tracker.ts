@@ -216,10 +216,12 @@ export class Tracker {
     return this.#table.deadline(slot);
   }
 
-  /** Ends a flow on request: its next packet finds nothing. */
+  /** Ends a flow on request: its next packet finds nothing. A slot that holds none is left alone. */
   remove(slot: number): void {
+    if (!this.#table.slab.isLive(slot)) return;
     this.#table.remove(slot, COUNTER.killed);
     if (slot === this.slot) this.slot = NO_SLOT;
+    if (slot === this.#ended) this.#ended = NO_SLOT;
   }
 
   /**
