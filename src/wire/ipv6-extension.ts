@@ -5,6 +5,7 @@
  * ends the walk too, for all behind it is encrypted. The walk is bounded by {@link IPV6_EXTENSIONS_MAX}.
  */
 import { NO_BYTES } from "./empty.ts";
+import { FRAGMENT, type Packet } from "./packet.ts";
 
 // Byte offsets common to all extension headers (RFC 6564 section 4).
 const NEXT_HEADER = 0;
@@ -172,6 +173,16 @@ export class Ipv6Extensions {
     this.fault = fault;
     return false;
   }
+}
+
+/** Fills what a fragment header at `at` tells into a record; the cursor has checked that it is there. */
+export function decodeFragmentHeader(packet: Packet, at: number): void {
+  const offsetAndMore = packet.bytes.getUint16(at + OFFSET_AND_MORE);
+  packet.identification = packet.bytes.getUint32(at + IDENTIFICATION);
+  packet.fragmentOffset = offsetAndMore & FRAGMENT_OFFSET_MASK;
+  if (packet.fragmentOffset !== 0) packet.fragment = FRAGMENT.LATER;
+  // A fragment header with offset 0 and nothing to follow is a whole packet (RFC 6946 section 2).
+  else if ((offsetAndMore & MORE_FRAGMENTS) !== 0) packet.fragment = FRAGMENT.FIRST;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The IPv6 header (RFC 8200 section 3) and the way through its extension headers to the transport. */
 import { type AddressWords, PROTOCOL } from "../base/index.ts";
 import { NO_BYTES } from "./empty.ts";
-import { IPV6_EXTENSION, Ipv6Extensions, jumboPayloadBytes } from "./ipv6-extension.ts";
+import { decodeFragmentHeader, IPV6_EXTENSION, Ipv6Extensions, jumboPayloadBytes } from "./ipv6-extension.ts";
 import { FRAGMENT, type Packet } from "./packet.ts";
 
 // Byte offsets of the header's fields (RFC 8200 section 3).
@@ -150,15 +150,8 @@ function decodeExtensions(packet: Packet): Ipv6Fault | undefined {
     packet.protocol = extensions.upperProtocol;
     packet.transportAt = extensions.nextAt;
     if (extensions.type !== IPV6_EXTENSION.FRAGMENT) continue;
-    const offset = extensions.fragmentOffset;
-    packet.identification = extensions.identification;
-    if (offset !== 0) {
-      packet.fragment = FRAGMENT.LATER;
-      packet.fragmentOffset = offset;
-      return undefined;
-    }
-    // A fragment header with offset 0 and nothing to follow is a whole packet (RFC 6946 section 2).
-    if (extensions.moreFragments) packet.fragment = FRAGMENT.FIRST;
+    decodeFragmentHeader(packet, extensions.at);
+    if (packet.fragment === FRAGMENT.LATER) return undefined;
   }
   return extensions.fault;
 }
