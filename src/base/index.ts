@@ -27,3 +27,4 @@ export {
 export { TCP_STATES, type TcpState, tcpStateIndex } from "./tcp-states.ts";
 export { HOUR, type Milliseconds, MINUTE, type Port, SECOND, type SequenceNumber } from "./units.ts";
 export { VERDICT, type Verdict, type VerdictName, verdictName } from "./verdict.ts";
+export { TIMEOUT_MEANINGS, type TimeoutName, type TimeoutValues } from "./timeouts.ts";

@@ -29,6 +29,8 @@ export interface RunningFirewall {
   readonly program: RunningProgram;
   /** Path of its policy file. */
   readonly policyFile: string;
+  /** Path of its control socket. */
+  readonly socket: string;
   /**
    * Ends it and waits until it has undone what it set up.
    *
@@ -46,16 +48,16 @@ export interface RunningFirewall {
  */
 export async function startFirewall(host: Namespace, options: FirewallOptions): Promise<RunningFirewall> {
   const { policy, words = [], nodeWords = [], patienceMs = 15_000 } = options;
-  const folder = typeof policy === "string" ? undefined : mkdtempSync(join(tmpdir(), "postern-policy-"));
-  const policyFile = typeof policy === "string" ? policy : join(folder ?? "", "policy.json");
-  if (folder !== undefined) writeFileSync(policyFile, JSON.stringify(policy, null, 2));
-  const program = host.start([process.execPath, ...nodeWords, POSTERN, "up", policyFile, ...words]);
-  void program.ended.then(() => {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  });
+  const folder = mkdtempSync(join(tmpdir(), "postern-firewall-"));
+  const policyFile = typeof policy === "string" ? policy : join(folder, "policy.json");
+  if (typeof policy !== "string") writeFileSync(policyFile, JSON.stringify(policy, null, 2));
+  const socket = join(folder, "control.sock");
+  const start = [process.execPath, ...nodeWords, POSTERN, "up", policyFile, "--socket", socket];
+  const program = host.start([...start, ...words]);
+  void program.ended.then(() => rmSync(folder, { recursive: true, force: true }));
   await program.waitForLine(READY, patienceMs);
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
     await program.stop(signal);
   };
-  return { program, policyFile, stop };
+  return { program, policyFile, socket, stop };
 }

@@ -1,5 +1,6 @@
 /** A program that runs beside us: its output line by line, and a way to end it that always ends it. */
 import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
 import { FirewallError } from "../base/index.ts";
 
 /** How a program ended. */
@@ -74,6 +75,17 @@ export class RunningProgram {
   /** False once the program has ended. */
   get isRunning(): boolean {
     return this.#end === undefined;
+  }
+
+  /**
+   * Hands every complete line of output on, from here on, as it comes.
+   *
+   * @param listener - takes one line without its end
+   */
+  follow(listener: (line: string) => void): void {
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream !== null) createInterface({ input: stream }).on("line", listener);
+    }
   }
 
   /**

@@ -50,6 +50,6 @@ export {
   VerdictRule,
 } from "./rule.ts";
 export { createRegistry } from "./rules/catalogue.ts";
-export type { Compatibility, FailMode, Settings, TimeoutName } from "./settings.ts";
+export type { Compatibility, FailMode, Settings } from "./settings.ts";
 export { RANK, type Rank, SourceTable } from "./source-table.ts";
 export { network, port, portProtocol } from "./value-types.ts";

@@ -6,7 +6,9 @@ import {
   type LimitName,
   type LimitValues,
   SECOND,
-  TCP_STATES,
+  TIMEOUT_MEANINGS,
+  type TimeoutName,
+  type TimeoutValues,
   type VerdictName,
 } from "../base/index.ts";
 import {
@@ -34,11 +36,14 @@ export type Compatibility = "strict" | "pywall";
 /** What becomes of packets in a situation of overload: they pass, or they are dropped. */
 export type FailMode = "open" | "closed";
 
-/** Names under which idle times can be set: the TCP states, and the other protocols. */
-export const TIMEOUT_NAMES = [...TCP_STATES, "UDP", "UDP_REPLIED", "ICMP", "SCTP", "OTHER"] as const;
+const TIMEOUT_NAMES = Object.keys(TIMEOUT_MEANINGS) as TimeoutName[];
 
-/** A flow's kind, as far as its idle time goes. */
-export type TimeoutName = (typeof TIMEOUT_NAMES)[number];
+/** Numbers of flows between which timeouts shrink; they stand among the timeouts, as in pf. */
+const ADAPTIVE = {
+  "adaptive.start": "Flows in a worker's table from which on all timeouts shrink; 0 switches that off.",
+  "adaptive.end": "Flows at which timeouts would be nothing; above adaptive.start.",
+} as const;
+const ADAPTIVE_NAMES = Object.keys(ADAPTIVE) as (keyof typeof ADAPTIVE)[];
 
 const LOWEST_MARK_BITS = 2;
 const verdictWord: ValueType<"ACCEPT" | "DROP"> = choice(["ACCEPT", "DROP"]);
@@ -75,11 +80,6 @@ const OUTCOMES = {
     "Packets that cannot be read to the end of their transport header.",
   ),
   ruleError: withDefault(verdictWord, "DROP", "Packets for which a rule threw."),
-  overload: withDefault(
-    verdictWord,
-    "DROP",
-    "Packets that a worker takes from its queue and has no time to judge.",
-  ),
 };
 
 function limitArguments(): { [Name in LimitName]: Argument<number | undefined> } {
@@ -93,13 +93,16 @@ function limitArguments(): { [Name in LimitName]: Argument<number | undefined> }
 
 const LONGEST_TIMEOUT = (30 * 24 * HOUR) / SECOND;
 
-function timeoutArguments(): { [Name in TimeoutName]: Argument<number | undefined> } {
-  const set: Partial<Record<TimeoutName, Argument<number | undefined>>> = {};
+function timeoutArguments(): { [Name in keyof TimeoutValues]: Argument<number | undefined> } {
+  const set: Partial<Record<keyof TimeoutValues, Argument<number | undefined>>> = {};
   for (const name of TIMEOUT_NAMES) {
-    const summary = `Idle seconds after which a flow in this state (${name}) is forgotten.`;
+    const summary = `Seconds that a flow may be silent: ${TIMEOUT_MEANINGS[name]}.`;
     set[name] = optional(decimal({ min: 0.1, max: LONGEST_TIMEOUT }, "seconds"), summary);
   }
-  return set as { [Name in TimeoutName]: Argument<number | undefined> };
+  for (const name of ADAPTIVE_NAMES) {
+    set[name] = optional(integer({ min: 0, max: 2 * LIMITS.flows.max }, "flows"), ADAPTIVE[name]);
+  }
+  return set as { [Name in keyof TimeoutValues]: Argument<number | undefined> };
 }
 
 const LIMIT_ARGUMENTS = limitArguments();
@@ -132,11 +135,10 @@ export const SETTING_ARGUMENTS = {
     objectOf(OUTCOMES, "outcome"),
     "What becomes of packets that no rule can judge, cause by cause.",
   ),
-  queues: optional(
-    integer({ min: 1, max: 256 }, "queues"),
-    "Kernel queues to spread flows over; by default one per processor.",
+  workers: optional(
+    integer({ min: 1, max: 256 }, "threads"),
+    "Worker threads, each with a kernel queue of its own; by default one per processor.",
   ),
-  workers: optional(integer({ min: 1, max: 256 }, "threads"), "Worker threads; by default one per queue."),
   copyRangeBytes: optional(
     copyRange,
     "Bytes of each packet that rules can see; the same as limits.copyRangeBytes.",
@@ -165,13 +167,11 @@ export interface Settings {
   readonly failMode: FailMode;
   readonly queueBypass: boolean;
   readonly outcomes: { readonly [Cause in keyof typeof OUTCOMES]: Exclude<VerdictName, "REJECT"> };
-  /** `undefined`: as many as the machine suggests. */
-  readonly queues: number | undefined;
-  /** `undefined`: one per queue. */
+  /** Worker threads, each with a kernel queue of its own; `undefined`: one per processor. */
   readonly workers: number | undefined;
   readonly limits: LimitValues;
-  /** Idle times that the file changes, in milliseconds. */
-  readonly timeouts: { readonly [Name in TimeoutName]?: number };
+  /** Timeouts that the file changes, in milliseconds; `adaptive.start` and `adaptive.end` in flows. */
+  readonly timeouts: Partial<TimeoutValues>;
   readonly strictTcp: boolean;
   /** 32 bits, unsigned. */
   readonly markMask: number;
@@ -190,10 +190,14 @@ function fillLimits(values: SettingValues): LimitValues {
 }
 
 function fillTimeouts(values: SettingValues): Settings["timeouts"] {
-  const timeouts: { [Name in TimeoutName]?: number } = {};
+  const timeouts: { -readonly [Name in keyof TimeoutValues]?: number } = {};
   for (const name of TIMEOUT_NAMES) {
     const seconds = values.timeouts?.[name];
     if (seconds !== undefined) timeouts[name] = seconds * SECOND;
+  }
+  for (const name of ADAPTIVE_NAMES) {
+    const flows = values.timeouts?.[name];
+    if (flows !== undefined) timeouts[name] = flows;
   }
   return timeouts;
 }
@@ -211,8 +215,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     modules: values.modules,
     failMode: values.failMode,
     queueBypass: values.queueBypass,
-    outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP", overload: "DROP" },
-    queues: values.queues,
+    outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP" },
     workers: values.workers,
     limits: fillLimits(values),
     timeouts: fillTimeouts(values),

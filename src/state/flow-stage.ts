@@ -4,11 +4,18 @@
  * A flow counts as established only when the end that did not speak first has proved itself: a flood of forged
  * first packets, answered or not, stays half-open and can't push an established flow out.
  */
-import { PROTOCOL, TCP_STATES, type TcpState, tcpStateIndex } from "../base/index.ts";
+import {
+  PROTOCOL,
+  TCP_STATES,
+  type TcpState,
+  type TimeoutName,
+  type TimeoutValues,
+  tcpStateIndex,
+} from "../base/index.ts";
 import { DATAGRAM_STATES, type DatagramState } from "./datagram-machine.ts";
 import { FLOW_FLAG } from "./flow-row.ts";
 import type { FlowState } from "./tcp-table.ts";
-import { DATAGRAM_TIMEOUTS, TCP_TIMEOUTS, type TimeoutName, type TimeoutValues } from "./timeout.ts";
+import { DATAGRAM_TIMEOUTS, TCP_TIMEOUTS } from "./timeout.ts";
 
 /** Stages in the order in which they give way; ESTABLISHED never does. */
 export const STAGE = { HALF_OPEN: 0, CLOSING: 1, ESTABLISHED: 2 } as const;

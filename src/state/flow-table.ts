@@ -9,8 +9,7 @@
  * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after a
  * timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small steps.
  */
-import type { Milliseconds } from "../base/index.ts";
-import { SECOND } from "../base/index.ts";
+import { type Milliseconds, SECOND, type TimeoutValues } from "../base/index.ts";
 import { COUNTER, type Counters } from "./counter.ts";
 import { FlowHash } from "./flow-hash.ts";
 import { FlowIndex } from "./flow-index.ts";
@@ -19,7 +18,7 @@ import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
 import { FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
 import { flattenTimeouts, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
-import { adaptiveScale, type TimeoutValues } from "./timeout.ts";
+import { adaptiveScale } from "./timeout.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 
 /** Time in which a sweep goes through the whole table; pf's `interval`. */

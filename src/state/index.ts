@@ -10,8 +10,5 @@ export {
   type Profile,
   PROFILES,
   profileTimeouts,
-  TIMEOUT_MEANINGS,
-  type TimeoutName,
-  type TimeoutValues,
 } from "./timeout.ts";
 export { Tracker, type TrackerOptions } from "./tracker.ts";

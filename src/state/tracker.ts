@@ -16,6 +16,7 @@ import {
   type Milliseconds,
   PROTOCOL,
   TCP_FLAG,
+  type TimeoutValues,
   tcpStateIndex,
 } from "../base/index.ts";
 import { decodeQuoted, NO_USER, Packet } from "../wire/index.ts";
@@ -29,7 +30,7 @@ import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import { NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
 import { FlowTable, type RemovalListener } from "./flow-table.ts";
 import { isAdoption, REOPENS, TcpFlows } from "./tcp-flow.ts";
-import { checkTimeouts, defaultTimeouts, type TimeoutValues } from "./timeout.ts";
+import { checkTimeouts, defaultTimeouts } from "./timeout.ts";
 
 const CLOSED = tcpStateIndex("CLOSED");
 const INVALID = tcpStateIndex("INVALID");

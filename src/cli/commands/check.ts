@@ -1,0 +1,39 @@
+/** `postern check`: is this policy valid? */
+import type { Command } from "commander";
+import { compileSource, readPolicySource } from "../../daemon/index.ts";
+import { EXIT } from "../exit.ts";
+import { openOutput, paint } from "../output.ts";
+import { writeProblems } from "../problems.ts";
+
+interface CheckFlags {
+  json?: boolean;
+}
+
+async function check(policyFile: string, flags: CheckFlags): Promise<void> {
+  const output = openOutput(flags);
+  const { policy, problems } = await compileSource(readPolicySource(policyFile));
+  writeProblems(
+    output,
+    problems.map((problem) => ({ ...problem, file: policyFile })),
+  );
+  if (policy === undefined) process.exitCode = EXIT.NO;
+  if (output.json) return;
+  const errors = problems.filter((problem) => problem.severity === "error").length;
+  const counts = `${errors} errors, ${problems.length - errors} warnings`;
+  if (policy === undefined) output.write(`${paint(output, "red", "invalid")}: ${counts}\n`);
+  else output.write(`${paint(output, "green", "valid")}: ${counts}\n`);
+}
+
+/** Adds `postern check`. */
+export function addCheckCommand(program: Command): void {
+  program
+    .command("check")
+    .summary("validate a policy")
+    .description(
+      "Validates a policy and names everything that is wrong with it, with file, line, column and JSON path, and\n" +
+        "every rule that PyWall would have treated otherwise. Exit status 1 when it is not valid.",
+    )
+    .argument("<policy>", "the policy file")
+    .option("--json", "one JSON object a line for each finding")
+    .action(check);
+}

@@ -1,0 +1,103 @@
+/** `postern up`: the firewall in the foreground. */
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { FirewallError } from "../../base/index.ts";
+import { DEFAULT_SOCKET } from "../../client/index.ts";
+import { Firewall, LOG_LEVELS, Log, type LogLevel } from "../../daemon/index.ts";
+import { resolveGroup } from "../../system/index.ts";
+
+interface UpFlags {
+  logLevel: LogLevel;
+  logFile?: string;
+  logJson?: boolean;
+  socket: string;
+  socketMode: number;
+  socketGroup?: string;
+  table?: string;
+  firstQueue: number;
+}
+
+function parseMode(text: string): number {
+  if (!/^[0-7]{3,4}$/.test(text)) throw new InvalidArgumentError("It takes an octal mode such as 660.");
+  return Number.parseInt(text, 8);
+}
+
+function parseQueue(text: string): number {
+  const queue = Number(text);
+  if (!/^\d+$/.test(text) || queue > 65_535)
+    throw new InvalidArgumentError("It takes a number from 0 to 65535.");
+  return queue;
+}
+
+function groupId(name: string): number {
+  const id = resolveGroup(name);
+  if (id === undefined) throw new FirewallError("USAGE", `there is no group "${name}"`);
+  return id;
+}
+
+/** Resolves with the name of the signal that asks the firewall to end. */
+function untilSignal(): Promise<string> {
+  return new Promise((done) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => done(signal));
+  });
+}
+
+async function reloadAndReport(firewall: Firewall, log: Log): Promise<void> {
+  try {
+    await firewall.reload();
+  } catch (error) {
+    log.error(`the policy stays as it is: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function up(policyFile: string, flags: UpFlags): Promise<void> {
+  const log = new Log({
+    level: flags.logLevel,
+    json: flags.logJson ?? false,
+    ...(flags.logFile === undefined ? {} : { file: flags.logFile }),
+  });
+  const control = {
+    path: resolve(flags.socket),
+    mode: flags.socketMode,
+    ...(flags.socketGroup === undefined ? {} : { groupId: groupId(flags.socketGroup) }),
+  };
+  const stopped = untilSignal();
+  const firewall = await Firewall.start({
+    policyFile,
+    log,
+    print: (line) => process.stdout.write(`${line}\n`),
+    control,
+    firstQueue: flags.firstQueue,
+    ...(flags.table === undefined ? {} : { table: flags.table }),
+  });
+  process.on("SIGHUP", () => void reloadAndReport(firewall, log));
+  log.info("ready");
+  const reason = await Promise.race([stopped, firewall.failed]);
+  log.info(typeof reason === "string" ? `stopping on ${reason}` : `stopping: ${reason.message}`);
+  await firewall.stop();
+  log.close();
+  if (reason instanceof Error) throw reason;
+}
+
+/** Adds `postern up`. */
+export function addUpCommand(program: Command): void {
+  program
+    .command("up")
+    .summary("run the firewall in the foreground")
+    .description(
+      "Runs the firewall in the network namespace it is started in, until SIGINT or SIGTERM, and then undoes\n" +
+        "everything it set up. SIGHUP reads the policy anew.",
+    )
+    .argument("<policy>", "the policy file")
+    .addOption(
+      new Option("-l, --log-level <level>", "least urgent lines to log").choices(LOG_LEVELS).default("INFO"),
+    )
+    .option("-f, --log-file <file>", "log to this file too; it is truncated first")
+    .option("--log-json", "log one JSON object a line")
+    .option("--socket <path>", "where the control socket shall be", DEFAULT_SOCKET)
+    .option("--socket-mode <mode>", "its permissions, octal", parseMode, 0o600)
+    .option("--socket-group <group>", "the group that owns it")
+    .option("--table <name>", "name of the nftables table")
+    .option("--first-queue <number>", "number of the first kernel queue", parseQueue, 0)
+    .action(up);
+}

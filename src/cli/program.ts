@@ -1,0 +1,81 @@
+/** The `postern` command: which commands there are, and how their failures become exit statuses. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { FirewallError } from "../base/index.ts";
+import { addCheckCommand } from "./commands/check.ts";
+import { addDemoCommand } from "./commands/demo.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
+import { addDownCommand } from "./commands/down.ts";
+import { addExplainCommand } from "./commands/explain.ts";
+import { addReloadCommand } from "./commands/reload.ts";
+import { addReplayCommand } from "./commands/replay.ts";
+import { addSchemaCommand } from "./commands/schema.ts";
+import { addStatusCommand } from "./commands/status.ts";
+import { addUpCommand } from "./commands/up.ts";
+import { EXIT } from "./exit.ts";
+
+/** Failures by code whose exit status is not "the system refused". */
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  POLICY_INVALID: EXIT.NO,
+  PACKET_WORDS: EXIT.USAGE,
+  USAGE: EXIT.USAGE,
+};
+
+function version(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+/** Builds the command line. */
+export function createProgram(): Command {
+  const program = new Command("postern")
+    .description("A programmable, stateful, application-aware firewall for Linux")
+    .version(version())
+    .exitOverride()
+    .showHelpAfterError("(postern --help shows all commands)")
+    .addHelpText(
+      "after",
+      "\nExit status: 0 done, 1 the answer is no (policy invalid, self-test failed), 2 wrong usage, 3 the system refused.",
+    );
+  addUpCommand(program);
+  addDownCommand(program);
+  addReloadCommand(program);
+  addStatusCommand(program);
+  addCheckCommand(program);
+  addReplayCommand(program);
+  addExplainCommand(program);
+  addSchemaCommand(program);
+  addDoctorCommand(program);
+  addDemoCommand(program);
+  return program;
+}
+
+/** Says what went wrong and which exit status that is. */
+function reportFailure(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.DONE : EXIT.USAGE;
+  if (error instanceof FirewallError) {
+    process.stderr.write(`postern: ${error.message}\n`);
+    return STATUS_BY_CODE[error.code] ?? EXIT.REFUSED;
+  }
+  const system = error as NodeJS.ErrnoException;
+  if (system.code !== undefined && system.syscall !== undefined) {
+    process.stderr.write(`postern: ${system.message}\n`);
+    return EXIT.REFUSED;
+  }
+  throw error;
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param argv - as in `process.argv`
+ * @returns the exit status
+ */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(argv);
+    return typeof process.exitCode === "number" ? process.exitCode : EXIT.DONE;
+  } catch (error) {
+    return reportFailure(error);
+  }
+}

@@ -1,0 +1,108 @@
+/** A capture judged by a policy as if it happened now: the capture's clock, a state table of its own, no kernel. */
+import { createReadStream } from "node:fs";
+import { FirewallError, HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
+import { COUNTERS, Engine } from "../engine/index.ts";
+import { allocateMemory, type Policy, type RuleReport } from "../policy/index.ts";
+import { Tracker } from "../state/index.ts";
+import { CaptureReader, type CaptureRecord, decodeRecord, Packet } from "../wire/index.ts";
+
+/** Told of each packet of the capture. */
+export interface ReplayListener {
+  /** The packet was judged; engine and packet are valid during the call only. */
+  judged(number: number, packet: Packet, engine: Engine): void;
+  /** The frame carries no IP packet, so no hook ever sees it. */
+  passedBy(number: number): void;
+}
+
+/** How a capture is replayed. */
+export interface ReplayOptions {
+  readonly policy: Policy;
+  readonly capture: string;
+  /** Addresses of the host that the policy is for. */
+  readonly local: readonly Prefix[];
+  /** Takes what rules print and log. */
+  readonly report: RuleReport;
+}
+
+/** Bytes read from the file at a time. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Hook by address: to a local one INPUT, from one OUTPUT, any other FORWARD. */
+function hookOf(packet: Packet, local: readonly Prefix[]): Hook {
+  const { family } = packet;
+  if (family === 0) return HOOK.INPUT;
+  if (local.some((prefix) => prefix.contains(family, packet.destination))) return HOOK.INPUT;
+  if (local.some((prefix) => prefix.contains(family, packet.source))) return HOOK.OUTPUT;
+  return HOOK.FORWARD;
+}
+
+/** Replays one capture. */
+class Replay {
+  readonly #options: ReplayOptions;
+  readonly #engine: Engine;
+  readonly #packet: Packet = new Packet();
+  /** Names of the capture's interfaces; a packet's interface index is the place of its name here. */
+  readonly #interfaces: string[] = [""];
+  #startMs: Milliseconds | undefined;
+  #now: Milliseconds = 0;
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    const { policy } = options;
+    const { limits, timeouts, strictTcp } = policy.settings;
+    this.#engine = new Engine({
+      initial: { policy, memory: allocateMemory(policy), revision: 1 },
+      tracker: new Tracker({ capacity: limits.flows, timeouts, strict: strictTcp }),
+      report: options.report,
+      interfaceName: (index) => this.#interfaces[index] ?? "",
+      counters: new Float64Array(COUNTERS.length),
+    });
+  }
+
+  judge(record: CaptureRecord, listener: ReplayListener): void {
+    const packet = this.#packet;
+    if (!decodeRecord(packet, record)) {
+      listener.passedBy(record.number);
+      return;
+    }
+    this.#startMs ??= record.timestampMs;
+    // A capture may be out of order; time is not.
+    this.#now = Math.max(this.#now, record.timestampMs - this.#startMs);
+    packet.hook = hookOf(packet, this.#options.local);
+    const index = this.#interfaceIndex(record.interfaceName);
+    packet.inInterface = packet.hook === HOOK.OUTPUT ? 0 : index;
+    packet.outInterface = packet.hook === HOOK.OUTPUT ? index : 0;
+    this.#engine.tracker.expire(this.#now);
+    this.#engine.judge(packet, this.#now);
+    listener.judged(record.number, packet, this.#engine);
+  }
+
+  #interfaceIndex(name: string): number {
+    const known = this.#interfaces.indexOf(name);
+    return known >= 0 ? known : this.#interfaces.push(name) - 1;
+  }
+}
+
+/**
+ * Judges every packet of a capture.
+ *
+ * @throws {FirewallError} `CAPTURE_INVALID` when the file is no capture or ends inside a record; packets before that
+ *   place were judged
+ */
+export async function replayCapture(options: ReplayOptions, listener: ReplayListener): Promise<void> {
+  const replay = new Replay(options);
+  const reader = new CaptureReader(options.policy.settings.limits);
+  for await (const chunk of createReadStream(options.capture, { highWaterMark: CHUNK_BYTES })) {
+    reader.push(chunk as Uint8Array);
+    for (let record = reader.next(); record !== undefined; record = reader.next())
+      replay.judge(record, listener);
+    if (reader.fault !== undefined) break;
+  }
+  const fault = reader.finish();
+  if (fault !== undefined) {
+    const message = `${options.capture} cannot be read on from byte ${fault.offset}: ${fault.code}`;
+    throw new FirewallError("CAPTURE_INVALID", message, {
+      details: { offset: fault.offset, fault: fault.code },
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/** What goes over the control socket: the shapes of requests and answers, shared by the daemon and its clients. */
+
+/** One complaint about a policy file. */
+export interface ProblemReport {
+  readonly severity: "error" | "warning";
+  readonly code: string;
+  readonly message: string;
+  /** Path in the JSON document, such as `$.INPUT[2].action`. */
+  readonly path: string;
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+}
+
+/** What one queue worker is doing. */
+export interface WorkerStatus {
+  readonly queue: number;
+  /** Flows in its state table. */
+  readonly flows: number;
+  /** Times it was restarted after it had died. */
+  readonly restarts: number;
+  /** The kernel's own counters for its queue (`/proc/net/netfilter/nfnetlink_queue`); absent when unreadable. */
+  readonly kernel?: {
+    /** Packets waiting for a verdict. */
+    readonly waiting: number;
+    /** Packets the kernel dropped because the queue was full. */
+    readonly queueDropped: number;
+    /** Packets the kernel dropped because the socket's buffer was full. */
+    readonly userDropped: number;
+  };
+}
+
+/** Answer of `GET /v1/status`. */
+export interface FirewallStatus {
+  readonly version: string;
+  readonly pid: number;
+  /** Seconds since the firewall said "ready". */
+  readonly uptimeSeconds: number;
+  readonly policy: {
+    readonly file: string;
+    /** Counts the policies that were in force, from 1. */
+    readonly revision: number;
+  };
+  readonly driver: string;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly workers: readonly WorkerStatus[];
+}
+
+/** Body of `POST /v1/reload`. */
+export interface ReloadRequest {
+  /** Absolute path of the policy file; the one in force, read anew, when absent. */
+  readonly file?: string;
+}
+
+/** Answer of `POST /v1/reload` when the policy is in force. */
+export interface ReloadAnswer {
+  readonly revision: number;
+  readonly warnings: readonly ProblemReport[];
+}
+
+/** An error answer (RFC 9457 problem details). */
+export interface ProblemDetails {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** Stable code of the failure. */
+  readonly code: string;
+  /** What is wrong with a policy, when that is the failure. */
+  readonly problems?: readonly ProblemReport[];
+}
+
+/** Where the control socket is unless the command line says otherwise. */
+export const DEFAULT_SOCKET = "/run/postern/control.sock";

@@ -1,0 +1,150 @@
+/**
+ * The control socket: HTTP on a Unix socket, so that `curl --unix-socket` and the typed client speak the same
+ * language. Who may open the socket is decided by its mode and group; who asked is known from the kernel
+ * (SO_PEERCRED), never from the request.
+ */
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { createConnection } from "node:net";
+import { dirname } from "node:path";
+import fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import { FirewallError } from "../base/index.ts";
+import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from "../client/index.ts";
+import { PolicyInvalidError } from "./policy-file.ts";
+
+/** What the control socket can ask of the firewall. */
+export interface ControlTarget {
+  status(): Promise<FirewallStatus>;
+  reload(file: string | undefined): Promise<ReloadAnswer>;
+}
+
+/** Where the control socket lies and who may open it. */
+export interface ControlOptions {
+  readonly path: string;
+  /** Permission bits; 0o600 unless told otherwise. */
+  readonly mode?: number;
+  /** Group that owns the socket, by its id. */
+  readonly groupId?: number;
+}
+
+/** Largest request body, in bytes. */
+const BODY_BYTES_MAX = 1024 * 1024;
+/** Longest time a client may take to send its request, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Most clients at a time; further ones are refused by the kernel's backlog. */
+const CONNECTIONS_MAX = 256;
+
+/** Turns any error into problem details (RFC 9457). */
+function problemOf(error: FastifyError | Error): ProblemDetails {
+  if (error instanceof PolicyInvalidError) {
+    return {
+      type: "about:blank",
+      title: "Policy invalid",
+      status: 422,
+      detail: error.message,
+      code: error.code,
+      problems: error.problems,
+    };
+  }
+  if (error instanceof FirewallError) {
+    return { type: "about:blank", title: "Refused", status: 409, detail: error.message, code: error.code };
+  }
+  const status = "statusCode" in error && error.statusCode !== undefined ? error.statusCode : 500;
+  const code = status < 500 ? "BAD_REQUEST" : "INTERNAL";
+  return { type: "about:blank", title: error.name, status, detail: error.message, code };
+}
+
+function addRoutes(server: FastifyInstance, target: ControlTarget): void {
+  server.get("/v1/status", () => target.status());
+  server.post<{ Body: ReloadRequest }>(
+    "/v1/reload",
+    {
+      schema: {
+        body: {
+          type: "object",
+          properties: { file: { type: "string", pattern: "^/" } },
+          additionalProperties: false,
+        },
+      },
+    },
+    (request) => target.reload(request.body.file),
+  );
+}
+
+/** True when somebody answers on the socket. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}
+
+/** Removes the socket of a firewall that died; refuses to take it from one that lives. */
+async function clearPath(path: string): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw new FirewallError(
+      "CONTROL_SOCKET",
+      `${path} exists and is no socket; choose another with --socket`,
+    );
+  }
+  if (await isAlive(path)) {
+    throw new FirewallError(
+      "CONTROL_SOCKET",
+      `a firewall already listens at ${path}; choose another with --socket`,
+    );
+  }
+  rmSync(path);
+}
+
+/** The control socket of a running firewall. */
+export class ControlServer {
+  readonly #server: FastifyInstance;
+  readonly #path: string;
+
+  private constructor(server: FastifyInstance, path: string) {
+    this.#server = server;
+    this.#path = path;
+  }
+
+  /**
+   * Opens the socket.
+   *
+   * @throws {FirewallError} `CONTROL_SOCKET` when the path is taken or cannot be used
+   */
+  static async open(target: ControlTarget, options: ControlOptions): Promise<ControlServer> {
+    await clearPath(options.path);
+    const server = fastify({ bodyLimit: BODY_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS });
+    server.server.maxConnections = CONNECTIONS_MAX;
+    server.setErrorHandler((error: FastifyError, _request, reply) => {
+      const problem = problemOf(error);
+      return reply.status(problem.status).type("application/problem+json").send(problem);
+    });
+    addRoutes(server, target);
+    const mask = process.umask(0o177);
+    try {
+      await server.listen({ path: options.path });
+    } catch (cause) {
+      throw new FirewallError("CONTROL_SOCKET", `cannot listen at ${options.path}: ${String(cause)}`, {
+        cause,
+      });
+    } finally {
+      process.umask(mask);
+    }
+    if (options.groupId !== undefined) chownSync(options.path, process.getuid?.() ?? 0, options.groupId);
+    chmodSync(options.path, options.mode ?? 0o600);
+    return new ControlServer(server, options.path);
+  }
+
+  /** Closes the socket and removes it. */
+  async close(): Promise<void> {
+    this.#server.server.closeAllConnections();
+    await this.#server.close();
+    rmSync(this.#path, { force: true });
+  }
+}

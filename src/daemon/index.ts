@@ -1,0 +1,9 @@
+export { Firewall, type FirewallOptions } from "./firewall.ts";
+export { LOG_LEVELS, Log, type LogFacts, type LogLevel, type LogOptions } from "./log.ts";
+export {
+  compileSource,
+  type LoadedPolicy,
+  loadPolicy,
+  PolicyInvalidError,
+  readPolicySource,
+} from "./policy-file.ts";

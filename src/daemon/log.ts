@@ -1,0 +1,113 @@
+/**
+ * The daemon's log: PyWall's line format `[time][LEVEL] message` for people, one JSON object a line for programs.
+ *
+ * Lines go to standard error and, when asked for, to a file that is truncated at start (as PyWall opened it).
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { FirewallError } from "../base/index.ts";
+
+/** Levels from chatty to silent, with Python's names, as PyWall's `--log-level` takes them. */
+export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
+
+/** A level by its name. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Facts beside the message, for JSON lines; text lines show only the message. */
+export type LogFacts = Readonly<Record<string, unknown>>;
+
+/** How a log is written. */
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** File that gets every line too; truncated when the log is opened. */
+  readonly file?: string;
+  /** One JSON object a line in place of text. */
+  readonly json?: boolean;
+  /** Where the lines for people go; standard error unless a test says otherwise. */
+  readonly write?: (text: string) => unknown;
+  /** Wall clock; the system's unless a test says otherwise. */
+  readonly now?: () => Date;
+}
+
+/** Local time as Python's logging prints it: `2026-11-21 20:13:13,042`. */
+function formatTime(time: Date): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+  return `${date} ${clock},${String(time.getMilliseconds()).padStart(3, "0")}`;
+}
+
+function writeAll(descriptor: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+}
+
+/** Opens the log file for writing from its start. */
+function openLogFile(path: string): number {
+  try {
+    return openSync(path, "w", 0o640);
+  } catch (cause) {
+    throw new FirewallError("LOG_FILE", `cannot open the log file ${path}: ${String(cause)}`, { cause });
+  }
+}
+
+/** A log with a level. */
+export class Log {
+  readonly level: LogLevel;
+  readonly #threshold: number;
+  readonly #json: boolean;
+  readonly #write: (text: string) => unknown;
+  readonly #now: () => Date;
+  #file: number | undefined;
+
+  /** @throws {FirewallError} `LOG_FILE` when the file cannot be opened */
+  constructor(options: LogOptions) {
+    this.level = options.level;
+    this.#threshold = LOG_LEVELS.indexOf(options.level);
+    this.#json = options.json ?? false;
+    this.#write = options.write ?? ((text) => process.stderr.write(text));
+    this.#now = options.now ?? (() => new Date());
+    this.#file = options.file === undefined ? undefined : openLogFile(options.file);
+  }
+
+  /** True when lines of this level are written. */
+  enabled(level: LogLevel): boolean {
+    return LOG_LEVELS.indexOf(level) >= this.#threshold;
+  }
+
+  /** Writes one line, if its level is enabled. */
+  log(level: LogLevel, message: string, facts: LogFacts = {}): void {
+    if (!this.enabled(level)) return;
+    const time = this.#now();
+    const line = this.#json
+      ? JSON.stringify({ time: time.toISOString(), level, message, ...facts })
+      : `[${formatTime(time)}][${level}] ${message}`;
+    this.#write(`${line}\n`);
+    if (this.#file !== undefined) writeAll(this.#file, `${line}\n`);
+  }
+
+  debug(message: string, facts?: LogFacts): void {
+    this.log("DEBUG", message, facts);
+  }
+
+  info(message: string, facts?: LogFacts): void {
+    this.log("INFO", message, facts);
+  }
+
+  warning(message: string, facts?: LogFacts): void {
+    this.log("WARNING", message, facts);
+  }
+
+  error(message: string, facts?: LogFacts): void {
+    this.log("ERROR", message, facts);
+  }
+
+  critical(message: string, facts?: LogFacts): void {
+    this.log("CRITICAL", message, facts);
+  }
+
+  /** Closes the log file; standard error stays. */
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+}

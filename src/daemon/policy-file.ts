@@ -1,0 +1,101 @@
+/** Policies from files: reading, loading the modules they name, and compiling; on any thread the same. */
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { FirewallError } from "../base/index.ts";
+import {
+  compilePolicy,
+  createRegistry,
+  formatProblem,
+  type Policy,
+  type Problem,
+  policyModules,
+  type RuleRegistry,
+} from "../policy/index.ts";
+import { resolveGroup, resolveUser } from "../system/index.ts";
+import type { PolicySource } from "./worker-protocol.ts";
+
+/** A policy file that is not valid, with everything that is wrong with it. */
+export class PolicyInvalidError extends FirewallError {
+  readonly problems: readonly Problem[];
+
+  /** @param problems - all findings, errors and warnings */
+  constructor(file: string, problems: readonly Problem[]) {
+    const errors = problems.filter((problem) => problem.severity === "error");
+    const lines = errors.map((problem) => `\n  ${formatProblem(problem)}`).join("");
+    super("POLICY_INVALID", `${file} is not a valid policy (${errors.length} errors):${lines}`);
+    this.problems = problems;
+  }
+}
+
+/** A policy with the warnings about it. */
+export interface LoadedPolicy {
+  readonly policy: Policy;
+  readonly warnings: readonly Problem[];
+}
+
+/** Largest policy file, in bytes. */
+const POLICY_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * Reads a policy file.
+ *
+ * @throws {FirewallError} `POLICY_UNREADABLE`
+ */
+export function readPolicySource(file: string): PolicySource {
+  const path = resolve(file);
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.length > POLICY_BYTES_MAX) throw new Error(`larger than ${POLICY_BYTES_MAX} bytes`);
+    return { file: path, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FirewallError("POLICY_UNREADABLE", `cannot read the policy ${file}: ${reason}`, { cause });
+  }
+}
+
+/** Lets one module register its rules: it exports a function that takes the registry as `default`. */
+async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
+  try {
+    // A module is remembered by its address for the life of the thread; the time of its last change makes a reload
+    // see an edited one.
+    const address = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
+    const loaded = (await import(address)) as { default?: unknown };
+    if (typeof loaded.default !== "function") throw new Error("it exports no function as default");
+    await (loaded.default as (registry: RuleRegistry) => unknown)(registry);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FirewallError("POLICY_MODULE", `cannot load the rules of ${path}: ${reason}`, { cause });
+  }
+}
+
+/**
+ * Compiles a policy with all findings; loads the modules it names.
+ *
+ * @returns the policy, absent when a finding is an error
+ * @throws {FirewallError} `POLICY_MODULE` when a module cannot be loaded
+ */
+export async function compileSource(
+  source: PolicySource,
+): Promise<{ policy?: Policy; problems: readonly Problem[] }> {
+  const registry = createRegistry();
+  for (const module of policyModules(source.text)) {
+    await loadModule(registry, resolve(dirname(source.file), module));
+  }
+  return compilePolicy(source.text, {
+    file: source.file,
+    registry,
+    users: { userId: resolveUser, groupId: resolveGroup },
+  });
+}
+
+/**
+ * Loads a policy that must be valid.
+ *
+ * @throws {PolicyInvalidError} when it is not
+ */
+export async function loadPolicy(source: PolicySource): Promise<LoadedPolicy> {
+  const { policy, problems } = await compileSource(source);
+  if (policy === undefined) throw new PolicyInvalidError(source.file, problems);
+  return { policy, warnings: problems };
+}

@@ -1,0 +1,152 @@
+/** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
+import { REJECT_KIND, type RejectKind, RejectMarks } from "../backend/index.ts";
+import { FirewallError, type Milliseconds, VERDICT } from "../base/index.ts";
+import { COUNTER, Engine, type EnginePolicy } from "../engine/index.ts";
+import type { Policy, RejectWith } from "../policy/index.ts";
+import { Tracker } from "../state/index.ts";
+import { InterfaceNames, QueueSocket } from "../system/index.ts";
+import { decodePacket, Packet } from "../wire/index.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { loadPolicy } from "./policy-file.ts";
+import { VerdictReporter } from "./verdict-reporter.ts";
+import type { WorkerLine, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
+
+/** The kernel's form of each refusal: it makes of a reset what the protocol allows. */
+const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
+  "tcp-reset": REJECT_KIND.RESET,
+  "port-unreachable": REJECT_KIND.RESET,
+  "host-unreachable": REJECT_KIND.HOST_UNREACHABLE,
+  "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
+};
+
+/** Monotonic time of the whole machine: shared memory of rules needs one clock for all threads. */
+function monotonicNow(): Milliseconds {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
+function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {
+  const { limits, failMode, outcomes } = policy.settings;
+  return QueueSocket.open({
+    queue,
+    wakeFd,
+    copyRangeBytes: limits.copyRangeBytes,
+    queuePackets: limits.queuePackets,
+    batchPackets: limits.batchPackets,
+    receiveBufferBytes: limits.receiveBufferBytes,
+    failOpen: failMode === "open",
+    wholeSuperPackets: true,
+    acceptUnanswered: outcomes.malformed === "ACCEPT",
+  });
+}
+
+/** The packet path of one queue. */
+export class QueueLoop {
+  readonly #queue: QueueSocket;
+  readonly #engine: Engine;
+  readonly #packet: Packet = new Packet();
+  readonly #lines: LineBuffer;
+  readonly #marks: RejectMarks;
+  readonly #counters: Float64Array;
+  #prepared: EnginePolicy | undefined;
+  #now: Milliseconds = monotonicNow();
+
+  private constructor(settings: WorkerSettings, initial: EnginePolicy, send: (lines: WorkerLine[]) => void) {
+    const { limits, markMask, timeouts, strictTcp } = initial.policy.settings;
+    const names = new InterfaceNames();
+    this.#lines = new LineBuffer(
+      { pending: limits.pendingEvents, perSecond: settings.report.linesPerSecond },
+      send,
+    );
+    const reporter = new VerdictReporter(this.#lines, settings.report.level, () => this.#now);
+    this.#counters = new Float64Array(settings.counters);
+    this.#marks = new RejectMarks(markMask);
+    this.#engine = new Engine({
+      initial,
+      tracker: new Tracker({
+        capacity: limits.flows,
+        timeouts,
+        strict: strictTcp,
+        seed: settings.hashSeed,
+      }),
+      report: reporter,
+      interfaceName: (index) => names.name(index, this.#now),
+      counters: this.#counters,
+      ...(reporter.observes ? { observer: reporter } : {}),
+    });
+    this.#queue = openQueue(settings.queue, settings.wakeFd, initial.policy);
+  }
+
+  /**
+   * Loads the policy and binds the queue.
+   *
+   * @param send - takes the lines of rules and engine
+   * @throws {FirewallError} when the queue cannot be bound or the policy is not valid
+   */
+  static async open(settings: WorkerSettings, send: (lines: WorkerLine[]) => void): Promise<QueueLoop> {
+    const { policy } = await loadPolicy(settings.policy);
+    return new QueueLoop(settings, { policy, memory: settings.memory, revision: settings.revision }, send);
+  }
+
+  /** True when the last turn was ended by a request of the main thread. */
+  get woken(): boolean {
+    return this.#queue.woken;
+  }
+
+  /**
+   * Takes a batch, judges and answers it, and lets flows expire.
+   *
+   * @param waitMs - longest wait for a packet, in milliseconds
+   */
+  turn(waitMs: number): void {
+    const queue = this.#queue;
+    queue.receive(waitMs);
+    this.#now = monotonicNow();
+    while (queue.next()) this.#judge();
+    queue.flush();
+    this.#engine.tracker.expire(this.#now);
+    this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
+    this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
+    this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
+    this.#counters[COUNTER.lostLines] = this.#lines.lost;
+    this.#lines.flush();
+  }
+
+  /** Loads a policy beside the one in force. Packets wait in the kernel while modules are read. */
+  async prepare(request: WorkerMethods["prepare"]["params"]): Promise<void> {
+    const { policy } = await loadPolicy(request.policy);
+    this.#prepared = { policy, memory: request.memory, revision: request.revision };
+  }
+
+  /** Puts the prepared policy in force. */
+  swap(revision: number): void {
+    const prepared = this.#prepared;
+    if (prepared?.revision !== revision) {
+      throw new FirewallError("POLICY_NOT_PREPARED", `policy revision ${revision} was not prepared`);
+    }
+    this.#engine.swap(prepared);
+    this.#prepared = undefined;
+  }
+
+  status(): WorkerMethods["status"]["result"] {
+    return { flows: this.#engine.tracker.size };
+  }
+
+  /** Unbinds the queue. */
+  close(): void {
+    this.#lines.flush();
+    this.#queue.close();
+  }
+
+  #judge(): void {
+    const queue = this.#queue;
+    const packet = this.#packet;
+    const queued = queue.packet;
+    queued.describe(packet);
+    decodePacket(packet, queue.bytes, queued.payloadAt, queued.payloadEnd, queued.wireBytes);
+    const verdict = this.#engine.judge(packet, this.#now);
+    if (verdict === VERDICT.ACCEPT) queue.accept();
+    else if (verdict === VERDICT.DROP) queue.drop();
+    else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * A queue worker: one thread, one kernel queue, one engine.
+ *
+ *     wait ─► take a batch ─► judge each packet ─► answer the batch ─► send lines ─► (asked something?) ─► wait
+ *
+ * The thread blocks in the kernel, so requests of the main thread reach it through an eventfd in the same wait and
+ * are read between two batches: a policy is swapped where no packet is in hand. A request that has to wait itself
+ * (loading modules) lets packets wait in the kernel's queue meanwhile.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { FirewallError, invariant, SECOND } from "../base/index.ts";
+import { QueueLoop } from "./queue-loop.ts";
+import type { WorkerMessage, WorkerMethods, WorkerRequest, WorkerSettings } from "./worker-protocol.ts";
+
+/** Longest wait in the kernel: flows have to expire even when nothing comes. */
+const WAIT_MS = SECOND;
+
+invariant(parentPort !== null, "a queue worker runs as a worker thread");
+const port = parentPort;
+
+function post(message: WorkerMessage): void {
+  port.postMessage(message);
+}
+
+type Handlers = {
+  readonly [Method in keyof WorkerMethods]: (
+    params: WorkerMethods[Method]["params"],
+  ) => WorkerMethods[Method]["result"] | Promise<WorkerMethods[Method]["result"]>;
+};
+
+/** Answers one request; what goes wrong in it is the answer, not the end of the worker. */
+async function answer(handlers: Handlers, request: WorkerRequest): Promise<void> {
+  const handler = handlers[request.method] as (params: unknown) => unknown;
+  try {
+    post({ kind: "answer", id: request.id, result: await handler(request.params) });
+  } catch (error) {
+    post({ kind: "answer", id: request.id, error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+async function run(settings: WorkerSettings): Promise<void> {
+  const loop = await QueueLoop.open(settings, (lines) => post({ kind: "lines", lines }));
+  let stopped = false;
+  const handlers: Handlers = {
+    prepare: async (params) => {
+      await loop.prepare(params);
+      return null;
+    },
+    swap: ({ revision }) => {
+      loop.swap(revision);
+      return null;
+    },
+    status: () => loop.status(),
+    stop: () => {
+      stopped = true;
+      return null;
+    },
+  };
+  post({ kind: "bound" });
+  try {
+    while (!stopped) {
+      loop.turn(WAIT_MS);
+      if (!loop.woken) continue;
+      for (let taken = receiveMessageOnPort(port); taken !== undefined; taken = receiveMessageOnPort(port)) {
+        await answer(handlers, taken.message as WorkerRequest);
+      }
+    }
+  } finally {
+    loop.close();
+  }
+}
+
+await run(workerData as WorkerSettings).catch((error: unknown) => {
+  // The thread ends; the main thread hears of it and decides what happens to the queue.
+  throw error instanceof Error ? error : new FirewallError("WORKER_FAILED", String(error));
+});

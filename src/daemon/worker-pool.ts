@@ -1,0 +1,164 @@
+/** All queue workers of a firewall: started together, asked together, and started anew when one dies. */
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { FirewallError, type Milliseconds, MINUTE } from "../base/index.ts";
+import type { WorkerStatus } from "../client/index.ts";
+import { COUNTERS_BYTES } from "../engine/index.ts";
+import type { Policy, RuleMemory } from "../policy/index.ts";
+import type { Log } from "./log.ts";
+import { WorkerHandle, type WorkerListener } from "./worker-handle.ts";
+import type { PolicySource, WorkerLine, WorkerSettings } from "./worker-protocol.ts";
+
+/** Log lines of one worker in one second; a flood of drops must not fill a disk. */
+const LINES_PER_SECOND = 1000;
+/** Deaths of workers within a minute that end the firewall. */
+const DEATHS_PER_MINUTE = 5;
+
+/** The policy that workers judge by. */
+export interface PoolPolicy {
+  readonly source: PolicySource;
+  readonly policy: Policy;
+  readonly memory: RuleMemory;
+  readonly revision: number;
+}
+
+/** Where workers listen, and where their lines go. */
+export interface PoolOptions {
+  readonly firstQueue: number;
+  readonly log: Log;
+  readonly print: (line: string) => void;
+}
+
+interface Seat {
+  readonly queue: number;
+  readonly counters: SharedArrayBuffer;
+  worker: WorkerHandle | undefined;
+  restarts: number;
+}
+
+/** The workers. */
+export class WorkerPool {
+  readonly #options: PoolOptions;
+  readonly #seats: Seat[] = [];
+  readonly #hashSeed: readonly [number, number] = [randomInt(2 ** 32), randomInt(2 ** 32)];
+  /** Resolves with the reason when workers die so often that going on makes no sense. */
+  readonly failed: Promise<Error>;
+  #fail: (reason: Error) => void = () => undefined;
+  #policy: PoolPolicy;
+  #deaths: Milliseconds[] = [];
+  #stopping = false;
+
+  private constructor(policy: PoolPolicy, options: PoolOptions) {
+    this.#policy = policy;
+    this.#options = options;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  /**
+   * Starts the workers; when it returns, all queues are bound.
+   *
+   * @throws {FirewallError} when a queue cannot be bound; then none stays bound
+   */
+  static async start(policy: PoolPolicy, options: PoolOptions): Promise<WorkerPool> {
+    const pool = new WorkerPool(policy, options);
+    const count = policy.policy.settings.workers ?? availableParallelism();
+    for (let at = 0; at < count; at += 1) {
+      const counters = new SharedArrayBuffer(COUNTERS_BYTES);
+      pool.#seats.push({ queue: options.firstQueue + at, counters, worker: undefined, restarts: 0 });
+    }
+    const started = await Promise.allSettled(pool.#seats.map((seat) => pool.#seat(seat)));
+    const refused = started.find((result) => result.status === "rejected");
+    if (refused === undefined) return pool;
+    await pool.stop();
+    throw refused.reason;
+  }
+
+  /** Number of workers, and of queues. */
+  get size(): number {
+    return this.#seats.length;
+  }
+
+  /** Counters of each worker; they go on when a worker is started anew. */
+  get counters(): Float64Array[] {
+    return this.#seats.map((seat) => new Float64Array(seat.counters));
+  }
+
+  async status(): Promise<WorkerStatus[]> {
+    return Promise.all(
+      this.#seats.map(async ({ queue, restarts, worker }) => {
+        const answer = await worker?.call("status", null).catch(() => undefined);
+        return { queue, flows: answer?.flows ?? 0, restarts };
+      }),
+    );
+  }
+
+  /**
+   * Puts another policy in force in all workers, or in none.
+   *
+   * @throws {FirewallError} when a worker cannot load it; then all go on with the old one
+   */
+  async replacePolicy(next: PoolPolicy): Promise<void> {
+    const { source, memory, revision } = next;
+    const workers = this.#seats.flatMap(({ worker }) => worker ?? []);
+    await Promise.all(workers.map((worker) => worker.call("prepare", { policy: source, memory, revision })));
+    this.#policy = next;
+    await Promise.all(workers.map((worker) => worker.call("swap", { revision })));
+  }
+
+  /** Ends all workers after the batches in hand. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#seats.flatMap(({ worker }) => worker?.stop() ?? []));
+  }
+
+  async #seat(seat: Seat): Promise<void> {
+    const { source, memory, revision } = this.#policy;
+    const settings: Omit<WorkerSettings, "wakeFd"> = {
+      queue: seat.queue,
+      policy: source,
+      revision,
+      memory,
+      counters: seat.counters,
+      hashSeed: this.#hashSeed,
+      report: { level: this.#options.log.level, linesPerSecond: LINES_PER_SECOND },
+    };
+    const listener: WorkerListener = {
+      lines: (lines) => this.#report(lines),
+      died: (error) => void this.#replace(seat, error),
+    };
+    seat.worker = await WorkerHandle.start(settings, listener);
+  }
+
+  #report(lines: readonly WorkerLine[]): void {
+    const { log, print } = this.#options;
+    for (const { level, message, facts } of lines) {
+      if (level === "PRINT") print(message);
+      else log.log(level, message, facts);
+    }
+  }
+
+  /** Starts a worker anew in the place of one that died, unless deaths come too often. */
+  async #replace(seat: Seat, error: Error): Promise<void> {
+    seat.worker = undefined;
+    if (this.#stopping) return;
+    this.#options.log.critical(`the worker of queue ${seat.queue} died: ${error.message}`);
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((death) => now - death < MINUTE), now];
+    if (this.#deaths.length > DEATHS_PER_MINUTE) {
+      const reason = `workers died ${this.#deaths.length} times within a minute, the last of ${error.message}`;
+      this.#fail(new FirewallError("WORKERS_FAIL", reason, { cause: error }));
+      return;
+    }
+    seat.restarts += 1;
+    try {
+      await this.#seat(seat);
+      this.#options.log.warning(
+        `the worker of queue ${seat.queue} was started anew; its flows are adopted again`,
+      );
+    } catch (again) {
+      await this.#replace(seat, again instanceof Error ? again : new Error(String(again)));
+    }
+  }
+}

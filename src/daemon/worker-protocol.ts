@@ -1,0 +1,77 @@
+/**
+ * What the main thread and a queue worker say to each other.
+ *
+ * The main thread asks, the worker answers: every request carries a number, and its answer carries the same. Beside
+ * answers a worker sends the lines that its rules and its engine produced. A worker blocks in the kernel and hears
+ * no message by itself; whoever posts one also signals the worker's eventfd.
+ */
+import type { LogFacts, LogLevel } from "./log.ts";
+
+/** A policy as it is handed from thread to thread: text, not objects. */
+export interface PolicySource {
+  /** Absolute path, for messages and for the modules it names. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Memory that the rules of one policy share between all workers, by the rule's stable key. */
+export type SharedMemory = Readonly<Record<string, SharedArrayBuffer>>;
+
+/** How verdicts and transitions are reported. */
+export interface ReportSettings {
+  /** Verdicts and transitions below this level are not even formatted. */
+  readonly level: LogLevel;
+  /** Lines a worker may send in one second; more are counted and named as lost. */
+  readonly linesPerSecond: number;
+}
+
+/** What a worker is started with. */
+export interface WorkerSettings {
+  readonly queue: number;
+  /** File descriptor of the eventfd that wakes it. */
+  readonly wakeFd: number;
+  readonly policy: PolicySource;
+  readonly revision: number;
+  readonly memory: SharedMemory;
+  /** Counters of this worker, see COUNTERS. */
+  readonly counters: SharedArrayBuffer;
+  /** Two secret words for the flow table's hash, so that nobody outside can choose colliding flows. */
+  readonly hashSeed: readonly [number, number];
+  readonly report: ReportSettings;
+}
+
+/** Requests by method: parameters and result. */
+export interface WorkerMethods {
+  /** Loads a policy beside the one in force. */
+  prepare: { params: { policy: PolicySource; revision: number; memory: SharedMemory }; result: null };
+  /** Puts the prepared policy in force, between two batches. */
+  swap: { params: { revision: number }; result: null };
+  status: { params: null; result: { flows: number } };
+  stop: { params: null; result: null };
+}
+
+/** Name of a request. */
+export type WorkerMethod = keyof WorkerMethods;
+
+/** A request on the wire between the threads. */
+export type WorkerRequest = {
+  [Method in WorkerMethod]: {
+    readonly id: number;
+    readonly method: Method;
+    readonly params: WorkerMethods[Method]["params"];
+  };
+}[WorkerMethod];
+
+/** A line for the log, or for standard output when a PrintRule or a knock wrote it. */
+export interface WorkerLine {
+  readonly level: LogLevel | "PRINT";
+  readonly message: string;
+  readonly facts?: LogFacts;
+}
+
+/** What a worker sends. */
+export type WorkerMessage =
+  | { readonly kind: "answer"; readonly id: number; readonly result?: unknown; readonly error?: string }
+  | { readonly kind: "lines"; readonly lines: readonly WorkerLine[] }
+  /** The queue is bound: packets sent to it will be judged. */
+  | { readonly kind: "bound" };

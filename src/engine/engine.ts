@@ -1,0 +1,148 @@
+/**
+ * The packet path: a packet and the time come in, a verdict comes out.
+ *
+ *     packet ─► state table (what is known of its flow?) ─► chains of rules ─► verdict
+ *                     ▲                                                         │
+ *                     └──────────── accepted packets step the flow ◄────────────┘
+ *
+ * The flow is asked before the rules run and stepped after they accepted, both in one call and on one thread, so a
+ * rule can never see a state that a packet still on its way has already changed. Dropped and rejected packets step
+ * nothing: for the connection they were never there.
+ *
+ * No I/O, no clock, and no allocation per packet.
+ */
+import { type Milliseconds, VERDICT, type Verdict } from "../base/index.ts";
+import {
+  Evaluator,
+  type Policy,
+  type RuleContext,
+  type RuleMemory,
+  type RuleReport,
+} from "../policy/index.ts";
+import { COMMIT, type Tracker } from "../state/index.ts";
+import { Packet } from "../wire/index.ts";
+import { COUNTER } from "./counters.ts";
+
+/** Told of every judged packet. */
+export interface EngineObserver {
+  /** The packet and the engine's fields are valid during the call only. */
+  judged(packet: Packet, engine: Engine, now: Milliseconds): void;
+}
+
+/** A policy with what it needs to be in force. */
+export interface EnginePolicy {
+  readonly policy: Policy;
+  /** Memory that its rules share with those of other workers. */
+  readonly memory: RuleMemory;
+  /** Counts the policies that were in force, from 1. */
+  readonly revision: number;
+}
+
+/** What an engine is made of. */
+export interface EngineOptions {
+  readonly initial: EnginePolicy;
+  readonly tracker: Tracker;
+  /** Where rules print, log and report their errors. */
+  readonly report: RuleReport;
+  /** Name of an interface by its index, "" when unknown. Does not allocate. */
+  readonly interfaceName: (index: number) => string;
+  /** Slots as in COUNTER. */
+  readonly counters: Float64Array;
+  readonly observer?: EngineObserver;
+}
+
+/** Value of {@link Engine.transition} when the packet did not touch the state table. */
+export const NOT_TRACKED = -1;
+
+/** The one context that all rules of an engine are asked with. */
+class EngineContext implements RuleContext {
+  packet: Packet = new Packet();
+  now: Milliseconds = 0;
+  tcpState = 0;
+  readonly interfaceName: (index: number) => string;
+  readonly report: RuleReport;
+
+  constructor(interfaceName: (index: number) => string, report: RuleReport) {
+    this.interfaceName = interfaceName;
+    this.report = report;
+  }
+}
+
+/** Judges packets, one at a time. */
+export class Engine {
+  readonly tracker: Tracker;
+  readonly counters: Float64Array;
+  /** Verdict, chain, rule and reason of the packet judged last, and the policy in force. */
+  evaluator: Evaluator;
+  /** What the state table made of the packet judged last; {@link NOT_TRACKED} when it was not accepted. */
+  transition: number = NOT_TRACKED;
+  /** State that the rules saw, an index into TCP_STATES. Valid for TCP. */
+  stateBefore = 0;
+  readonly #context: EngineContext;
+  readonly #observer: EngineObserver | undefined;
+  #revision: number;
+
+  constructor(options: EngineOptions) {
+    this.tracker = options.tracker;
+    this.counters = options.counters;
+    this.evaluator = new Evaluator(options.initial.policy, options.initial.memory);
+    this.#revision = options.initial.revision;
+    this.#context = new EngineContext(options.interfaceName, options.report);
+    this.#observer = options.observer;
+  }
+
+  /** Revision of the policy in force. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Puts another policy in force. Flows stay; from their next packet on they are judged by it. */
+  swap(next: EnginePolicy): void {
+    this.evaluator = new Evaluator(next.policy, next.memory);
+    this.#revision = next.revision;
+  }
+
+  /**
+   * Judges one packet.
+   *
+   * @param packet - decoded; its fault, if any, is judged too
+   * @param now - monotonic time, never before that of the last call
+   */
+  judge(packet: Packet, now: Milliseconds): Verdict {
+    const { tracker, evaluator } = this;
+    const context = this.#context;
+    tracker.lookup(packet, now);
+    this.stateBefore = tracker.tcpState;
+    context.packet = packet;
+    context.now = now;
+    context.tcpState = tracker.tcpState;
+    const verdict = evaluator.evaluate(context);
+    this.transition = NOT_TRACKED;
+    if (verdict === VERDICT.ACCEPT && packet.fault === undefined) this.#step(packet, now);
+    this.#count(packet, verdict);
+    this.#observer?.judged(packet, this, now);
+    return verdict;
+  }
+
+  /** Steps the flow of an accepted packet and notes on it by whose word it passed. */
+  #step(packet: Packet, now: Milliseconds): void {
+    const { tracker, evaluator } = this;
+    this.transition = tracker.commit(packet, now);
+    if ((this.transition & COMMIT.UNDEFINED) !== 0) this.#add(COUNTER.undefinedTransitions, 1);
+    if (tracker.slot >= 0) tracker.attribute(tracker.slot, evaluator.chain, evaluator.rule, this.#revision);
+  }
+
+  #count(packet: Packet, verdict: Verdict): void {
+    this.#add(COUNTER.packets, 1);
+    this.#add(COUNTER.bytes, packet.wireBytes);
+    if (verdict === VERDICT.ACCEPT) this.#add(COUNTER.accepted, 1);
+    else if (verdict === VERDICT.DROP) this.#add(COUNTER.dropped, 1);
+    else this.#add(COUNTER.rejected, 1);
+    if (packet.fault !== undefined) this.#add(COUNTER.malformed, 1);
+    if (this.evaluator.reason === "rule-error") this.#add(COUNTER.ruleErrors, 1);
+  }
+
+  #add(slot: number, amount: number): void {
+    this.counters[slot] = (this.counters[slot] ?? 0) + amount;
+  }
+}
