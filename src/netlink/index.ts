@@ -1,4 +1,36 @@
 export { HOST_ORDER } from "./byte-order.ts";
+export {
+  CONNTRACK_GROUP,
+  CONNTRACK_MESSAGE,
+  CONNTRACK_STATUS,
+  CONNTRACK_TCP_FLAG,
+  CONNTRACK_TCP_STATES,
+  type ConntrackTcpState,
+} from "./conntrack-attributes.ts";
+export { CONNTRACK_FIELD, ConntrackEntry, ConntrackTuple } from "./conntrack-entry.ts";
+export { type ConntrackEvent, conntrackEvent } from "./conntrack-event.ts";
+export { ConntrackReader } from "./conntrack-reader.ts";
+export {
+  type ConntrackChange,
+  type ConntrackFilter,
+  type ConntrackKey,
+  encodeConntrackDelete,
+  encodeConntrackDump,
+  encodeConntrackFlush,
+  encodeConntrackGet,
+  encodeConntrackUpdate,
+  keyOf,
+  type MaskedValue,
+  type TupleFacts,
+  type TupleFilter,
+} from "./conntrack-request.ts";
+export {
+  type ConntrackStatistics,
+  decodeConntrackSize,
+  decodeConntrackStatistics,
+  encodeConntrackSize,
+  encodeConntrackStatistics,
+} from "./conntrack-statistics.ts";
 export { decodeKernelAnswer, errorNumber, type KernelAnswer } from "./error-message.ts";
 export {
   AttributeCursor,

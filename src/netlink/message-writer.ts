@@ -117,6 +117,11 @@ export class MessageWriter {
     this.#bytes.setUint32(this.#header(type, 4), value);
   }
 
+  /** Writes an attribute of four bytes in this machine's order. */
+  hostUint32(type: number, value: number): void {
+    this.#bytes.setUint32(this.#header(type, 4), value, HOST_ORDER);
+  }
+
   /** Writes an attribute of ASCII text with the zero byte the kernel expects. */
   text(type: number, value: string): void {
     this.attribute(

@@ -214,6 +214,23 @@ export class AttributeCursor {
     return this.end - this.at;
   }
 
+  /** The value as an unsigned 8-bit number; 0 and a fault when it is empty. */
+  uint8(): number {
+    return this.#has(1) ? this.#bytes.getUint8(this.at) : 0;
+  }
+
+  /** The value as an unsigned 16-bit number in network order; 0 and a fault when it is shorter. */
+  uint16(): number {
+    return this.#has(2) ? this.#bytes.getUint16(this.at) : 0;
+  }
+
+  /** The value as an unsigned 64-bit number in network order, exact to 2^53; 0 and a fault when it is shorter. */
+  uint64(): number {
+    return this.#has(8)
+      ? this.#bytes.getUint32(this.at) * 0x1_0000_0000 + this.#bytes.getUint32(this.at + 4)
+      : 0;
+  }
+
   /** The value as an unsigned 32-bit number in network order; 0 and a fault when it is shorter. */
   uint32(): number {
     return this.#has(4) ? this.#bytes.getUint32(this.at) : 0;
