@@ -39,19 +39,19 @@ export function readArguments<S extends ArgumentSet>(
   unknown: UnknownMembers,
 ): ArgumentValues<S> | undefined {
   const before = reading.problems.errors;
-  const values: Record<string, unknown> = Object.create(null);
+  const values: [string, unknown][] = [];
   for (const [name, argument] of Object.entries(declared)) {
     const member = object.members.find((entry) => entry.name === name);
     if (member === undefined && argument.required) {
       reading.problems.error(object, "missing-argument", `"${name}" is missing: ${argument.summary}`);
     }
-    values[name] = readArgument(argument, member, reading);
+    values.push([name, readArgument(argument, member, reading)]);
   }
   const names = [...Object.keys(declared), ...unknown.known];
   for (const member of object.members) {
     if (!names.includes(member.name)) unknown.report(member, didYouMean(member.name, names));
   }
-  return reading.problems.errors === before ? (values as ArgumentValues<S>) : undefined;
+  return reading.problems.errors === before ? (Object.fromEntries(values) as ArgumentValues<S>) : undefined;
 }
 
 /** JSON Schema of one argument. */

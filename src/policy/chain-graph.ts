@@ -83,10 +83,10 @@ export class ChainGraph {
   }
 
   #checkTargets(): void {
-    const candidates = [...BUILT_IN_TARGETS, ...this.#chains.keys()];
+    const candidates = new Set([...BUILT_IN_TARGETS, ...this.#chains.keys()]);
     const targets = [...this.#chains.values()].flatMap((chain) => chain.rules.map((rule) => rule.target));
     for (const target of [this.#default, ...targets]) {
-      if (target === undefined || candidates.includes(target.name)) continue;
+      if (target === undefined || candidates.has(target.name)) continue;
       const hint =
         didYouMean(target.name, candidates) || " Chains are named exactly, upper and lower case count.";
       this.#problems.error(

@@ -137,13 +137,13 @@ class MemoryKeys {
 }
 
 function build(draft: Draft, options: CompileOptions): Policy {
-  const chains = draft.chains.filter(({ name }) => !BUILT_IN_TARGETS.includes(name));
-  const names = chains.map(({ name }) => name);
+  const chains = new Map(draft.chains.map((chain) => [chain.name, chain]));
+  const names = [...chains.keys()].filter((name) => !BUILT_IN_TARGETS.includes(name));
   if (!names.includes("INPUT")) names.push("INPUT");
   const chainIndex = new Map(names.map((name, index) => [name, index]));
   const keys = new MemoryKeys();
   const built = names.map((name, index): Chain => {
-    const rules = chains.find((chain) => chain.name === name)?.drafts ?? [];
+    const rules = chains.get(name)?.drafts ?? [];
     return { name, index, rules: rules.map((rule) => buildRule(rule, keys.next(name, rule), chainIndex)) };
   });
   const defaultTarget = toTarget(draft.defaultTarget.name, chainIndex);

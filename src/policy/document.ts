@@ -133,10 +133,14 @@ function isHarmless(code: ParseErrorCode): boolean {
 /** Reports the errors; true when the tree can be relied on all the same. */
 function reportSyntax(errors: readonly ParseError[], problems: ProblemList): boolean {
   let reliable = true;
-  for (const { error, offset } of errors) {
+  let reportedTo = -1;
+  for (const { error, offset, length } of errors) {
+    reliable &&= isHarmless(error);
+    // The parser complains about what follows a word it has not understood as well.
+    if (offset <= reportedTo) continue;
+    reportedTo = offset + length;
     const name = printParseErrorCode(error);
     problems.error({ at: offset, path: "$" }, "syntax", SYNTAX_WORDS[name] ?? `not JSON (${name})`);
-    reliable &&= isHarmless(error);
   }
   return reliable;
 }
