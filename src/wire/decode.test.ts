@@ -25,7 +25,7 @@ const V6 = { source: "2001:db8::1", destination: "2001:db8::2" } as const;
 
 /** Everything that decoding says of a packet, as plain values; offsets are relative to `at`. */
 function meaning(packet: Packet): Record<string, unknown> {
-  const { bytes, source, destination, at, end, transportAt, payloadAt, ...rest } = packet;
+  const { bytes: _, source, destination, at, end, transportAt, payloadAt, ...rest } = packet;
   return {
     ...rest,
     source: [...source],

@@ -30,7 +30,6 @@ export const MAJOR_VERSION = 1;
 // Byte offsets common to all blocks (section 3.1), and their size with the second length at the end.
 export const BLOCK_TYPE = 0;
 export const BLOCK_LENGTH = 4;
-export const BLOCK_BODY = 8;
 export const BLOCK_TRAILER_BYTES = 4;
 export const BLOCK_BYTES_MIN = 12;
 /** "Block Total Length ... MUST be a multiple of 4". */

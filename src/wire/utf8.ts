@@ -13,20 +13,29 @@ function continuations(first: number): number {
   return first >= 0xf0 && first < 0xf5 ? 3 : -1;
 }
 
-/** Value of a sequence of bytes; the replacement character when they are none. */
+/** Smallest value of a sequence with so many continuation bytes; a smaller one has a shorter form (RFC 3629 section 3). */
+const SMALLEST: readonly number[] = [0, 0x80, 0x800, 0x10000];
+const INVALID = -1;
+
+function isSurrogate(value: number): boolean {
+  return value >= 0xd800 && value < 0xe000;
+}
+
+/** Value of a sequence of bytes; -1 when they are none. */
 function decodeSequence(bytes: DataView, at: number, count: number): number {
   let value = bytes.getUint8(at);
   if (count > 0) value &= CONTINUATION_MASK >>> count;
   for (let index = 1; index <= count; index += 1) {
     const octet = bytes.getUint8(at + index);
-    if (octet >>> CONTINUATION_BITS !== 2) return REPLACEMENT;
+    if (octet >>> CONTINUATION_BITS !== 2) return INVALID;
     value = (value << CONTINUATION_BITS) | (octet & CONTINUATION_MASK);
   }
-  return value > CODE_POINT_MAX ? REPLACEMENT : value;
+  const scalar = value <= CODE_POINT_MAX && !isSurrogate(value);
+  return scalar && value >= (SMALLEST[count] ?? 0) ? value : INVALID;
 }
 
 /**
- * Reads UTF-8; what is none becomes the replacement character U+FFFD.
+ * Reads UTF-8; each byte that belongs to none becomes the replacement character U+FFFD.
  *
  * @param bytes - buffer
  * @param at - offset of the first byte
@@ -38,9 +47,9 @@ export function decodeUtf8(bytes: DataView, at: number, end: number): string {
   while (offset < end) {
     const count = continuations(bytes.getUint8(offset));
     const whole = count >= 0 && offset + count < end;
-    const value = whole ? decodeSequence(bytes, offset, count) : REPLACEMENT;
-    text += String.fromCodePoint(value);
-    offset += value === REPLACEMENT ? 1 : count + 1;
+    const value = whole ? decodeSequence(bytes, offset, count) : INVALID;
+    text += String.fromCodePoint(value === INVALID ? REPLACEMENT : value);
+    offset += value === INVALID ? 1 : count + 1;
   }
   return text;
 }
@@ -67,7 +76,7 @@ export function encodeUtf8(text: string): Uint8Array {
   const out: number[] = [];
   for (const character of text) {
     const value = character.codePointAt(0) ?? REPLACEMENT;
-    pushCodePoint(out, value >= 0xd800 && value < 0xe000 ? REPLACEMENT : value);
+    pushCodePoint(out, isSurrogate(value) ? REPLACEMENT : value);
   }
   return Uint8Array.from(out);
 }
