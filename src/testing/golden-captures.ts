@@ -1,6 +1,6 @@
 /**
- * Capture files made by other programs. All hold the same two frames: UDP over IPv4, and UDP over IPv6 behind a VLAN
- * tag, met at 1700000000.123456 and 1700000001.000001.
+ * Capture files made by other programs. All hold the same two frames: UDP over IPv4, and UDP over IPv6 behind
+ * a VLAN tag, met at 1700000000.123456 and 1700000001.000001.
  *
  * Birth certificates: Debian 12, 2026-11-21; each with its command above it.
  */

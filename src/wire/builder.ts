@@ -1,8 +1,8 @@
 /**
  * Builds whole IP packets with right lengths and checksums, for tests, `explain`, fuzzers and self-tests.
  *
- * Every field has a sensible default; what is given is written as it is, also where it makes no sense, for a firewall
- * must be shown such packets too. Not for the packet path: it allocates.
+ * Every field has a sensible default; what is given is written as it is, also where it makes no sense, for a
+ * firewall must be shown such packets too. Not for the packet path: it allocates.
  */
 import {
   type Address,
@@ -99,7 +99,9 @@ export interface PacketFields {
   readonly fragmentOffset?: number;
   /** IPv4 options, a multiple of 4 bytes, at most 40. Default none. */
   readonly ipOptions?: Uint8Array;
-  /** IPv6 extension headers in their order; the fragment header of a fragment comes behind them. Default none. */
+  /**
+   * IPv6 extension headers in their order; the fragment header of a fragment comes behind them. Default none.
+   */
   readonly extensions?: readonly Ipv6ExtensionFields[];
 }
 
@@ -271,13 +273,14 @@ function encodeTransportChecksum(packet: Packet): void {
 }
 
 /**
- * Builds an IP packet with right lengths and checksums. A first fragment's transport checksum covers only what the
- * fragment holds.
+ * Builds an IP packet with right lengths and checksums. A first fragment's transport checksum covers only
+ * what the fragment holds.
  *
  * @returns the packet, from its IP header on
  * @throws {FirewallError} `PACKET_ADDRESS` or `PACKET_FAMILY` when the addresses are none, or of two families
  * @example
- * buildPacket({ source: "192.0.2.1", destination: "192.0.2.2", protocol: PROTOCOL.TCP, destinationPort: 22 });
+ * buildPacket({ source: "192.0.2.1", destination: "192.0.2.2", protocol: PROTOCOL.UDP, destinationPort: 53
+ * });
  */
 export function buildPacket(fields: PacketFields): Uint8Array {
   const planned = plan(fields);
@@ -311,9 +314,14 @@ export interface IcmpErrorFields {
   readonly quotedBytesMax?: number;
 }
 
-/** "SHOULD contain as much of the original datagram as possible without ... exceeding 576 bytes" (RFC 1812 section 4.3.2.3). */
+/**
+ * "SHOULD contain as much of the original datagram as possible without ... exceeding 576 bytes" (RFC 1812
+ * section 4.3.2.3).
+ */
 const ICMP_QUOTED_BYTES_MAX = 576 - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES;
-/** "as much of invoking packet as possible without ... exceeding the minimum IPv6 MTU" (RFC 4443 section 3.1). */
+/**
+ * "As much of invoking packet as possible without ... exceeding the minimum IPv6 MTU" (RFC 4443 section 3.1).
+ */
 const ICMPV6_QUOTED_BYTES_MAX = 1280 - IPV6_HEADER_BYTES - ICMP_HEADER_BYTES;
 
 /**

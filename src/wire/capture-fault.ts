@@ -12,7 +12,10 @@ export type CaptureFaultCode =
   | "capture-byte-order"
   /** A packet is longer than the limit `captureRecordBytes`. */
   | "capture-record-length"
-  /** A block's length is no multiple of 4, too short for what it holds, or above the limit `captureBlockBytes`. */
+  /**
+   * A block's length is no multiple of 4, too short for what it holds, or above the limit
+   * `captureBlockBytes`.
+   */
   | "capture-block-length"
   /** A block's two lengths differ. */
   | "capture-block-trailer"

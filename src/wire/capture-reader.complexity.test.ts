@@ -34,8 +34,8 @@ function fastest(run: () => void): number {
 }
 
 /**
- * Asserts that the time of `run` grows in proportion with its factor. A busy machine gets a second and a third chance:
- * what is quadratic fails each time.
+ * Asserts that the time of `run` grows in proportion with its factor. A busy machine gets a second and a
+ * third chance: what is quadratic fails each time.
  */
 function expectProportion(run: (factor: number) => void): void {
   run(4);

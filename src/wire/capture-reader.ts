@@ -1,9 +1,9 @@
 /**
- * Reads capture files, pcap and pcapng, as a stream: bytes are pushed in chunks of any size, packets are taken out one
- * by one. Memory is bounded by the limits, however long the file.
+ * Reads capture files, pcap and pcapng, as a stream: bytes are pushed in chunks of any size, packets are
+ * taken out one by one. Memory is bounded by the limits, however long the file.
  *
- * Life-cycle: `push` a chunk, call `next` until it answers undefined, push the next chunk, and so on; at the end of the
- * file call `finish`. From the first fault on, `next` answers undefined for good.
+ * Life-cycle: `push` a chunk, call `next` until it answers undefined, push the next chunk, and so on; at the
+ * end of the file call `finish`. From the first fault on, `next` answers undefined for good.
  */
 import { defaultLimits, invariant, type LimitValues } from "../base/index.ts";
 import type { CaptureFault, CaptureFaultCode } from "./capture-fault.ts";
@@ -33,7 +33,10 @@ export class CaptureReader {
   #parser: PcapParser | PcapngParser | undefined = undefined;
   #fault: CaptureFault | undefined = undefined;
 
-  /** @param limits - `captureRecordBytes`, `captureBlockBytes` and `captureInterfaces` bound what a file can claim */
+  /**
+   * @param limits - `captureRecordBytes`, `captureBlockBytes` and `captureInterfaces` bound what a file can
+   * claim
+   */
   constructor(limits: LimitValues = defaultLimits()) {
     this.#limits = limits;
   }
@@ -61,7 +64,8 @@ export class CaptureReader {
   /**
    * Takes the next packet.
    *
-   * @returns the reader's one record, valid until the next call; `undefined` when the chunk is used up, or with a fault
+   * @returns the reader's one record, valid until the next call; `undefined` when the chunk is used up, or
+   *   with a fault
    */
   next(): CaptureRecord | undefined {
     if (this.#fault !== undefined) return undefined;

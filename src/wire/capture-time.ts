@@ -1,7 +1,7 @@
 /** Clocks of pcapng interfaces: 64-bit counts of units that the interface names. */
 import type { CaptureRecord } from "./capture-record.ts";
 
-/** Microseconds, "if_tsresol ... not present" (draft-ietf-opsawg-pcapng section 4.2). */
+/** Microseconds, where the option if_tsresol is not present (draft-ietf-opsawg-pcapng section 4.2). */
 export const DEFAULT_UNITS_PER_SECOND = 1_000_000;
 
 const NANOSECONDS = 1_000_000_000;
@@ -18,8 +18,8 @@ const BINARY_EXPONENT_MAX = 63;
 const DECIMAL_EXPONENT_MAX = 18;
 
 /**
- * Units in a second, from the value of the option if_tsresol: "If the Most Significant Bit is equal to zero, the
- * remaining bits indicates the resolution of the timestamp as a negative power of 10", otherwise of 2.
+ * Units in a second, from the value of the option if_tsresol: "If the Most Significant Bit is equal to zero,
+ * the remaining bits indicates the resolution of the timestamp as a negative power of 10", otherwise of 2.
  *
  * @returns units; `undefined` when a 64-bit count of them can't hold a second
  */

@@ -1,10 +1,10 @@
 /**
  * A view of a stream that arrives in chunks, as contiguous bytes, with few copies.
  *
- * A reader asks for the next `count` bytes with {@link CaptureWindow.require}. Where they lie within one chunk, they
- * are read in place. Where they straddle chunks, exactly those bytes are gathered in a buffer of the window's own, so
- * at most one record is copied per chunk. That buffer grows with the bytes that came, not with the count
- * that a file claims.
+ * A reader asks for the next `count` bytes with {@link CaptureWindow.require}. Where they lie within one
+ * chunk, they are read in place. Where they straddle chunks, exactly those bytes are gathered in a buffer of
+ * the window's own, so at most one record is copied per chunk. That buffer grows with the bytes that came,
+ * not with the count that a file claims.
  */
 import { invariant } from "../base/index.ts";
 import { NO_BYTES } from "./empty.ts";
@@ -31,7 +31,9 @@ export class CaptureWindow {
   /** Where they start in the stream, in bytes. */
   offset = 0;
 
-  /** True when every byte pushed has been taken or gathered, so that the chunk may be used for something else. */
+  /**
+   * True when every byte pushed has been taken or gathered, so that the chunk may be used for something else.
+   */
   get isDrained(): boolean {
     return this.#chunkAt === this.#chunk.length;
   }

@@ -42,8 +42,8 @@ test("CRC32c of the digits 1 to 9 is the published check value", () => {
 });
 
 /**
- * The checksum behind a routing header covers the last address of the route, which is in that header; behind an
- * authentication header scapy writes none.
+ * The checksum behind a routing header covers the last address of the route, which is in that header; behind
+ * an authentication header scapy writes none.
  */
 const WRONG = ["udpIpv6Extensions", "authenticatedIpv6"];
 

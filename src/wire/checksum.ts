@@ -13,7 +13,7 @@ const WORD_BYTES = 4;
 const HALF_WORD_BYTES = 2;
 
 /**
- * Adds up 16-bit words, "padding with a zero byte" at an odd end (RFC 1071 section 1).
+ * Adds up 16-bit words, with a zero byte added at an odd end (RFC 1071 section 1).
  *
  * @param bytes - buffer
  * @param at - offset of the first byte
@@ -24,7 +24,7 @@ const HALF_WORD_BYTES = 2;
 export function sumBytes(bytes: DataView, at: number, end: number, seed = 0): number {
   let sum = seed;
   let offset = at;
-  // 32 bits at a time: "the sum may be computed in larger words" (RFC 1071 section 2, "Parallel Summation").
+  // 32 bits at a time, which leaves the folded sum the same (RFC 1071 section 2, "Parallel Summation").
   for (; offset + WORD_BYTES <= end; offset += WORD_BYTES) sum += bytes.getUint32(offset);
   if (offset + HALF_WORD_BYTES <= end) {
     sum += bytes.getUint16(offset);
@@ -34,8 +34,8 @@ export function sumBytes(bytes: DataView, at: number, end: number, seed = 0): nu
 }
 
 /**
- * Folds a sum into the checksum field's value: 16 bits, complemented. Over bytes whose checksum field is filled in
- * rightly the answer is 0.
+ * Folds a sum into the checksum field's value: 16 bits, complemented. Over bytes whose checksum field is
+ * filled in rightly the answer is 0.
  */
 export function foldChecksum(sum: number): number {
   let rest = sum;
@@ -43,7 +43,10 @@ export function foldChecksum(sum: number): number {
   return ~rest & 0xffff;
 }
 
-/** What a transport checksum covers besides the transport's own bytes (RFC 9293 section 3.1, RFC 8200 section 8.1). */
+/**
+ * What a transport checksum covers besides the transport's own bytes (RFC 9293 section 3.1, RFC 8200 section
+ * 8.1).
+ */
 export interface PseudoHeader {
   readonly family: Family;
   readonly source: AddressWords;
@@ -84,8 +87,8 @@ export function transportChecksum(packet: Packet): number {
 }
 
 /**
- * CRC32c of an SCTP packet, its checksum field taken as 0 (RFC 9260 section 6.8), in the order in which it stands in
- * the packet.
+ * CRC32c of an SCTP packet, its checksum field taken as 0 (RFC 9260 section 6.8), in the order in which it
+ * stands in the packet.
  */
 export function sctpChecksum(packet: Packet): number {
   const crc = crc32c(
@@ -94,7 +97,7 @@ export function sctpChecksum(packet: Packet): number {
     packet.at + packet.wireBytes,
     packet.transportAt + SCTP_CHECKSUM_AT,
   );
-  // "the CRC32c value is placed ... byte by byte from the least significant" (RFC 9260 appendix A).
+  // Its least significant byte is sent first (RFC 9260 appendix A).
   return ((crc << 24) | ((crc & 0xff00) << 8) | ((crc >>> 8) & 0xff00) | (crc >>> 24)) >>> 0;
 }
 
@@ -125,8 +128,8 @@ function isTransportRight(packet: Packet): boolean {
 /**
  * Tells whether a decoded packet's checksums are right.
  *
- * Packets that this host sends, and those that segmentation offload merged, are unfinished or stale by design: a wrong
- * checksum there says nothing.
+ * Packets that this host sends, and those that segmentation offload merged, are unfinished or stale by
+ * design: a wrong checksum there says nothing.
  *
  * @returns `undefined` when that can't be told: a fault, a fragment, or a copy that was cut short
  */

@@ -1,6 +1,7 @@
 /**
  * Bytes that the packet path allocates per packet. The measurement runs in a process of its own, with a young
- * generation wide enough that nothing is collected while it runs: with default flags a collection would hide it.
+ * generation wide enough that nothing is collected while it runs: with default flags a collection would hide
+ * it.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -32,7 +33,8 @@ function makeBatch(): { bytes: DataView; ends: number[] } {
   return { bytes: new DataView(Uint8Array.from(octets).buffer), ends };
 }
 
-// These live as long as the process, as in a worker: code that was compiled for them goes when they are collected.
+// These live as long as the process, as in a worker: code that was compiled for them goes when they are
+// collected.
 const batch = makeBatch();
 const packet = new Packet();
 const quoted = new Packet();

@@ -1,8 +1,8 @@
 /**
  * From bytes to the packet record: the network layer first, then the transport.
  *
- * A decoder fills the record that it is given and makes nothing. A packet that can't be read is answered with a
- * fault, never with an exception: every offset is compared with the packet's end before it is read.
+ * A decoder fills the record that it is given and makes nothing. A packet that can't be read is answered with
+ * a fault, never with an exception: every offset is compared with the packet's end before it is read.
  */
 import { PROTOCOL } from "../base/index.ts";
 import type { PacketFault } from "./fault.ts";
@@ -38,7 +38,8 @@ function clear(packet: Packet): void {
 }
 
 /**
- * Fills the network layer of a record whose `bytes`, `at`, `end` and `wireBytes` are set; all else is set back.
+ * Fills the network layer of a record whose `bytes`, `at`, `end` and `wireBytes` are set; all else is set
+ * back.
  *
  * @returns the first fault found in IP headers
  */
@@ -75,17 +76,18 @@ function decodeTransport(packet: Packet): PacketFault | undefined {
 /**
  * Reads one IP packet into the record: every field but the queue metadata (hook, interfaces, mark, owner).
  *
- * Reads nothing at or past `end`, and trims the record's `end` to the packet, without link-layer padding. A copy that
- * was cut short is no fault as long as the headers are there. Checksums are not looked at: the kernel checks what
- * comes in, and leaves what goes out unfinished for the network card.
+ * Reads nothing at or past `end`, and trims the record's `end` to the packet, without link-layer padding. A
+ * copy that was cut short is no fault as long as the headers are there. Checksums are not looked at: the
+ * kernel checks what comes in, and leaves what goes out unfinished for the network card.
  *
  * @param packet - record to fill; valid until it is filled again
  * @param bytes - buffer that holds the packet
  * @param at - offset of the IP header, in bytes
  * @param end - offset just past the captured bytes, at most `bytes.byteLength`
- * @param wireBytes - length of the packet where it was met, in bytes; more than `end - at` when the copy was cut
- *   short. Padding may be included
- * @returns the fault, also left in `packet.fault`; `undefined` when the packet could be read to its transport header
+ * @param wireBytes - length of the packet where it was met, in bytes; more than `end - at` when the copy was
+ *   cut short. Padding may be included
+ * @returns the fault, also left in `packet.fault`; `undefined` when the packet could be read to its transport
+ *   header
  * @see RFC 791, RFC 8200
  */
 // oxlint-disable-next-line max-params -- a range of a buffer is three values, and nothing is made per packet

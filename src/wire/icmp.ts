@@ -103,7 +103,9 @@ export class IcmpView {
     return this.#bytes.getUint32(this.#at + REST);
   }
 
-  /** MTU of the next hop of an ICMP "fragmentation needed", in bytes; 0 from old routers (RFC 1191 section 4). */
+  /**
+   * MTU of the next hop of an ICMP "fragmentation needed", in bytes; 0 from old routers (RFC 1191 section 4).
+   */
   get nextHopMtu(): number {
     return this.#bytes.getUint16(this.#at + SEQUENCE);
   }
@@ -132,7 +134,8 @@ export function isIcmpError(protocol: number, type: number): boolean {
 }
 
 /**
- * Length of the quoted packet where the message tells it, because extension objects follow (RFC 4884 section 4).
+ * Length of the quoted packet where the message tells it, because extension objects follow (RFC 4884 section
+ * 4).
  *
  * @returns bytes; 0 when the message does not tell
  */

@@ -38,8 +38,8 @@ const FRAGMENT_UNIT_BYTES = 8;
 export type Ipv4Fault = "ip-truncated" | "ip-version-unknown" | "ipv4-header-length" | "ipv4-total-length";
 
 /**
- * An address goes into words and not through a return value: V8 boxes numbers of 32 bits where a call is not inlined,
- * 16 bytes each (decode-allocation.test.ts).
+ * An address goes into words and not through a return value: V8 boxes numbers of 32 bits where a call is not
+ * inlined, 16 bytes each (decode-allocation.test.ts).
  */
 function readMapped(bytes: DataView, at: number, words: AddressWords): void {
   words[0] = 0;
@@ -60,9 +60,9 @@ export class Ipv4View {
   #at = 0;
 
   /**
-   * Moves the view to the header at `at` and checks every length the getters rely on. The fixed header is bound
-   * even when its lengths are wrong, so that addresses can be told when the fault is one of the `ipv4-` ones.
-   * Total length is not held against `end`: a copy may be cut short.
+   * Moves the view to the header at `at` and checks every length the getters rely on. The fixed header is
+   * bound even when its lengths are wrong, so that addresses can be told when the fault is one of the `ipv4-`
+   * ones. Total length is not held against `end`: a copy may be cut short.
    *
    * @param bytes - receive buffer
    * @param at - offset of the header, in bytes
@@ -164,8 +164,9 @@ const view = new Ipv4View();
 /**
  * Length of the packet on the wire, where its own field and the length it arrived with may differ.
  *
- * The kernel hands up packets that segmentation has still to cut. Beyond 64 KB their total length does not fit
- * its field: it is 0 there (Linux `iph_set_totlen`) or has wrapped. Network cards that segment leave it 0 also below.
+ * The kernel hands up packets that segmentation has still to cut. Beyond 64 KB their total length does not
+ * fit its field: it is 0 there (Linux `iph_set_totlen`) or has wrapped. Network cards that segment leave it 0
+ * also below.
  *
  * @param wireBytes - length the packet arrived with, link-layer padding included
  * @returns bytes, or -1 when field and arrival contradict each other

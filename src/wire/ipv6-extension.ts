@@ -1,8 +1,9 @@
 /**
  * IPv6 extension headers (RFC 8200 section 4, registry of RFC 7045).
  *
- * Headers are walked by a cursor that stops at the first header that is none of them: the transport. ESP (RFC 4303)
- * ends the walk too, for all behind it is encrypted. The walk is bounded by {@link IPV6_EXTENSIONS_MAX}.
+ * Headers are walked by a cursor that stops at the first header that is none of them: the transport. ESP
+ * (RFC 4303) ends the walk too, for all behind it is encrypted. The walk is bounded by
+ * {@link IPV6_EXTENSIONS_MAX}.
  */
 import { NO_BYTES } from "./empty.ts";
 import { FRAGMENT, type Packet } from "./packet.ts";
@@ -49,7 +50,7 @@ export const IPV6_EXTENSIONS_MAX = 8;
 /** Shortest extension header, and the unit of most length fields, in bytes. */
 const UNIT_BYTES = 8;
 const AUTHENTICATION_UNIT_BYTES = 4;
-/** "in 4-octet units, minus 2" (RFC 4302 section 2.2). */
+/** in 32-bit words, minus two (RFC 4302 section 2.2). */
 const AUTHENTICATION_UNITS_LESS = 2;
 
 const FRAGMENT_OFFSET_MASK = 0xfff8;
@@ -81,7 +82,7 @@ export function isIpv6Extension(type: number): boolean {
 
 /** Length of an extension header, in bytes, from its type and the value of its length field. */
 function extensionBytes(type: number, field: number): number {
-  // "Reserved: 8-bit reserved field" stands where others have their length (RFC 8200 section 4.5).
+  // An "8-bit reserved field" stands where others have their length (RFC 8200 section 4.5).
   if (type === IPV6_EXTENSION.FRAGMENT) return UNIT_BYTES;
   if (type === IPV6_EXTENSION.AUTHENTICATION) {
     return (field + AUTHENTICATION_UNITS_LESS) * AUTHENTICATION_UNIT_BYTES;
@@ -91,8 +92,9 @@ function extensionBytes(type: number, field: number): number {
 }
 
 /**
- * Walks a chain of extension headers. After {@link Ipv6Extensions.next} answered true, the fields describe the
- * header it stands on; after false, either `fault` is set or `nextHeader` is the transport and `nextAt` its place.
+ * Walks a chain of extension headers. After {@link Ipv6Extensions.next} answered true, the fields describe
+ * the header it stands on; after false, either `fault` is set or `nextHeader` is the transport and `nextAt`
+ * its place.
  *
  * One instance serves many packets. Keep field values, never the cursor.
  */
@@ -146,8 +148,8 @@ export class Ipv6Extensions {
   }
 
   /**
-   * What the packet carries, were this its last extension header: `nextHeader`, or for mobility, HIP and Shim6
-   * messages with nothing behind them, which are themselves what is carried, their own type.
+   * What the packet carries, were this its last extension header: `nextHeader`, or for mobility, HIP and
+   * Shim6 messages with nothing behind them, which are themselves what is carried, their own type.
    */
   get upperProtocol(): number {
     const { type } = this;
@@ -220,8 +222,8 @@ export interface Ipv6ExtensionFields {
   /** A value of {@link IPV6_EXTENSION}. */
   readonly type: number;
   /**
-   * All behind the next header and length fields. Filled up with zero bytes (Pad1) to a whole header of 8, 16, ... bytes;
-   * for AUTHENTICATION to a multiple of 8 bytes too (RFC 4302 section 3.3.3.2.1).
+   * All behind the next header and length fields. Filled up with zero bytes (Pad1) to a whole header of 8,
+   * 16, ... bytes; for AUTHENTICATION to a multiple of 8 bytes too (RFC 4302 section 3.3.3.2.1).
    */
   readonly data: Uint8Array;
 }

@@ -58,8 +58,8 @@ export class Ipv6View {
   #at = 0;
 
   /**
-   * Moves the view to the header at `at` and checks every length the getters rely on. Payload length is not held
-   * against `end`: a copy may be cut short.
+   * Moves the view to the header at `at` and checks every length the getters rely on. Payload length is not
+   * held against `end`: a copy may be cut short.
    *
    * @param bytes - receive buffer
    * @param at - offset of the header, in bytes
@@ -129,8 +129,9 @@ const extensions = new Ipv6Extensions();
 /**
  * Length of what follows the header, when the field is zero.
  *
- * "If the Payload Length is zero", a Jumbo Payload option may tell it (RFC 2675 section 3). Kernels hand up super-packets
- * beyond 64 KB with that option or, newer ones, without it; only TCP is sent so (Linux `ipv6_payload_len`).
+ * A Jumbo Payload option may tell it (RFC 2675 section 3). Kernels hand up
+ * super-packets beyond 64 KB with that option or, newer ones, without it; only TCP is sent so (Linux
+ * `ipv6_payload_len`).
  *
  * @returns bytes, or -1 when option and arrival contradict each other
  */

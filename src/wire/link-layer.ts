@@ -151,7 +151,8 @@ export function isLinkTypeKnown(linkType: number): boolean {
  * @param at - offset of the frame, in bytes
  * @param end - offset just past the captured bytes
  * @param linkType - a value of {@link LINK_TYPE}
- * @returns offset of the IP header, at most `end`; {@link NO_IP_PACKET} when there is none or the link type is not known
+ * @returns offset of the IP header, at most `end`; {@link NO_IP_PACKET} when there is none or the link type
+ *   is not known
  */
 export function linkPayload(bytes: DataView, at: number, end: number, linkType: number): number {
   switch (linkType) {

@@ -1,8 +1,8 @@
 /**
  * The packet record: what one packet means, as numbers.
  *
- * A worker owns one record and fills it anew for each packet, so a record is valid until the next packet and is
- * never kept. It holds no bytes; `bytes` is the receive buffer that all offsets refer to.
+ * A worker owns one record and fills it anew for each packet, so a record is valid until the next packet and
+ * is never kept. It holds no bytes; `bytes` is the receive buffer that all offsets refer to.
  */
 import {
   type AddressWords,

@@ -1,4 +1,7 @@
-/** The pcap file format (draft-ietf-opsawg-pcap): a header, then records. Read in both byte orders, written in one. */
+/**
+ * The pcap file format (draft-ietf-opsawg-pcap): a header, then records. Read in both byte orders, written in
+ * one.
+ */
 import type { LimitValues } from "../base/index.ts";
 import type { CaptureFaultCode } from "./capture-fault.ts";
 import type { CaptureInterface, CaptureRecord } from "./capture-record.ts";
@@ -19,8 +22,9 @@ const CAPTURED_LENGTH = 8;
 const ORIGINAL_LENGTH = 12;
 const RECORD_HEADER_BYTES = 16;
 
-/** "It is also known as the microsecond magic" (section 4). */
+/** Fractions of seconds are microseconds (section 4). */
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
+/** Fractions of seconds are nanoseconds (section 4). */
 const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const MAJOR = 2;
 const MINOR = 4;

@@ -1,6 +1,6 @@
 /**
- * Reads pcapng (draft-ietf-opsawg-pcapng): sections in either byte order, interfaces with clocks of their own, packets
- * in three kinds of blocks. Blocks of other kinds are passed over without being gathered.
+ * Reads pcapng (draft-ietf-opsawg-pcapng): sections in either byte order, interfaces with clocks of their
+ * own, packets in three kinds of blocks. Blocks of other kinds are passed over without being gathered.
  */
 import type { LimitValues } from "../base/index.ts";
 import type { CaptureFaultCode } from "./capture-fault.ts";
@@ -158,7 +158,7 @@ export class PcapngParser {
     if (at + SECTION_OPTIONS > end) return this.#fault("capture-block-length");
     const major = bytes.getUint16(at + SECTION_MAJOR, this.#little);
     if (major !== MAJOR_VERSION) return this.#fault("capture-version");
-    // "numbered ... from 0 within a section" (section 4.2).
+    // Interfaces are numbered within their section (section 4.2).
     this.#interfaces = [];
     return "no-packet";
   }
@@ -234,7 +234,7 @@ export class PcapngParser {
   #readSimplePacket(end: number, record: CaptureRecord): Outcome {
     const { bytes, at } = this.#window;
     if (at + SIMPLE_DATA > end) return this.#fault("capture-block-length");
-    // "MUST be assumed that all the Simple Packet Blocks have been captured on the interface ... 0" (section 4.4).
+    // It names no interface: it is of the first that the section describes (section 4.4).
     const source = this.#interfaces[0];
     if (source === undefined) return this.#fault("capture-interface");
     record.interface = 0;

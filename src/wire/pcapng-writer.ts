@@ -39,7 +39,7 @@ interface OptionFields {
 const NANOSECOND_RESOLUTION = 9;
 const UNITS_PER_SECOND = 1_000_000_000n;
 const WORD_MASK = 0xffff_ffffn;
-/** "If the section length is unspecified": all bits set (section 4.1). */
+/** One half of a section length of -1: not specified (section 4.1). */
 const SECTION_LENGTH_UNKNOWN = 0xffff_ffff;
 /** Longest value that an option's length field can tell, in bytes. */
 const OPTION_BYTES_MAX = 0xffff;

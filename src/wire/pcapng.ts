@@ -21,7 +21,7 @@ export const OPTION = {
   INTERFACE_OFFSET: 14,
 } as const;
 
-/** "used to distinguish sections saved on little-endian machines from those on big-endian" (section 4.1). */
+/** Tells the byte order of a section (section 4.1). */
 export const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
 /** Version that is read and written. */
@@ -32,7 +32,7 @@ export const BLOCK_TYPE = 0;
 export const BLOCK_LENGTH = 4;
 export const BLOCK_TRAILER_BYTES = 4;
 export const BLOCK_BYTES_MIN = 12;
-/** "Block Total Length ... MUST be a multiple of 4". */
+/** A block's length must be a multiple of this, in bytes (section 3.1). */
 export const BLOCK_ALIGNMENT = 4;
 
 // Section Header Block (section 4.1).
@@ -66,7 +66,7 @@ export const OPTION_CODE = 0;
 export const OPTION_LENGTH = 2;
 export const OPTION_VALUE = 4;
 
-/** Length with padding "to a 32-bit boundary", in bytes. */
+/** Length with padding to a whole number of 32-bit words, in bytes. */
 export function padded(length: number): number {
   return Math.ceil(length / BLOCK_ALIGNMENT) * BLOCK_ALIGNMENT;
 }

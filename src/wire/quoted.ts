@@ -8,8 +8,8 @@ import { decodeTcpStart } from "./tcp.ts";
 import { decodeUdp } from "./udp.ts";
 
 /**
- * Length that no quoted packet has. With it as the length on the wire, the quoted header's own length is believed:
- * a quotation is nearly always cut short.
+ * Length that no quoted packet has. With it as the length on the wire, the quoted header's own length is
+ * believed: a quotation is nearly always cut short.
  */
 const UNKNOWN_WIRE_BYTES = 0x7fff_ffff;
 
@@ -34,12 +34,14 @@ function decodeTransportStart(quoted: Packet): boolean {
 /**
  * Reads the packet inside an ICMP or ICMPv6 error into a second record.
  *
- * A router need quote only the IP header "plus the first 64 bits" of what follows (RFC 792), so a quoted TCP packet
- * has ports and sequence number, while its flags may be missing (0). `payloadBytes` of the result is not known.
+ * A router need quote only the IP header "plus the first 64 bits" of what follows (RFC 792), so a quoted TCP
+ * packet has ports and sequence number, while its flags may be missing (0). `payloadBytes` of the result is
+ * not known.
  *
  * @param packet - a decoded packet, of any kind
  * @param quoted - record to fill; shares `bytes` with the first. Valid only when the answer is true
- * @returns true when `packet` is an error and quotes a packet with readable addresses, protocol and, where the
+ * @returns true when `packet` is an error and quotes a packet with readable addresses, protocol and, where
+ *   the
  *   protocol has them, ports or ICMP type
  * @see RFC 792, RFC 4443 section 2.4, RFC 4884
  */

@@ -79,8 +79,8 @@ export function decodeSctp(packet: Packet): SctpFault | undefined {
 }
 
 /**
- * Fills what the first bytes of a header tell when the rest is missing, as in the packet that an ICMP error quotes
- * (RFC 792: "the first 64 bits").
+ * Fills what the first bytes of a header tell when the rest is missing, as in the packet that an ICMP error
+ * quotes (RFC 792: "the first 64 bits").
  *
  * @returns false when not even the ports are there
  */

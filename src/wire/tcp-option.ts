@@ -33,7 +33,7 @@ export const TCP_OPTIONS_MAX = 40;
 /** Most blocks in one SACK option: "a maximum of 4 blocks" fits the space (RFC 2018 section 3). */
 export const SACK_BLOCKS_MAX = 4;
 
-/** Largest shift of the window: "it MUST use 14 instead of the specified value" (RFC 7323 section 2.3). */
+/** Largest shift of the window: "MUST use 14 instead of the specified value" (RFC 7323 section 2.3). */
 export const WINDOW_SCALE_MAX = 14;
 
 const MAXIMUM_SEGMENT_SIZE_BYTES = 4;
@@ -65,8 +65,8 @@ function isLengthRight(kind: number, length: number): boolean {
 }
 
 /**
- * Walks the options of a segment. After {@link TcpOptions.next} answered true, `kind` tells which getters are safe;
- * after false, `fault` tells whether the walk ended early. Padding (kinds 0 and 1) is passed over.
+ * Walks the options of a segment. After {@link TcpOptions.next} answered true, `kind` tells which getters are
+ * safe; after false, `fault` tells whether the walk ended early. Padding (kinds 0 and 1) is passed over.
  *
  * One instance serves many segments. Keep values, never the cursor.
  *

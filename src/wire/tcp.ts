@@ -119,7 +119,8 @@ export function decodeTcp(packet: Packet): TcpFault | undefined {
   if (fault !== undefined) return fault;
   packet.sourcePort = view.sourcePort;
   packet.destinationPort = view.destinationPort;
-  // Not through the view: V8 boxes numbers of 32 bits where a call is not inlined (decode-allocation.test.ts).
+  // Not through the view: V8 boxes numbers of 32 bits where a call is not inlined
+  // (decode-allocation.test.ts).
   packet.sequence = bytes.getUint32(transportAt + SEQUENCE);
   packet.acknowledgement = bytes.getUint32(transportAt + ACKNOWLEDGEMENT);
   packet.tcpFlags = view.flags;
@@ -130,8 +131,8 @@ export function decodeTcp(packet: Packet): TcpFault | undefined {
 }
 
 /**
- * Fills what the first bytes of a header tell when the rest is missing, as in the packet that an ICMP error quotes:
- * "the first 64 bits of the original datagram's data" (RFC 792) hold ports and sequence number.
+ * Fills what the first bytes of a header tell when the rest is missing, as in the packet that an ICMP error
+ * quotes: "the first 64 bits of the original datagram's data" (RFC 792) hold ports and sequence number.
  *
  * @returns false when not even the ports are there
  */

@@ -1,6 +1,6 @@
 /**
- * The UDP header (RFC 768) and the UDP-Lite header (RFC 3828), which has the same shape but tells in its third field
- * how much the checksum covers.
+ * The UDP header (RFC 768) and the UDP-Lite header (RFC 3828), which has the same shape but tells in its
+ * third field how much the checksum covers.
  */
 import { PROTOCOL, type Port } from "../base/index.ts";
 import { NO_BYTES } from "./empty.ts";
@@ -36,8 +36,8 @@ export class UdpView {
   #at = 0;
 
   /**
-   * Moves the view to the header at `at` and checks every length the getters rely on. The length field is not held
-   * against `end`: a copy may be cut short, and a first fragment tells the length of the whole.
+   * Moves the view to the header at `at` and checks every length the getters rely on. The length field is not
+   * held against `end`: a copy may be cut short, and a first fragment tells the length of the whole.
    *
    * @param bytes - receive buffer
    * @param at - offset of the header, in bytes
@@ -47,8 +47,9 @@ export class UdpView {
   bind(bytes: DataView, at: number, end: number): UdpFault | undefined {
     if (end - at < UDP_HEADER_BYTES) return "udp-truncated";
     const length = bytes.getUint16(at + LENGTH_OR_COVERAGE);
-    // RFC 768: "This means the minimum value of the length is eight." Zero has meanings of its own: a jumbogram
-    // (RFC 2675 section 4), and for UDP-Lite that "the entire UDP-Lite packet" is covered (RFC 3828 section 3.1).
+    // RFC 768: "This means the minimum value of the length is eight." Zero has meanings of its own: a
+    // jumbogram (RFC 2675 section 4), and for UDP-Lite that "the entire UDP-Lite packet" is covered (RFC 3828
+    // section 3.1).
     if (length !== 0 && length < UDP_HEADER_BYTES) return "udp-length";
     this.#bytes = bytes;
     this.#at = at;
@@ -88,7 +89,7 @@ function datagramBytes(packet: Packet, carriedBytes: number): number {
   return length <= carriedBytes || packet.fragment === FRAGMENT.FIRST ? length : -1;
 }
 
-/** As {@link datagramBytes}; a coverage beyond the packet is as wrong as a length ("MUST be discarded", RFC 3828). */
+/** As {@link datagramBytes}; a coverage beyond the packet is as wrong as a length (RFC 3828 section 3.1). */
 function liteDatagramBytes(packet: Packet, carriedBytes: number): number {
   return view.lengthOrCoverage <= carriedBytes || packet.fragment === FRAGMENT.FIRST ? carriedBytes : -1;
 }

@@ -13,7 +13,10 @@ function continuations(first: number): number {
   return first >= 0xf0 && first < 0xf5 ? 3 : -1;
 }
 
-/** Smallest value of a sequence with so many continuation bytes; a smaller one has a shorter form (RFC 3629 section 3). */
+/**
+ * Smallest value of a sequence with so many continuation bytes; a smaller one has a shorter form (RFC 3629
+ * section 3).
+ */
 const SMALLEST: readonly number[] = [0, 0x80, 0x800, 0x10000];
 const INVALID = -1;
 
