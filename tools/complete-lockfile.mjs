@@ -1,9 +1,10 @@
 /**
  * Adds to package-lock.json the optional packages of foreign platforms that the registry did not deliver.
  *
- * A registry mirror may lack packages nobody here can run (Android, Windows, macOS). `npm install` then leaves
- * them out of the lock file without a word, and `npm ci` refuses the lock file on every machine. Their entries
- * need no more than a version and the platform they are for: npm reads the platform and never fetches them.
+ * A registry mirror may lack packages nobody here can run (Android, Windows, macOS). `npm install` then
+ * leaves them out of the lock file without a word, and `npm ci` refuses the lock file on every machine. Their
+ * entries need no more than a version and the platform they are for: npm reads the platform and never fetches
+ * them.
  *
  * Run after `npm install`: `node tools/complete-lockfile.mjs`.
  */

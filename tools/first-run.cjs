@@ -1,13 +1,14 @@
 /**
  * Makes sure of everything that a command of this repository needs, then runs the command.
  *
- * `npm test` and `npm run demo` work straight after `git clone` on a fresh Debian machine. This file looks, in
- * this order, at Node, the user, the kernel, the Debian packages, `node_modules` and the compiled code. It
- * installs and builds only what is missing or stale, says so, and is silent when there is nothing to do. What it
- * cannot mend (Node too old, no root, a kernel without NFQUEUE) it says in one sentence, with exit status 3.
+ * `npm test` and `npm run demo` work straight after `git clone` on a fresh Debian machine. This file looks,
+ * in this order, at Node, the user, the kernel, the Debian packages, `node_modules` and the compiled code. It
+ * installs and builds only what is missing or stale, says so, and is silent when there is nothing to do. What
+ * it cannot mend (Node too old, no root, a kernel without NFQUEUE) it says in one sentence, with exit status
+ * 3.
  *
- * It runs before anything is installed and on any Node, however old: no dependencies, CommonJS, and only syntax
- * that Node 6 knows.
+ * It runs before anything is installed and on any Node, however old: no dependencies, CommonJS, and only
+ * syntax that Node 6 knows.
  */
 "use strict";
 
@@ -29,8 +30,8 @@ const NODE_OLDEST = [20, 19];
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 };
 
 /**
- * What comes from Debian: the package, a file or command that shows it is there, and what for. The check looks for
- * the thing itself and not for the package, so that any other way to install it is as good.
+ * What comes from Debian: the package, a file or command that shows it is there, and what for. The check
+ * looks for the thing itself and not for the package, so that any other way to install it is as good.
  */
 const PACKAGES = [
   { name: "iproute2", command: "ip", why: "network namespaces and links" },
@@ -288,7 +289,8 @@ function build() {
 function runSteps(steps) {
   if (steps.length === 0) return;
   const child = childProcess.spawn(process.execPath, steps[0], { cwd: ROOT, stdio: "inherit" });
-  // A terminal sends Ctrl-C to the child as well, which then cleans up: wait for it. Other senders reach us alone.
+  // A terminal sends Ctrl-C to the child as well, which then cleans up: wait for it. Other senders reach us
+  // alone.
   const onSignal = (signal) => {
     if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
   };

@@ -1,11 +1,12 @@
 /**
  * Runs the compiled tests: side by side where that is safe, one after the other where it is not.
  *
- * Test files are found by their sources, so that a stale file in `dist` never runs. A name says what a file needs:
+ * Test files are found by their sources, so that a stale file in `dist` never runs. A name says what a file
+ * needs:
  *
  * - `x.test.ts`: nothing. These run side by side.
- * - `x.netns.test.ts`: root and network namespaces. These run one after the other, because each starts several
- *   processes and waits for real time. Without root each of their tests skips itself and says why.
+ * - `x.netns.test.ts`: root and network namespaces. These run one after the other, because each starts
+ *   several processes and waits for real time. Without root each of their tests skips itself and says why.
  * - `x.long.test.ts` and `x.netns.long.test.ts`: minutes. They run with `--long` only.
  *
  * Usage: `node dist/tools/run-tests.js [--unit | --kernel | --long] [PART-OF-A-PATH...]`

@@ -1,10 +1,10 @@
 /**
  * IPv4 and IPv6 addresses as four 32-bit words in network order.
  *
- * One form serves both families, so that tables, hashes and prefixes need no second copy of their code: an IPv4
- * address is kept as its IPv4-mapped IPv6 address `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), its value in the
- * last word. The family travels beside the words; a packet that really carries a mapped address is IPv6 by its
- * family and never equal to the IPv4 packet.
+ * One form serves both families, so that tables, hashes and prefixes need no second copy of their code: an
+ * IPv4 address is kept as its IPv4-mapped IPv6 address `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), its value
+ * in the last word. The family travels beside the words; a packet that really carries a mapped address is
+ * IPv6 by its family and never equal to the IPv4 packet.
  */
 
 /** Address family, by the version number of its IP header. */
@@ -31,7 +31,8 @@ export function familyBits(family: Family): number {
 }
 
 /**
- * Reads one IPv4 address in dotted-quad form. Leading zeros are refused, because some programs read them as octal.
+ * Reads one IPv4 address in dotted-quad form. Leading zeros are refused, because some programs read them as
+ * octal.
  *
  * @returns the value, or `undefined` when the text is no such address
  */

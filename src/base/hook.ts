@@ -1,6 +1,6 @@
 /**
- * Where in the kernel a packet is met. Numbers are the kernel's own (`enum nf_inet_hooks`): they come with every
- * queued packet, and they, never addresses, give the direction.
+ * Where in the kernel a packet is met. Numbers are the kernel's own (`enum nf_inet_hooks`): they come with
+ * every queued packet, and they, never addresses, give the direction.
  */
 export const HOOK = {
   /** `NF_INET_LOCAL_IN`: on its way to a socket of this host. */

@@ -1,6 +1,6 @@
 /**
- * Every limit of the program, in one list: name, unit, default, smallest and largest value, and what happens there.
- * A policy's `settings.limits` may change them; nothing in Postern grows without one.
+ * Every limit of the program, in one list: name, unit, default, smallest and largest value, and what happens
+ * there. A policy's `settings.limits` may change them; nothing in Postern grows without one.
  */
 
 /** One limit. */

@@ -1,4 +1,6 @@
-/** Address prefixes ("networks"): parsing in all the forms that policies use, and matching without allocation. */
+/**
+ * Address prefixes ("networks"): parsing in all the forms that policies use, and matching without allocation.
+ */
 import {
   ADDRESS_WORDS,
   type AddressWords,
@@ -65,8 +67,8 @@ export class Prefix {
   }
 
   /**
-   * Reads `a.b.c.d`, `a.b.c.d/len`, `a.b.c.d/255.255.255.0`, `10/8`, and IPv6 addresses with or without a length.
-   * Host bits are allowed and ignored; an address alone is a network of one.
+   * Reads `a.b.c.d`, `a.b.c.d/len`, `a.b.c.d/255.255.255.0`, `10/8`, and IPv6 addresses with or without a
+   * length. Host bits are allowed and ignored; an address alone is a network of one.
    *
    * @returns the network, or `undefined` when the text is none
    */

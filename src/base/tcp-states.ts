@@ -1,6 +1,6 @@
 /**
- * The states of a TCP connection as the policy language names them, seen from the end that is *local*: this host
- * at INPUT and OUTPUT, the responder of a connection that crosses this host at FORWARD.
+ * The states of a TCP connection as the policy language names them, seen from the end that is *local*: this
+ * host at INPUT and OUTPUT, the responder of a connection that crosses this host at FORWARD.
  *
  * The first fifteen are PyWall's, in its order. TIME_WAIT is RFC 9293's; INVALID is what a segment is that no
  * state allows (strict tracking only).

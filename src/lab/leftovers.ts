@@ -1,9 +1,11 @@
 /**
- * Nothing stays behind: every namespace that this process makes is removed when its work is done, when the process
- * ends, and when a signal ends it. What a killed process could not remove, the next laboratory removes.
+ * Nothing stays behind: every namespace that this process makes is removed when its work is done, when the
+ * process ends, and when a signal ends it. What a killed process could not remove, the next laboratory
+ * removes.
  *
- * A namespace is named `postern-PID-START-NUMBER-HOST`. PID and the start time of that process (in clock ticks since
- * boot, proc(5)) tell for certain whether its maker still lives, also after process ids have been used again.
+ * A namespace is named `postern-PID-START-NUMBER-HOST`. PID and the start time of that process (in clock
+ * ticks since boot, proc(5)) tell for certain whether its maker still lives, also after process ids have been
+ * used again.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,7 +13,9 @@ import { readdirSync, readFileSync } from "node:fs";
 const NAMESPACE_FOLDER = "/run/netns";
 const NAME = /^postern-(\d+)-(\d+)-\d+-[a-z0-9-]+$/;
 
-/** Position of the start time among the fields behind the program's name in /proc/PID/stat (field 22 of all). */
+/**
+ * Position of the start time among the fields behind the program's name in /proc/PID/stat (field 22 of all).
+ */
 const START_TIME_FIELD = 19;
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

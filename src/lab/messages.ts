@@ -24,8 +24,8 @@ export interface ListenOptions {
   /** Address to listen on; all addresses of both families when absent. */
   readonly address?: string;
   /**
-   * What a server does with what it hears: sends it back, says nothing, or answers the end of a stream with its
-   * length and SHA-256 digest.
+   * What a server does with what it hears: sends it back, says nothing, or answers the end of a stream with
+   * its length and SHA-256 digest.
    */
   readonly manner?: "echo" | "mute" | "digest";
 }

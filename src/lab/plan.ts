@@ -1,8 +1,8 @@
 /**
  * What a laboratory looks like: which hosts there are and how they are wired.
  *
- * Each host is a network namespace. Addresses come from the ranges kept for documentation (RFC 5737, RFC 3849), so
- * that nothing in a laboratory can be mistaken for a real host.
+ * Each host is a network namespace. Addresses come from the ranges kept for documentation (RFC 5737, RFC
+ * 3849), so that nothing in a laboratory can be mistaken for a real host.
  */
 
 /** One end of a link: the interface that it becomes in its host. */

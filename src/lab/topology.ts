@@ -1,4 +1,7 @@
-/** Builds a laboratory of network namespaces, lends it to a function, and takes it down again, whatever happens. */
+/**
+ * Builds a laboratory of network namespaces, lends it to a function, and takes it down again, whatever
+ * happens.
+ */
 import { execFile, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -13,9 +16,10 @@ const execute = promisify(execFile);
 const CAP_SYS_ADMIN = 21n;
 
 /**
- * Interface number of the first end of the first cable. The two ends of a cable need different numbers: the kernel
- * announces "cable plugged in" at once for a virtual interface, which it knows by a peer with another number, and up
- * to a second later for what looks like hardware (linkwatch_urgent_event). IPv6 neighbour discovery would wait.
+ * Interface number of the first end of the first cable. The two ends of a cable need different numbers: the
+ * kernel announces "cable plugged in" at once for a virtual interface, which it knows by a peer with another
+ * number, and up to a second later for what looks like hardware (linkwatch_urgent_event). IPv6 neighbour
+ * discovery would wait.
  */
 const FIRST_INDEX = 11;
 
@@ -47,8 +51,8 @@ export function laboratoryObstacle(): string | undefined {
 /**
  * Runs a function in a laboratory of its own.
  *
- * The namespaces have names nobody else uses, and their cables never touch the machine's own network. They are gone
- * when this function returns or throws, and also when the process ends or is ended meanwhile.
+ * The namespaces have names nobody else uses, and their cables never touch the machine's own network. They
+ * are gone when this function returns or throws, and also when the process ends or is ended meanwhile.
  *
  * @param plan - hosts and links
  * @param body - what to do there

@@ -1,8 +1,8 @@
 /**
  * Real traffic from inside a namespace.
  *
- * One small program runs in each namespace that takes part, opens real sockets there and is told over a pipe what to
- * do. Starting it takes a twentieth of a second, once: a test of many connections stays fast.
+ * One small program runs in each namespace that takes part, opens real sockets there and is told over a pipe
+ * what to do. Starting it takes a twentieth of a second, once: a test of many connections stays fast.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
