@@ -67,6 +67,8 @@ export class FlowKey {
   readonly words: Int32Array = new Int32Array(KEY_WORDS);
   /** Protocol, family and zone. */
   kind = 0;
+  /** Hash under which the table keeps the key; the same for the turned key. */
+  hash = 0;
   /** A value of FLOWING: whether the packet goes to the local end. */
   flowing: number = FLOWING.RECEIVED;
 

@@ -8,7 +8,7 @@
 import { invariant } from "../base/index.ts";
 import { HALF, ROW, ROW_BYTES, WORD } from "./flow-row.ts";
 
-const CHUNK_BITS = 12;
+const CHUNK_BITS = 13;
 
 /** Rows added to the slab at a time. */
 export const CHUNK_ROWS = 1 << CHUNK_BITS;

@@ -18,7 +18,7 @@ import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
 import { FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
 import { flattenTimeouts, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
-import { adaptiveScale } from "./timeout.ts";
+import { adaptiveScale, leastTimeout } from "./timeout.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 
 /** Time in which a sweep goes through the whole table; pf's `interval`. */
@@ -53,6 +53,8 @@ export class FlowTable {
   readonly #queues: SlotLists;
   #timeouts: TimeoutValues;
   #phaseTimeouts: Float64Array;
+  /** What the shortest timeout shrinks to when the table is full. */
+  #leastTimeout: Milliseconds;
   /** The key that {@link FlowTable.find} looks for. */
   #wanted: FlowKey | undefined = undefined;
   #sweepAt = 0;
@@ -70,6 +72,7 @@ export class FlowTable {
     this.#queues = new SlotLists(this.slab, WORD.QUEUE_NEXT, STAGE.ESTABLISHED);
     this.#timeouts = options.timeouts;
     this.#phaseTimeouts = flattenTimeouts(options.timeouts);
+    this.#leastTimeout = leastTimeout(options.timeouts, options.capacity);
   }
 
   /** Flows held, those included that have expired and wait for the wheel. */
@@ -95,31 +98,33 @@ export class FlowTable {
   set timeouts(values: TimeoutValues) {
     this.#timeouts = values;
     this.#phaseTimeouts = flattenTimeouts(values);
+    this.#leastTimeout = leastTimeout(values, this.capacity);
     this.#sweepsOwed = this.slab.reach;
   }
 
-  /** Hash of a key, to be handed to find and insert. */
-  hash(key: FlowKey): number {
-    return this.#hash.of(key.words, 0, key.kind);
+  /** Gives a key its hash, which find and insert rely on; turning the key keeps it. */
+  digest(key: FlowKey): void {
+    key.hash = this.#hash.of(key.words, 0, key.kind);
   }
 
   /** Slot of the flow with this key, -1 when there is none. A flow found to have expired is removed. Expected O(1). */
-  find(key: FlowKey, hash: number, now: Milliseconds): number {
+  find(key: FlowKey, now: Milliseconds): number {
     this.#wanted = key;
-    const slot = this.#index.find(hash);
-    if (slot === NO_SLOT || now < this.deadline(slot)) return slot;
+    const slot = this.#index.find(key.hash);
+    if (slot === NO_SLOT || this.#isAlive(slot, now)) return slot;
     this.remove(slot, COUNTER.expired);
     return NO_SLOT;
   }
 
   /**
-   * Makes a flow in state 0 with the key's ends; the table has none with this key.
+   * Makes a flow of a key that the table has not.
    *
+   * @param key - its ends, with their hash
    * @param state - its first state
    * @param flags - bits of FLOW_FLAG
    * @returns its slot, -1 when the table is full of established flows
    */
-  insert(key: FlowKey, hash: number, state: number, flags: number, now: Milliseconds): number {
+  insert(key: FlowKey, state: number, flags: number, now: Milliseconds): number {
     if (this.size >= this.capacity && !this.#evict()) {
       this.#counters.add(COUNTER.refused);
       return NO_SLOT;
@@ -132,7 +137,7 @@ export class FlowTable {
     slab.setByte(slot, BYTE.STATE, state);
     slab.setDouble(slot, DOUBLE.CREATED, now);
     slab.setDouble(slot, DOUBLE.LAST_SEEN, now);
-    this.#index.insert(hash, slot);
+    this.#index.insert(key.hash, slot);
     this.#enqueue(slot, stageOf(this.#phase(slot)));
     this.#wheel.advance(now);
     this.#wheel.schedule(slot, this.deadline(slot));
@@ -209,6 +214,11 @@ export class FlowTable {
   matches(slot: number): boolean {
     const key = this.#wanted as FlowKey;
     return this.slab.half(slot, HALF.KIND) === key.kind && key.matches(this.slab.words(slot), wordsAt(slot));
+  }
+
+  /** Most flows were seen so lately that no timeout can have run out, which saves looking theirs up. */
+  #isAlive(slot: number, now: Milliseconds): boolean {
+    return now - this.slab.double(slot, DOUBLE.LAST_SEEN) < this.#leastTimeout || now < this.deadline(slot);
   }
 
   #phase(slot: number): number {

@@ -84,14 +84,9 @@ export class TcpFlows {
     const { slab } = this.#table;
     const state = slab.byte(slot, BYTE.STATE);
     if (isRequest(packet.tcpFlags) && (state === CLOSED || state === TIME_WAIT)) return REOPENS;
-    const flags = slab.half(slot, HALF.FLAGS);
-    this.#fit = this.#window.judge(slot, flowing, packet);
-    this.#inside =
-      (flags & (FLOW_FLAG.SLOPPY | FLOW_FLAG.OFFLOADED)) !== 0 || this.#isInside(state, packet.tcpFlags);
-    if (this.#inside) return state;
-    this.#counters.add(COUNTER.outOfWindow);
-    if ((this.#fit & FIT.TIMESTAMP) === 0) this.#counters.add(COUNTER.badTimestamp);
-    if (!this.#strict || packet.hook === HOOK.OUTPUT) return state;
+    if (!this.#strict) return state;
+    this.#judge(slot, flowing, packet);
+    if (this.#inside || packet.hook === HOOK.OUTPUT) return state;
     this.#counters.add(COUNTER.invalid);
     return INVALID;
   }
@@ -112,6 +107,7 @@ export class TcpFlows {
    * @returns bits of COMMIT
    */
   step(slot: number, flowing: number, packet: Packet): number {
+    if (!this.#strict) this.#judge(slot, flowing, packet);
     const { slab } = this.#table;
     const state = slab.byte(slot, BYTE.STATE);
     const outside = this.#inside ? 0 : COMMIT.OUT_OF_WINDOW;
@@ -126,6 +122,17 @@ export class TcpFlows {
     }
     const flags = this.#number(slot, state, cell & NEXT_STATE, packet.tcpFlags);
     return outside | this.#enter(slot, state, cell, flags);
+  }
+
+  /** Holds a segment against the numbers of its flow. In liberal mode only accepted segments are. */
+  #judge(slot: number, flowing: number, packet: Packet): void {
+    const { slab } = this.#table;
+    const unenforced = (slab.half(slot, HALF.FLAGS) & (FLOW_FLAG.SLOPPY | FLOW_FLAG.OFFLOADED)) !== 0;
+    this.#fit = this.#window.judge(slot, flowing, packet);
+    this.#inside = unenforced || this.#isInside(slab.byte(slot, BYTE.STATE), packet.tcpFlags);
+    if (this.#inside) return;
+    this.#counters.add(COUNTER.outOfWindow);
+    if ((this.#fit & FIT.TIMESTAMP) === 0) this.#counters.add(COUNTER.badTimestamp);
   }
 
   /** Puts a flow into the state of a machine byte. */

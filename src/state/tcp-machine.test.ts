@@ -142,16 +142,12 @@ test("a reset closes every state but TIME_WAIT (RFC 1337)", () => {
 });
 
 test("the patterns of one row never overlap", () => {
-  for (const table of [PYWALL_TABLE, EXTENSION_TABLE]) {
-    for (const [state, row] of Object.entries(table)) {
-      for (const cells of [row.received, row.sent]) {
-        for (let segment = 0; segment < 8; segment += 1) {
-          const fitting = Object.keys(cells).filter((pattern) =>
-            patternFits(pattern as SegmentPattern, segment),
-          );
-          assert.ok(fitting.length <= 1, `${state}: ${fitting.join(" and ")}`);
-        }
-      }
+  const rows = [PYWALL_TABLE, EXTENSION_TABLE].flatMap((table) => Object.values(table));
+  for (const cells of rows.flatMap((row): object[] => [row.received, row.sent])) {
+    const patterns = Object.keys(cells) as SegmentPattern[];
+    for (let segment = 0; segment < 8; segment += 1) {
+      const fitting = patterns.filter((pattern) => patternFits(pattern, segment));
+      assert.ok(fitting.length <= 1, fitting.join(" and "));
     }
   }
 });

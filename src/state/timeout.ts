@@ -167,3 +167,10 @@ export function adaptiveScale(start: number, end: number, size: number): number 
   if (start === 0 || size <= start) return 1;
   return size >= end ? 0 : (end - size) / (end - start);
 }
+
+/** The shortest that any timeout can get in a table of a size. */
+export function leastTimeout(values: TimeoutValues, capacity: number): Milliseconds {
+  const names = Object.keys(TIMEOUT_MEANINGS) as TimeoutName[];
+  const scale = adaptiveScale(values["adaptive.start"], values["adaptive.end"], capacity);
+  return Math.min(...names.map((name) => values[name])) * scale;
+}
