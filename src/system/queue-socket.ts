@@ -40,6 +40,7 @@ import {
 } from "../netlink/index.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
 import { EventFd } from "./event-fd.ts";
+import { readCapabilities } from "./kernel-settings.ts";
 import { close, ERRNO, lastErrno, poll, recv, recvmmsg, send } from "./libc.ts";
 import { NETLINK_PROTOCOL, openNetlink, refusal, setOption } from "./netlink-socket.ts";
 import { systemError } from "./system-error.ts";
@@ -144,8 +145,8 @@ export class QueueSocket {
   /**
    * Binds a queue in the network namespace of the calling thread.
    *
-   * @throws {FirewallError} `QUEUE_REFUSED` when the kernel does not allow it, has no NFQUEUE, or another program
-   *   holds the queue
+   * @throws {FirewallError} `QUEUE_TAKEN` when another program holds the queue; `QUEUE_REFUSED` when the kernel does
+   *   not allow it or has no NFQUEUE
    */
   static open(options: QueueSocketOptions): QueueSocket {
     const fd = openNetlink(NETLINK_PROTOCOL.NETFILTER);
@@ -348,9 +349,13 @@ function bindQueue(fd: number, options: QueueSocketOptions): void {
       details: { queue },
     });
   }
+  if (answer.errno === ERRNO.EPERM && readCapabilities().includes("CAP_NET_ADMIN")) {
+    // The kernel's word for "bound by another socket" is EPERM as well.
+    const message = `${action}: another program holds this queue number. Is Postern running already?`;
+    throw new FirewallError("QUEUE_TAKEN", message, { details: { queue } });
+  }
   const { message, details } = refusal(answer, action);
-  const advice = answer.errno === ERRNO.EBUSY ? " Another program uses this queue number." : "";
-  throw new FirewallError("QUEUE_REFUSED", message + advice, { details: { ...details, queue } });
+  throw new FirewallError("QUEUE_REFUSED", message, { details: { ...details, queue } });
 }
 
 function readAnswer(fd: number): KernelAnswer | undefined {
