@@ -7,7 +7,8 @@
  *
  *   accept-all [--queue N] [--batch N] [--no-gso] [--join]
  *
- * Prints {"packets":N} once a second on standard output, and ends when standard input is closed.
+ * Prints {"atMs":T,"packets":N,"cpuMs":C} several times a second on standard output (T is CLOCK_MONOTONIC), and ends
+ * on SIGTERM.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,14 +18,17 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+enum { PRINT_EVERY_MS = 200 };
 enum { COPY_RANGE = 65531, SLOT_BYTES = 66624, QUEUE_PACKETS = 16384, RECEIVE_BYTES = 67108864, MAX_BATCH = 1024 };
 
 struct request {
@@ -146,23 +150,46 @@ static void options(int count, char **values) {
 	if (batch < 1 || batch > MAX_BATCH) exit(2);
 }
 
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int signal) {
+	(void)signal;
+	stopped = 1;
+}
+
+static double milliseconds(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+static double cpu_milliseconds(void) {
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e3 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
+}
+
+static void print(unsigned long packets) {
+	printf("{\"atMs\":%.3f,\"packets\":%lu,\"cpuMs\":%.3f}\n", milliseconds(), packets, cpu_milliseconds());
+	fflush(stdout);
+}
+
 int main(int count, char **values) {
 	options(count, values);
 	prepare();
 	int fd = open_queue();
-	struct pollfd polled[2] = { { fd, POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 } };
+	struct pollfd polled = { fd, POLLIN, 0 };
 	unsigned long packets = 0;
-	time_t printed = 0;
-	puts("{\"packets\":0}");
-	fflush(stdout);
-	while (poll(polled, 2, 1000) >= 0 && polled[1].revents == 0) {
-		int received = polled[0].revents == 0 ? 0 : recvmmsg(fd, headers, batch, MSG_DONTWAIT, NULL);
+	double printed = 0;
+	signal(SIGTERM, on_signal);
+	while (!stopped) {
+		int received = poll(&polled, 1, PRINT_EVERY_MS) > 0 ? recvmmsg(fd, headers, batch, MSG_DONTWAIT, NULL) : 0;
 		if (received > 0) packets += answer(fd, received);
-		if (time(NULL) != printed) {
-			printed = time(NULL);
-			printf("{\"packets\":%lu}\n", packets);
-			fflush(stdout);
-		}
+		double now = milliseconds();
+		if (now - printed < PRINT_EVERY_MS) continue;
+		printed = now;
+		print(packets);
 	}
+	print(packets);
 	return 0;
 }

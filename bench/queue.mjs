@@ -1,0 +1,256 @@
+/**
+ * What the way through the queue costs, measured in one run beside no firewall and beside a loop in C.
+ *
+ *   node bench/queue.mjs [--json] [--rounds N] [--seconds N] [--judge MODULE] [--only flood|goodput|latency]
+ *
+ * Three questions, each asked of every contender in turn, round after round, so that a slow minute of the machine
+ * hits all alike. The table shows the median of the rounds.
+ *
+ * - flood: 64-byte UDP packets as fast as one sender makes them; verdicts each second, and processor time for each.
+ *   Without a firewall: packets each second.
+ * - goodput: one TCP stream (iperf3), with whole super-packets (GSO) and without.
+ * - latency: UDP round trips one at a time, through the queue on the way in and on the way out.
+ *
+ * MODULE gives the judge of Postern's loop, see queue-loop.mjs. Needs root, iperf3 for goodput, and a C compiler for
+ * the loop in C; what is missing is left out, and said.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { constants, cpus, setPriority, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { HOST_PAIR, laboratoryObstacle, withTopology } from "../dist/lab/index.js";
+import { kernelRelease } from "../dist/system/index.js";
+
+const FLOOD_PORT = 9000;
+const LATENCY_PORT = 9001;
+const ROUND_TRIPS = 20_000;
+const SETTLE_MS = 500;
+
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+const node = (name, ...words) => [process.execPath, here(name), ...words.map(String)];
+const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
+const say = (sentence) => process.stderr.write(`${sentence}\n`);
+
+function median(values) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length === 0) return Number.NaN;
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Compiles the loop in C. Returns the program's path, or undefined when there is no compiler. */
+function compileReference(folder) {
+  const program = join(folder, "accept-all");
+  for (const compiler of ["cc", "gcc", "clang"]) {
+    try {
+      execFileSync(compiler, ["-O2", "-o", program, here("accept-all.c")], { stdio: "ignore" });
+      return program;
+    } catch {
+      // The next one, or none.
+    }
+  }
+  say("No C compiler: the loop in C is left out (Debian: apt-get install gcc libc6-dev).");
+  return undefined;
+}
+
+/** The contenders of a question: a name, and the program that answers the queue; none for no firewall. */
+function contenders(reference, judge, words = []) {
+  const judged = judge === undefined ? [] : ["--judge", pathToFileURL(resolve(judge)).href];
+  const list = [{ name: "none", command: undefined }];
+  if (reference !== undefined) {
+    list.push({ name: "c", command: [reference, ...words] });
+    list.push({ name: "cJoined", command: [reference, "--join", ...words] });
+  }
+  list.push({ name: "postern", command: node("queue-loop.mjs", ...words, ...judged) });
+  return list;
+}
+
+/** Runs a measurement with a contender at the queue, and nothing of it before or after. */
+async function withContender(firewall, contender, measure) {
+  if (contender.command === undefined) return measure(undefined);
+  const loop = firewall.start(contender.command);
+  await loop.waitForLine(/"packets"/);
+  const installed = await firewall.run(node("rules.mjs", "install", "INPUT,OUTPUT"));
+  if (installed.status !== 0) throw new Error(installed.output);
+  try {
+    return await measure(loop);
+  } finally {
+    await firewall.run(node("rules.mjs", "remove"));
+    await loop.stop("SIGTERM");
+  }
+}
+
+/** Verdicts each second and processor time for each, from the lines a loop printed between two moments. */
+function readLoop(loop, fromMs, toMs) {
+  const lines = loop.lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  const inside = lines.filter((line) => line.atMs >= fromMs && line.atMs <= toMs);
+  const first = inside[0];
+  const last = inside.at(-1);
+  if (first === undefined || last === undefined || first === last) return { perSecond: Number.NaN };
+  const packets = last.packets - first.packets;
+  return {
+    perSecond: (1000 * packets) / (last.atMs - first.atMs),
+    cpuNs: (1e6 * (last.cpuMs - first.cpuMs)) / packets,
+  };
+}
+
+const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
+
+async function measureFlood({ client, firewall }, seconds, loop) {
+  const command = node("traffic.mjs", "flood", firewall.ipv4, FLOOD_PORT, 1000 * seconds + SETTLE_MS);
+  const started = monotonicMs();
+  const finished = await client.run(command, 60_000);
+  const sent = JSON.parse(finished.output);
+  if (loop === undefined) return { perSecond: (1000 * sent.packets) / sent.elapsedMs };
+  return readLoop(loop, started + SETTLE_MS, monotonicMs() - SETTLE_MS / 2);
+}
+
+async function measureGoodput({ client, firewall }, seconds) {
+  const server = firewall.start(["iperf3", "-s", "-1"]);
+  await pause(SETTLE_MS);
+  const finished = await client.run(["iperf3", "-c", firewall.ipv4, "-t", String(seconds), "-J"], 60_000);
+  await server.stop("SIGTERM");
+  const report = JSON.parse(finished.output);
+  return { gigabits: (report.end?.sum_received?.bits_per_second ?? Number.NaN) / 1e9 };
+}
+
+async function measureLatency({ client, firewall }) {
+  const pong = firewall.start(node("traffic.mjs", "pong", LATENCY_PORT));
+  await pong.waitForLine(/ready/);
+  const finished = await client.run(node("traffic.mjs", "ping", firewall.ipv4, LATENCY_PORT, ROUND_TRIPS));
+  await pong.stop("SIGTERM");
+  const { p50Us, p99Us } = JSON.parse(finished.output);
+  return { p50Us, p99Us };
+}
+
+/** Asks a question of all contenders, `rounds` times. Returns the medians by contender and figure. */
+async function ask(hosts, list, rounds, measure) {
+  const samples = new Map(list.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const contender of list) {
+      const sample = await withContender(hosts.firewall, contender, measure);
+      samples.get(contender.name).push(sample);
+    }
+  }
+  return Object.fromEntries(
+    [...samples].map(([name, results]) => {
+      const figures = [...new Set(results.flatMap((result) => Object.keys(result)))];
+      return [name, Object.fromEntries(figures.map((key) => [key, median(results.map((one) => one[key]))]))];
+    }),
+  );
+}
+
+function hasIperf() {
+  try {
+    execFileSync("iperf3", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    say("No iperf3: goodput is left out (Debian: apt-get install iperf3).");
+    return false;
+  }
+}
+
+/**
+ * Runs the benchmark.
+ *
+ * @param options - rounds, seconds for each measurement, judge module, one question only
+ * @returns figures by question and contender, with the machine and the day
+ */
+export async function benchQueue({ rounds = 3, seconds = 3, judge, only } = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "postern-bench-"));
+  const wanted = (question) => only === undefined || only === question;
+  try {
+    const reference = compileReference(folder);
+    const results = await withTopology(HOST_PAIR, async (hosts) => {
+      const answers = {};
+      if (wanted("flood")) {
+        const sink = hosts.firewall.start(node("traffic.mjs", "sink", FLOOD_PORT));
+        await sink.waitForLine(/ready/);
+        const list = contenders(reference, judge);
+        answers.flood = await ask(hosts, list, rounds, (loop) => measureFlood(hosts, seconds, loop));
+        await sink.stop("SIGTERM");
+      }
+      if (wanted("goodput") && hasIperf()) {
+        const measure = () => measureGoodput(hosts, seconds);
+        answers.goodput = await ask(hosts, contenders(reference, judge), rounds, measure);
+        const cut = contenders(reference, judge, ["--no-gso"]);
+        answers.goodputNoGso = await ask(hosts, cut, rounds, measure);
+      }
+      if (wanted("latency")) {
+        const list = contenders(reference, judge);
+        answers.latency = await ask(hosts, list, rounds, () => measureLatency(hosts));
+      }
+      return answers;
+    });
+    return { ...describeMachine(), rounds, seconds, results };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function describeMachine() {
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    kernel: kernelRelease(),
+    node: process.version,
+    processors: cpus().length,
+    processor: cpus()[0]?.model ?? "unknown",
+  };
+}
+
+const ROWS = [
+  ["flood", "perSecond", "64-byte UDP, verdicts/s", 0],
+  ["flood", "cpuNs", "processor time for each packet, ns", 0],
+  ["goodput", "gigabits", "one TCP stream, GSO, Gbit/s", 2],
+  ["goodputNoGso", "gigabits", "one TCP stream, no GSO, Gbit/s", 2],
+  ["latency", "p50Us", "UDP round trip p50, µs", 1],
+  ["latency", "p99Us", "UDP round trip p99, µs", 1],
+];
+
+/** The figures as a Markdown table. */
+export function formatTable(report) {
+  const columns = ["none", "c", "cJoined", "postern"];
+  const heads = ["no firewall", "C loop", "C loop, joined verdicts", "Postern", "Postern / C"];
+  const lines = [`| | ${heads.join(" | ")} |`, `|---|${"---:|".repeat(heads.length)}`];
+  for (const [question, figure, title, digits] of ROWS) {
+    const row = report.results[question];
+    if (row === undefined) continue;
+    const text = (value) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
+    const ratio = row.postern?.[figure] / row.c?.[figure];
+    const cells = columns.map((column) => text(row[column]?.[figure]));
+    lines.push(`| ${title} | ${cells.join(" | ")} | ${Number.isFinite(ratio) ? ratio.toFixed(2) : "–"} |`);
+  }
+  const machine = `${report.date}, kernel ${report.kernel}, Node ${report.node}, ${report.processors} × ${report.processor}`;
+  return `${lines.join("\n")}\n\n${machine}; median of ${report.rounds} rounds of ${report.seconds} s.`;
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      json: { type: "boolean", default: false },
+      rounds: { type: "string", default: "3" },
+      seconds: { type: "string", default: "3" },
+      judge: { type: "string" },
+      only: { type: "string" },
+    },
+  });
+  const obstacle = laboratoryObstacle();
+  if (obstacle !== undefined) {
+    say(`The benchmark cannot run: ${obstacle}.`);
+    process.exit(3);
+  }
+  // Programs that run beside us, and are none of the contenders, shall not decide the race.
+  setPriority(constants.priority.PRIORITY_HIGHEST);
+  const { judge, only } = values;
+  const report = await benchQueue({
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    judge,
+    only,
+  });
+  process.stdout.write(`${values.json ? JSON.stringify(report) : formatTable(report)}\n`);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main();
