@@ -17,6 +17,12 @@ export interface WorkerListener {
   died(error: Error): void;
 }
 
+/** An error from another thread has lost its class on the way; its code and its words are still there. */
+function threadFailure(error: unknown): FirewallError {
+  const { code, message } = error as { code?: string; message?: string };
+  return new FirewallError(code ?? "WORKER_ENDED", message ?? String(error), { cause: error });
+}
+
 interface Pending {
   resolve(result: unknown): void;
   reject(error: Error): void;
@@ -32,7 +38,7 @@ export class WorkerHandle {
   #bound: Pending | undefined;
   #nextId = 1;
   #stopping = false;
-  #failure: Error | undefined;
+  #failure: FirewallError | undefined;
 
   private constructor(settings: Omit<WorkerSettings, "wakeFd">, listener: WorkerListener) {
     this.#wake = EventFd.create();
@@ -41,7 +47,7 @@ export class WorkerHandle {
     this.#thread = new Worker(new URL("./queue-worker.js", import.meta.url), { workerData });
     this.#thread.on("message", (message: WorkerMessage) => this.#receive(message));
     this.#thread.on("error", (error) => {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#failure = threadFailure(error);
     });
     this.#exited = new Promise((resolve) => {
       this.#thread.once("exit", () => {

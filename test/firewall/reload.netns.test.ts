@@ -1,0 +1,114 @@
+/** Another policy while traffic flows: no packet lost, no flow lost, and nothing changed by a bad one. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { HOST_PAIR, POSTERN, startFirewall } from "#lab";
+import { netnsTest } from "#testing";
+
+/** Accepts connections that are known; whatever port is named is open to anybody. */
+function policyFor(port: number): Readonly<Record<string, unknown>> {
+  return {
+    default_chain: "ACCEPT",
+    settings: { compatibility: "strict" },
+    INPUT: [
+      { name: "PortRule", protocol: "TCP", dst_port: port, action: "ACCEPT" },
+      { name: "TCPStateRule", match_if: ["CLOSED"], action: "DROP" },
+    ],
+  };
+}
+
+netnsTest(
+  "a policy swapped thirty times under traffic loses no packet and no flow",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const firewall = await startFirewall(host, { policy: policyFor(80) });
+    await host.traffic.listenTcp({ port: 80 });
+    await host.traffic.listenUdp({ port: 5000 });
+    const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80 });
+    let exchanged = 0;
+    let running = true;
+    const talk = (async () => {
+      while (running) {
+        const say = `message ${exchanged}`;
+        assert.equal(await connection.exchange(say, 5000), say, "the connection lives");
+        const result = await client.traffic.sendUdp({ address: host.ipv6, port: 5000, say, timeoutMs: 2000 });
+        assert.equal(result.outcome, "answered", "no datagram is lost");
+        exchanged += 1;
+      }
+    })();
+    for (let round = 0; round < 30; round += 1) {
+      // From the first swap on, only its state keeps the open connection alive.
+      writeFileSync(firewall.policyFile, JSON.stringify(policyFor(round % 2 === 0 ? 81 : 82)));
+      const reload = await host.run([
+        process.execPath,
+        POSTERN,
+        "reload",
+        "--json",
+        "--socket",
+        firewall.socket,
+      ]);
+      assert.equal(reload.status, 0, reload.output);
+      assert.deepEqual(JSON.parse(reload.output), { revision: round + 2 });
+    }
+    running = false;
+    await talk;
+    assert.ok(exchanged > 30, `${exchanged} exchanges`);
+    const closed = await client.traffic.connectTcp({ address: host.ipv4, port: 80, timeoutMs: 300 });
+    assert.equal(closed.outcome, "timeout", "the last policy is in force");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "SIGHUP reads the policy anew; an invalid one changes nothing and is named",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const firewall = await startFirewall(host, { policy: policyFor(80) });
+    await host.traffic.listenTcp({ port: 80 });
+    await host.traffic.listenTcp({ port: 81 });
+    const open = async (port: number): Promise<string> =>
+      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs: 300 })).outcome;
+    writeFileSync(firewall.policyFile, JSON.stringify(policyFor(81)));
+    firewall.program.kill("SIGHUP");
+    await firewall.program.waitForLine(/policy revision 2 is in force/);
+    assert.deepEqual([await open(80), await open(81)], ["timeout", "connected"]);
+
+    writeFileSync(firewall.policyFile, '{ "INPUT": [ { "name": "PortRul" } ] }');
+    firewall.program.kill("SIGHUP");
+    await firewall.program.waitForLine(/ERROR.*the policy stays as it is/);
+    const reload = await host.run([process.execPath, POSTERN, "reload", "--socket", firewall.socket]);
+    assert.equal(reload.status, 1);
+    assert.match(reload.output, /:1:24: error: there is no rule "PortRul"/);
+    assert.deepEqual([await open(80), await open(81)], ["timeout", "connected"]);
+    await firewall.stop();
+  },
+);
+
+netnsTest("knocks survive the change of other rules", HOST_PAIR, async ({ client, firewall: host }) => {
+  const knocking = {
+    name: "PortKnocking",
+    protocol: "TCP",
+    port: 2222,
+    src_port: 9001,
+    doors: [
+      ["TCP", 49_001],
+      ["UDP", 49_011],
+    ],
+  };
+  const closed = { name: "PortRule", protocol: "TCP", dst_port: 2222, action: "DROP" };
+  const firewall = await startFirewall(host, { policy: { INPUT: [knocking, closed] } });
+  await host.traffic.listenTcp({ port: 2222 });
+  const knock = { address: host.ipv4, localPort: 9001, timeoutMs: 50 };
+  await client.traffic.connectTcp({ ...knock, port: 49_001 });
+  writeFileSync(
+    firewall.policyFile,
+    JSON.stringify({ INPUT: [knocking, closed, { name: "TrueRule", action: "ACCEPT" }] }),
+  );
+  firewall.program.kill("SIGHUP");
+  await firewall.program.waitForLine(/policy revision 2/);
+  await client.traffic.sendUdp({ ...knock, port: 49_011, say: "" });
+  await sleep(50);
+  const result = await client.traffic.connectTcp({ address: host.ipv4, port: 2222, timeoutMs: 500 });
+  assert.equal(result.outcome, "connected");
+  await firewall.stop();
+});
