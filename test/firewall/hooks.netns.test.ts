@@ -1,6 +1,6 @@
 /** The three hooks, both families, rules about hosts and users, and rules of one's own. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GATEWAY, HOST_PAIR, type Namespace, startFirewall } from "#lab";
@@ -98,10 +98,10 @@ netnsTest(
     };
     const firewall = await startFirewall(host, { policy });
     const server = await host.traffic.listenUdp({ port: 5000, manner: "mute" });
-    const send = (address: string): Promise<unknown> =>
-      client.traffic.sendUdp({ address, port: 5000, say: address, timeoutMs: 10 });
-    for (let at = 0; at < 10; at += 1) await send(host.ipv4);
-    await send(host.ipv6);
+    const send = (address: string, timeoutMs: number): Promise<unknown> =>
+      client.traffic.sendUdp({ address, port: 5000, say: address, timeoutMs });
+    for (let at = 0; at < 10; at += 1) await send(host.ipv4, 10);
+    await send(host.ipv6, SILENCE_MS);
     const heard = await server.heard();
     const fromFast = heard.filter((entry) => entry.text === host.ipv4).length;
     assert.ok(fromFast >= 3 && fromFast <= 5, `${fromFast} of 10 datagrams passed`);
@@ -150,7 +150,6 @@ netnsTest(
      });`,
     );
     const root = new URL("../../..", import.meta.url).pathname;
-    const { symlinkSync, mkdirSync } = await import("node:fs");
     mkdirSync(join(folder, "node_modules"));
     symlinkSync(root, join(folder, "node_modules", "postern"));
     const policyFile = join(folder, "policy.json");
