@@ -42,7 +42,6 @@ import { BatchBuffer } from "./batch-buffer.ts";
 import { EventFd } from "./event-fd.ts";
 import { readCapabilities } from "./kernel-settings.ts";
 import { close, ERRNO, lastErrno, poll, recv, recvmmsg, send } from "./libc.ts";
-import { readCapabilities } from "./kernel-settings.ts";
 import { NETLINK_PROTOCOL, openNetlink, refusal, setOption } from "./netlink-socket.ts";
 import { systemError } from "./system-error.ts";
 
@@ -356,12 +355,7 @@ function bindQueue(fd: number, options: QueueSocketOptions): void {
     throw new FirewallError("QUEUE_TAKEN", message, { details: { queue } });
   }
   const { message, details } = refusal(answer, action);
-  // The kernel says EPERM also to root when the queue belongs to another socket (nfqnl_recv_config).
-  const taken = answer.errno === ERRNO.EPERM && readCapabilities().includes("CAP_NET_ADMIN");
-  const words = taken
-    ? `${action}: another program uses this queue number; choose another with --first-queue.`
-    : message;
-  throw new FirewallError("QUEUE_REFUSED", words, { details: { ...details, queue } });
+  throw new FirewallError("QUEUE_REFUSED", message, { details: { ...details, queue } });
 }
 
 function readAnswer(fd: number): KernelAnswer | undefined {
