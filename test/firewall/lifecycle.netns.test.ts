@@ -116,7 +116,7 @@ netnsTest(
     const running = await allRules(host);
     await assert.rejects(
       startFirewall(host, { policy: DROP_TELNET, words: ["--table", "second"] }),
-      /nother program/,
+      /another program holds this queue number/,
     );
     assert.equal(await allRules(host), running);
     const second = await startFirewall(host, {
