@@ -71,6 +71,9 @@ function nestsTooDeep(text: string): number | undefined {
   return undefined;
 }
 
+const NO_ITEMS: readonly JsonValue[] = [];
+const NO_MEMBERS: readonly JsonMember[] = [];
+
 class TreeReader {
   readonly #problems: ProblemList;
 
@@ -79,7 +82,7 @@ class TreeReader {
   }
 
   read(node: Node, path: string): JsonValue {
-    const base = { at: node.offset, path, scalar: null, items: [], members: [] };
+    const base = { at: node.offset, path, scalar: null, items: NO_ITEMS, members: NO_MEMBERS };
     switch (node.type) {
       case "object":
         return { ...base, kind: "object", members: this.#members(node, path) };

@@ -20,12 +20,14 @@ import {
 import { FRAGMENT, NO_USER, type Packet } from "../wire/index.ts";
 import type { Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
 import {
+  type Gate,
+  isVerdictRule,
+  makeGate,
   NEEDS,
   type RejectWith,
   type Rule,
   type RuleContext,
   type VerdictRule,
-  isVerdictRule,
 } from "./rule.ts";
 
 /** Why a packet got its verdict. */
@@ -50,6 +52,16 @@ const RETURN = -5;
 const OWN = -6;
 /** No target: the chain has no more rules. */
 const END = -7;
+
+/** Numbers of a gate in the row of gates: protocol, destination ports, source ports. */
+const GATE_WORDS = 5;
+const ANY = -1;
+/** Of an inverted rule: there a shut gate would mean a match. */
+const OPEN_GATE = makeGate();
+
+function gateWords(gate: Gate): number[] {
+  return [gate.protocol, gate.destinationLow, gate.destinationHigh, gate.sourceLow, gate.sourceHigh];
+}
 
 /** Errors of rules that are reported in one second; more are only counted. */
 const REPORTS_PER_SECOND = 10;
@@ -110,6 +122,7 @@ export class Evaluator {
   /** The same row; `undefined` where a rule does not decide itself. */
   readonly #verdictRules: readonly (VerdictRule | undefined)[];
   readonly #needs: Uint8Array;
+  readonly #gates: Int32Array;
   readonly #not: Uint8Array;
   readonly #targets: Int32Array;
   /** Start of each chain in the row; the last entry is the end of the last chain. */
@@ -139,6 +152,9 @@ export class Evaluator {
     this.#rules = policy.instantiate(memory).flat();
     this.#verdictRules = this.#rules.map((rule) => (isVerdictRule(rule) ? rule : undefined));
     this.#needs = Uint8Array.from(this.#rules, (rule) => rule.needs);
+    this.#gates = Int32Array.from(
+      this.#rules.flatMap((rule, at) => gateWords(rows[at]?.not ? OPEN_GATE : rule.gate)),
+    );
     this.#not = Uint8Array.from(rows, (rule) => (rule.not ? 1 : 0));
     this.#targets = Int32Array.from(rows, (rule) => targetCode(rule.target));
     this.#matches = new Float64Array(rows.length);
@@ -201,6 +217,7 @@ export class Evaluator {
   #firstMatch(context: RuleContext): number {
     const end = this.#starts[this.#chain + 1] ?? 0;
     for (let at = this.#next; at < end; at += 1) {
+      if (this.#isShut(at, context.packet)) continue;
       this.#at = at;
       const target = this.#ask(at, context);
       if (target === NEXT) continue;
@@ -208,6 +225,21 @@ export class Evaluator {
       return target;
     }
     return END;
+  }
+
+  /** True when the packet cannot meet the rule, going by its gate alone. */
+  #isShut(at: number, packet: Packet): boolean {
+    const gates = this.#gates;
+    const gate = at * GATE_WORDS;
+    const protocol = gates[gate] ?? ANY;
+    const { destinationPort, sourcePort } = packet;
+    return (
+      (protocol !== ANY && protocol !== packet.protocol) ||
+      destinationPort < (gates[gate + 1] ?? 0) ||
+      destinationPort > (gates[gate + 2] ?? 0) ||
+      sourcePort < (gates[gate + 3] ?? 0) ||
+      sourcePort > (gates[gate + 4] ?? 0)
+    );
   }
 
   /** Starts a chain from which nothing leads back. */

@@ -40,7 +40,9 @@ export {
   type RuleSetup,
 } from "./registry.ts";
 export {
+  type Gate,
   LOG_LEVELS,
+  makeGate,
   NEEDS,
   type RejectWith,
   Rule,

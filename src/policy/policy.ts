@@ -6,7 +6,7 @@
  * are made from it by {@link Policy.instantiate}, once for each worker.
  */
 import { type Hook, hookName, type Verdict } from "../base/index.ts";
-import type { RuleDefinition, RuleSetup } from "./registry.ts";
+import { type RuleDefinition, type RuleSetup, sharedMemory } from "./registry.ts";
 import type { Rule } from "./rule.ts";
 import type { Settings } from "./settings.ts";
 
@@ -120,7 +120,7 @@ export class Policy {
       action: rule.action,
       compatibility: this.settings.compatibility,
       limits: this.settings.limits,
-      memory: own?.byteLength === rule.memoryBytes ? own : new SharedArrayBuffer(rule.memoryBytes),
+      memory: own?.byteLength === rule.memoryBytes ? own : sharedMemory(rule.memoryBytes),
     };
     return rule.definition.create(rule.values, setup);
   }
@@ -134,7 +134,7 @@ export function allocateMemory(policy: Policy, previous: RuleMemory = {}): RuleM
   const memory: Record<string, SharedArrayBuffer> = {};
   for (const { key, bytes } of policy.memoryNeeds) {
     const old = previous[key];
-    memory[key] = old?.byteLength === bytes ? old : new SharedArrayBuffer(bytes);
+    memory[key] = old?.byteLength === bytes ? old : sharedMemory(bytes);
   }
   return memory;
 }

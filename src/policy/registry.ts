@@ -38,6 +38,14 @@ export interface RuleSetup {
   readonly memory: SharedArrayBuffer;
 }
 
+/** Memory of a rule that needs none. */
+const NO_MEMORY = new SharedArrayBuffer(0);
+
+/** Zero-filled memory to share between workers. */
+export function sharedMemory(bytes: number): SharedArrayBuffer {
+  return bytes === 0 ? NO_MEMORY : new SharedArrayBuffer(bytes);
+}
+
 /** Takes what a definition's own check finds. */
 export interface RuleCheck<Names extends string = string> {
   readonly compatibility: Compatibility;

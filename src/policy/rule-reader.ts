@@ -11,6 +11,7 @@ import {
   type RuleDefinition,
   type RuleRegistry,
   type RuleSetup,
+  sharedMemory,
 } from "./registry.ts";
 import type { Settings } from "./settings.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -285,7 +286,7 @@ export class RuleReader {
     const { limits, compatibility } = this.#settings;
     try {
       const bytes = definition.memoryBytes?.(values, limits) ?? 0;
-      const memory = new SharedArrayBuffer(bytes);
+      const memory = sharedMemory(bytes);
       const setup: RuleSetup = { chain, index, action, compatibility, limits, memory };
       if (isRule(definition.create(values, setup), definition.action === "own")) return bytes;
       this.#error(

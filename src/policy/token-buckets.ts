@@ -13,6 +13,11 @@ const FILLED_AT = 1;
 const REFUSED = 2;
 const WIDTH = 3;
 
+/** What tells the time; see RuleContext. An object, because a number with a fraction is boxed when it is handed on. */
+interface Clock {
+  readonly now: Milliseconds;
+}
+
 /** How fast buckets fill, and how far. */
 export interface BucketRate {
   /** Tokens per millisecond. */
@@ -46,47 +51,59 @@ export class TokenBuckets {
    *
    * @returns how many were refused since a token was taken last, -1 when this one is refused
    */
-  take(family: Family, words: AddressWords, now: Milliseconds): number {
+  take(family: Family, words: AddressWords, clock: Clock): number {
     this.#table.lock();
     try {
-      return this.#take(family, words, now);
+      return this.#take(family, words, clock);
     } finally {
       this.#table.unlock();
     }
   }
 
   /** Tokens in the bucket of an address. Takes none. */
-  level(family: Family, words: AddressWords, now: Milliseconds): number {
+  level(family: Family, words: AddressWords, clock: Clock): number {
     this.#table.lock();
     try {
       const slot = this.#table.find(family, words);
-      return slot < 0 ? this.#rate.burst : this.#levelOf(slot, now);
+      if (slot < 0) return this.#rate.burst;
+      this.#fill(slot, clock);
+      return this.#table.values[slot * WIDTH + TOKENS] ?? 0;
     } finally {
       this.#table.unlock();
     }
   }
 
-  #take(family: Family, words: AddressWords, now: Milliseconds): number {
+  #take(family: Family, words: AddressWords, clock: Clock): number {
     const { values } = this.#table;
     const known = this.#table.find(family, words);
-    const tokens = known < 0 ? this.#rate.burst : this.#levelOf(known, now);
-    const slot = known < 0 ? this.#table.insert(family, words) : known;
+    const slot = known < 0 ? this.#insert(family, words, clock) : known;
     const at = slot * WIDTH;
+    if (known >= 0) this.#fill(slot, clock);
+    const tokens = values[at + TOKENS] ?? 0;
     const refused = values[at + REFUSED] ?? 0;
     const taken = tokens >= 1;
-    const left = taken ? tokens - 1 : tokens;
-    values[at + TOKENS] = left;
-    // Workers read the clock each for itself; time never runs back for a bucket.
-    values[at + FILLED_AT] = Math.max(now, values[at + FILLED_AT] ?? now);
+    if (taken) values[at + TOKENS] = tokens - 1;
     values[at + REFUSED] = taken ? 0 : refused + 1;
-    this.#table.touch(slot, left >= 1 ? RANK.LOW : RANK.MIDDLE);
+    this.#table.touch(slot, tokens >= 2 ? RANK.LOW : RANK.MIDDLE);
     return taken ? refused : -1;
   }
 
-  #levelOf(slot: number, now: Milliseconds): number {
+  #insert(family: Family, words: AddressWords, clock: Clock): number {
+    const slot = this.#table.insert(family, words);
+    this.#table.values[slot * WIDTH + TOKENS] = this.#rate.burst;
+    this.#table.values[slot * WIDTH + FILLED_AT] = clock.now;
+    return slot;
+  }
+
+  /** Adds what has come in since the last time. Returns nothing: a number with a fraction would be boxed. */
+  #fill(slot: number, clock: Clock): void {
     const { values } = this.#table;
+    const { burst, perMillisecond } = this.#rate;
     const at = slot * WIDTH;
-    const elapsed = Math.max(0, now - (values[at + FILLED_AT] ?? now));
-    return Math.min(this.#rate.burst, (values[at + TOKENS] ?? 0) + elapsed * this.#rate.perMillisecond);
+    const elapsed = clock.now - (values[at + FILLED_AT] ?? 0);
+    // Workers read the clock each for itself; time never runs back for a bucket.
+    if (elapsed <= 0) return;
+    values[at + TOKENS] = Math.min(burst, (values[at + TOKENS] ?? 0) + elapsed * perMillisecond);
+    values[at + FILLED_AT] = clock.now;
   }
 }

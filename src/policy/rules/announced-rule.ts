@@ -1,16 +1,18 @@
 /** A rule that says so when it matches, as PyWall's port rules do on standard output. */
 import type { Packet } from "../../wire/index.ts";
 import type { RuleSetup } from "../registry.ts";
-import { Rule, type RuleContext } from "../rule.ts";
+import { type Gate, Rule, type RuleContext } from "../rule.ts";
 
 class AnnouncedRule extends Rule {
   override readonly needs: number;
+  override readonly gate: Gate;
   readonly #rule: Rule;
   readonly #line: string;
 
   constructor(rule: Rule, line: string) {
     super();
     this.needs = rule.needs;
+    this.gate = rule.gate;
     this.#rule = rule;
     this.#line = line;
   }

@@ -9,7 +9,7 @@
  *    is renewed, the packet dropped.
  * 4. Every other packet goes on to the next rule and changes nothing: wrong and repeated knocks do no harm.
  */
-import { formatAddress, type Milliseconds } from "../../base/index.ts";
+import { formatAddress } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import type { RuleContext } from "../rule.ts";
 import { EVENT, isAtDoor, KnockRule, knockRank } from "./knock-plan.ts";
@@ -23,12 +23,12 @@ export const COMPATIBLE_WIDTH = 2;
 
 /** PyWall's PortKnocking. */
 export class CompatibleKnocks extends KnockRule {
-  override step(packet: Packet, now: Milliseconds, keep: boolean): number {
+  override step(packet: Packet, context: RuleContext, keep: boolean): number {
     const { table, plan } = this;
     if (packet.family === 0) return EVENT.FALL_THROUGH;
     let slot = table.find(packet.family, packet.source);
     let timedOut: number = EVENT.FALL_THROUGH;
-    if (slot >= 0 && (table.values[slot * COMPATIBLE_WIDTH + LAST] ?? 0) + plan.timeout < now) {
+    if (slot >= 0 && (table.values[slot * COMPATIBLE_WIDTH + LAST] ?? 0) + plan.timeout < context.now) {
       if (keep) table.remove(slot);
       slot = -1;
       timedOut = EVENT.TIMED_OUT;
@@ -37,7 +37,7 @@ export class CompatibleKnocks extends KnockRule {
     const event = this.#classify(packet);
     if (event === EVENT.ADVANCE) {
       this.passed += 1;
-      if (keep) this.#remember(packet, slot, now);
+      if (keep) this.#remember(packet, slot, context);
     }
     return event | timedOut;
   }
@@ -71,12 +71,12 @@ export class CompatibleKnocks extends KnockRule {
     return knocks ? EVENT.ADVANCE : EVENT.FALL_THROUGH;
   }
 
-  #remember(packet: Packet, known: number, now: Milliseconds): void {
+  #remember(packet: Packet, known: number, context: RuleContext): void {
     const { table, plan } = this;
     if (packet.family === 0) return;
     const slot = known < 0 ? table.insert(packet.family, packet.source) : known;
     table.values[slot * COMPATIBLE_WIDTH + PASSED] = this.passed;
-    table.values[slot * COMPATIBLE_WIDTH + LAST] = now;
+    table.values[slot * COMPATIBLE_WIDTH + LAST] = context.now;
     table.touch(slot, knockRank(this.passed, plan.doors.length));
   }
 }

@@ -88,27 +88,27 @@ export abstract class KnockRule extends VerdictRule {
    * One step, under the lock.
    *
    * @param packet - any packet with a transport header
-   * @param now - monotonic time
+   * @param context - tells the time; a number with a fraction would be boxed when it is handed on
    * @param keep - true to remember what follows, false to leave the table as it is
    * @returns an event, see {@link EVENT}
    */
-  abstract step(packet: Packet, now: Milliseconds, keep: boolean): number;
+  abstract step(packet: Packet, context: RuleContext, keep: boolean): number;
 
   /** Tells of an event on standard output. */
   abstract announce(event: number, packet: Packet, context: RuleContext): void;
 
   override decide(packet: Packet, context: RuleContext): Verdict | undefined {
-    const event = this.#guardedStep(packet, context.now, true);
+    const event = this.#guardedStep(packet, context, true);
     if (context.report.printing) this.announce(event, packet, context);
     return verdictOf(event);
   }
 
   override peekVerdict(packet: Packet, context: RuleContext): Verdict | undefined {
-    return verdictOf(this.#guardedStep(packet, context.now, false));
+    return verdictOf(this.#guardedStep(packet, context, false));
   }
 
   override explain(packet: Packet, context: RuleContext): string {
-    const event = this.#guardedStep(packet, context.now, false) & EVENT_BITS;
+    const event = this.#guardedStep(packet, context, false) & EVENT_BITS;
     const { doors, protocol, port } = this.plan;
     const name = protocol === PROTOCOL.TCP ? "TCP" : "UDP";
     const door = doors[this.passed];
@@ -132,7 +132,7 @@ export abstract class KnockRule extends VerdictRule {
     }
   }
 
-  #guardedStep(packet: Packet, now: Milliseconds, keep: boolean): number {
+  #guardedStep(packet: Packet, context: RuleContext, keep: boolean): number {
     const { table } = this;
     if (table.size === 0 && !isAtDoor(packet, this.plan.doors[0])) {
       this.passed = 0;
@@ -140,7 +140,7 @@ export abstract class KnockRule extends VerdictRule {
     }
     table.lock();
     try {
-      return this.step(packet, now, keep);
+      return this.step(packet, context, keep);
     } finally {
       table.unlock();
     }

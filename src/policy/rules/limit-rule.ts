@@ -1,5 +1,5 @@
 /** LimitRule and LogRule: what happens only so often. */
-import { type AddressWords, type Family, HOUR, type Milliseconds, MINUTE, SECOND } from "../../base/index.ts";
+import { type AddressWords, type Family, HOUR, MINUTE, SECOND } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { choice, decimal, integer, optional, required, text, withDefault } from "../argument.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
@@ -28,27 +28,27 @@ class LimitRule extends Rule {
   }
 
   override match(packet: Packet, context: RuleContext): boolean {
-    const { now } = context;
     const over =
       this.#bySource && packet.family !== 0
-        ? this.#buckets.take(packet.family, packet.source, now) < 0
-        : this.#buckets.take(EVERYBODY_FAMILY, EVERYBODY, now) < 0;
+        ? this.#buckets.take(packet.family, packet.source, context) < 0
+        : this.#buckets.take(EVERYBODY_FAMILY, EVERYBODY, context) < 0;
     return over === this.#matchOver;
   }
 
   override peek(packet: Packet, context: RuleContext): boolean {
-    return this.#level(packet, context.now) < 1 === this.#matchOver;
+    return this.#level(packet, context) < 1 === this.#matchOver;
   }
 
   override explain(packet: Packet, context: RuleContext): string {
-    const level = this.#level(packet, context.now);
+    const level = this.#level(packet, context);
     const whose = this.#bySource ? "this source" : "all sources together";
     return `${whose}: ${Math.floor(level)} tokens left, so the packet is ${level < 1 ? "over" : "under"} the limit`;
   }
 
-  #level(packet: Packet, now: Milliseconds): number {
-    if (this.#bySource && packet.family !== 0) return this.#buckets.level(packet.family, packet.source, now);
-    return this.#buckets.level(EVERYBODY_FAMILY, EVERYBODY, now);
+  #level(packet: Packet, context: RuleContext): number {
+    if (this.#bySource && packet.family !== 0)
+      return this.#buckets.level(packet.family, packet.source, context);
+    return this.#buckets.level(EVERYBODY_FAMILY, EVERYBODY, context);
   }
 }
 
@@ -106,7 +106,7 @@ class LogRule extends Rule {
   }
 
   override match(packet: Packet, context: RuleContext): boolean {
-    const suppressed = this.#buckets.take(EVERYBODY_FAMILY, EVERYBODY, context.now);
+    const suppressed = this.#buckets.take(EVERYBODY_FAMILY, EVERYBODY, context);
     if (suppressed >= 0) context.report.log(this.#prefix, packet, this.#level, suppressed);
     return false;
   }

@@ -4,7 +4,7 @@ import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, optional, required } from "../argument.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleCheck, type RuleDefinition } from "../registry.ts";
-import { NEEDS, Rule, type RuleContext } from "../rule.ts";
+import { type Gate, makeGate, NEEDS, Rule, type RuleContext } from "../rule.ts";
 import { network, port, portProtocol } from "../value-types.ts";
 import { explainAddress } from "./address-rule.ts";
 import { announced } from "./announced-rule.ts";
@@ -24,6 +24,7 @@ const HIGHEST_PORT = 65_535;
 
 class PortRangeRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
+  override readonly gate: Gate;
   readonly #protocol: number;
   readonly #sourceLow: number;
   readonly #sourceHigh: number;
@@ -37,6 +38,13 @@ class PortRangeRule extends Rule {
     this.#sourceHigh = values.src_hi ?? HIGHEST_PORT;
     this.#destinationLow = values.dst_lo ?? LOWEST_PORT;
     this.#destinationHigh = values.dst_hi ?? HIGHEST_PORT;
+    this.gate = makeGate({
+      protocol: this.#protocol,
+      sourceLow: this.#sourceLow,
+      sourceHigh: this.#sourceHigh,
+      destinationLow: this.#destinationLow,
+      destinationHigh: this.#destinationHigh,
+    });
   }
 
   // A bound that is no number makes every comparison false: such a rule never matches.
@@ -69,12 +77,14 @@ class PortRangeRule extends Rule {
 /** A port range and networks: all that are given must hold. */
 class AddressPortRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
+  override readonly gate: Gate;
   readonly #ports: Rule;
   readonly #source: Prefix | undefined;
   readonly #destination: Prefix | undefined;
 
   constructor(ports: Rule, source: Prefix | undefined, destination: Prefix | undefined) {
     super();
+    this.gate = ports.gate;
     this.#ports = ports;
     this.#source = source;
     this.#destination = destination;

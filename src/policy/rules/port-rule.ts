@@ -4,7 +4,7 @@ import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, optional, required } from "../argument.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
-import { NEEDS, Rule } from "../rule.ts";
+import { type Gate, makeGate, NEEDS, Rule } from "../rule.ts";
 import { port, portProtocol } from "../value-types.ts";
 import { announced } from "./announced-rule.ts";
 
@@ -21,6 +21,7 @@ type PortValues = ArgumentValues<typeof PORT_ARGUMENTS>;
 
 class PortRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
+  override readonly gate: Gate;
   readonly #protocol: number;
   /** PyWall's rule takes the other protocol as well; otherwise the same as `#protocol`. */
   readonly #otherProtocol: number;
@@ -34,6 +35,17 @@ class PortRule extends Rule {
     this.#otherProtocol = bothProtocols ? PROTOCOL[other] : this.#protocol;
     this.#sourcePort = values.src_port ?? ANY;
     this.#destinationPort = values.dst_port ?? ANY;
+    const destination =
+      values.dst_port === undefined
+        ? {}
+        : { destinationLow: values.dst_port, destinationHigh: values.dst_port };
+    const source =
+      values.src_port === undefined ? {} : { sourceLow: values.src_port, sourceHigh: values.src_port };
+    this.gate = makeGate({
+      ...(bothProtocols ? {} : { protocol: this.#protocol }),
+      ...destination,
+      ...source,
+    });
   }
 
   override match(packet: Packet): boolean {

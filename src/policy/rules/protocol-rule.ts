@@ -3,13 +3,15 @@ import { PROTOCOL } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
-import { Rule } from "../rule.ts";
+import { type Gate, makeGate, Rule } from "../rule.ts";
 
 class ProtocolRule extends Rule {
+  override readonly gate: Gate;
   readonly #protocol: number;
 
   constructor(protocol: number) {
     super();
+    this.gate = makeGate({ protocol });
     this.#protocol = protocol;
   }
 

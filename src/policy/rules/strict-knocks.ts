@@ -11,7 +11,7 @@
  * - A source whose times have all run out is forgotten; the table is bounded besides (see source-table.ts), and
  *   open ports are given up last, so spoofed knocks cannot close them.
  */
-import { formatAddress, type Milliseconds, PROTOCOL, TCP_FLAG } from "../../base/index.ts";
+import { formatAddress, PROTOCOL, TCP_FLAG } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import type { RuleContext } from "../rule.ts";
 import { RANKS } from "../source-table.ts";
@@ -40,14 +40,14 @@ export class StrictKnocks extends KnockRule {
   /** What the table says of the source, and what it will say after the step. */
   readonly #entry = new Float64Array(STRICT_WIDTH);
 
-  override step(packet: Packet, now: Milliseconds, keep: boolean): number {
+  override step(packet: Packet, context: RuleContext, keep: boolean): number {
     if (packet.family === 0) return EVENT.FALL_THROUGH;
     const slot = this.table.find(packet.family, packet.source);
     this.#load(slot);
-    const timedOut = this.#forgetOld(now) ? EVENT.TIMED_OUT : EVENT.FALL_THROUGH;
-    const event = this.#classify(packet, now);
+    const timedOut = this.#forgetOld(context) ? EVENT.TIMED_OUT : EVENT.FALL_THROUGH;
+    const event = this.#classify(packet, context);
     const changed = event === EVENT.ADVANCE || event === EVENT.RESET || event === EVENT.REFUSED;
-    if (keep && (changed || timedOut !== EVENT.FALL_THROUGH)) this.#store(packet, slot, now);
+    if (keep && (changed || timedOut !== EVENT.FALL_THROUGH)) this.#store(packet, slot, context);
     this.passed = this.#entry[PASSED] ?? 0;
     return event | timedOut;
   }
@@ -64,10 +64,6 @@ export class StrictKnocks extends KnockRule {
     if (kind === EVENT.REFUSED) report.print(`PortKnocking: too many attempts: ${source}`);
   }
 
-  #number(at: number): number {
-    return this.#entry[at] ?? 0;
-  }
-
   #load(slot: number): void {
     const at = slot * STRICT_WIDTH;
     for (let column = 0; column < STRICT_WIDTH; column += 1) {
@@ -76,28 +72,28 @@ export class StrictKnocks extends KnockRule {
   }
 
   /** Takes back what the source has passed when it was too slow, or when its opening has ended. */
-  #forgetOld(now: Milliseconds): boolean {
+  #forgetOld(context: RuleContext): boolean {
     const { timeout, deadline, doors } = this.plan;
-    const passed = this.#number(PASSED);
+    const passed = this.#entry[PASSED] ?? 0;
     if (passed === 0) return false;
-    const late = passed < doors.length && this.#number(FIRST) + deadline < now;
-    if (!late && this.#number(LAST) + timeout >= now) return false;
+    const late = passed < doors.length && (this.#entry[FIRST] ?? 0) + deadline < context.now;
+    if (!late && (this.#entry[LAST] ?? 0) + timeout >= context.now) return false;
     this.#entry[PASSED] = 0;
     return true;
   }
 
-  #classify(packet: Packet, now: Milliseconds): number {
+  #classify(packet: Packet, context: RuleContext): number {
     const { plan } = this;
-    const passed = this.#number(PASSED);
+    const passed = this.#entry[PASSED] ?? 0;
     if (passed >= plan.doors.length) {
       const wanted = packet.protocol === plan.protocol && packet.destinationPort === plan.port;
       return wanted ? EVENT.ACCEPT : EVENT.RECOGNISED;
     }
-    if (this.#isKnock(packet, plan.doors[passed])) return this.#advance(packet, now);
+    if (this.#isKnock(packet, plan.doors[passed])) return this.#advance(packet, context);
     if (this.#isRepeated(packet, plan.doors[passed - 1])) return EVENT.REPEATED;
     if (!this.#isWrongKnock(packet, passed)) return EVENT.FALL_THROUGH;
     this.#entry[PASSED] = 0;
-    return this.#isKnock(packet, plan.doors[0]) ? this.#advance(packet, now) : EVENT.RESET;
+    return this.#isKnock(packet, plan.doors[0]) ? this.#advance(packet, context) : EVENT.RESET;
   }
 
   #isKnock(packet: Packet, door: Door | undefined): boolean {
@@ -112,8 +108,8 @@ export class StrictKnocks extends KnockRule {
       packet.protocol === PROTOCOL.TCP &&
       isAtDoor(packet, door) &&
       isOpeningSyn(packet) &&
-      packet.sourcePort === this.#number(SOURCE_PORT) &&
-      packet.sequence === this.#number(SEQUENCE)
+      packet.sourcePort === (this.#entry[SOURCE_PORT] ?? 0) &&
+      packet.sequence === (this.#entry[SEQUENCE] ?? 0)
     );
   }
 
@@ -127,53 +123,56 @@ export class StrictKnocks extends KnockRule {
     return false;
   }
 
-  #advance(packet: Packet, now: Milliseconds): number {
+  #advance(packet: Packet, context: RuleContext): number {
     const { plan } = this;
-    if (this.#number(PASSED) === 0 && !this.#mayBegin(now)) return EVENT.REFUSED;
-    this.#entry[PASSED] = this.#number(PASSED) + 1;
-    this.#entry[LAST] = now;
+    if ((this.#entry[PASSED] ?? 0) === 0 && !this.#mayBegin(context)) return EVENT.REFUSED;
+    this.#entry[PASSED] = (this.#entry[PASSED] ?? 0) + 1;
+    this.#entry[LAST] = context.now;
     this.#entry[SOURCE_PORT] = packet.sourcePort;
     this.#entry[SEQUENCE] = packet.sequence;
-    if (this.#number(PASSED) >= plan.doors.length) this.#entry[ATTEMPTS] = 0;
+    if ((this.#entry[PASSED] ?? 0) >= plan.doors.length) this.#entry[ATTEMPTS] = 0;
     return EVENT.ADVANCE;
   }
 
-  #mayBegin(now: Milliseconds): boolean {
+  #mayBegin(context: RuleContext): boolean {
     const { attempts, attemptWindow } = this.plan;
-    if (this.#number(ATTEMPTS) === 0 || this.#number(WINDOW_START) + attemptWindow < now) {
+    if (
+      (this.#entry[ATTEMPTS] ?? 0) === 0 ||
+      (this.#entry[WINDOW_START] ?? 0) + attemptWindow < context.now
+    ) {
       this.#entry[ATTEMPTS] = 0;
-      this.#entry[WINDOW_START] = now;
+      this.#entry[WINDOW_START] = context.now;
     }
-    if (this.#number(ATTEMPTS) >= attempts) return false;
-    this.#entry[ATTEMPTS] = this.#number(ATTEMPTS) + 1;
-    this.#entry[FIRST] = now;
+    if ((this.#entry[ATTEMPTS] ?? 0) >= attempts) return false;
+    this.#entry[ATTEMPTS] = (this.#entry[ATTEMPTS] ?? 0) + 1;
+    this.#entry[FIRST] = context.now;
     return true;
   }
 
-  #store(packet: Packet, known: number, now: Milliseconds): void {
+  #store(packet: Packet, known: number, context: RuleContext): void {
     const { table, plan } = this;
     if (packet.family === 0) return;
-    if (known < 0) this.#dropExpired(now);
+    if (known < 0) this.#dropExpired(context);
     const slot = known < 0 ? table.insert(packet.family, packet.source) : known;
     for (let column = 0; column < STRICT_WIDTH; column += 1) {
-      table.values[slot * STRICT_WIDTH + column] = this.#number(column);
+      table.values[slot * STRICT_WIDTH + column] = this.#entry[column] ?? 0;
     }
-    table.touch(slot, knockRank(this.#number(PASSED), plan.doors.length));
+    table.touch(slot, knockRank(this.#entry[PASSED] ?? 0, plan.doors.length));
   }
 
   /** One source of each rank at most, so that the work per packet stays the same. */
-  #dropExpired(now: Milliseconds): void {
+  #dropExpired(context: RuleContext): void {
     for (const rank of RANKS) {
       const slot = this.table.oldest(rank);
-      if (slot >= 0 && this.#isExpired(slot, now)) this.table.remove(slot);
+      if (slot >= 0 && this.#isExpired(slot, context)) this.table.remove(slot);
     }
   }
 
-  #isExpired(slot: number, now: Milliseconds): boolean {
+  #isExpired(slot: number, context: RuleContext): boolean {
     const { timeout, attemptWindow } = this.plan;
     const at = slot * STRICT_WIDTH;
     const last = this.table.values[at + LAST] ?? 0;
     const windowStart = this.table.values[at + WINDOW_START] ?? 0;
-    return last + timeout < now && windowStart + attemptWindow < now;
+    return last + timeout < context.now && windowStart + attemptWindow < context.now;
   }
 }

@@ -4,7 +4,7 @@ import type { Packet } from "../../wire/index.ts";
 import { listOf, withDefault } from "../argument.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
-import { NEEDS, Rule, type RuleContext } from "../rule.ts";
+import { type Gate, makeGate, NEEDS, Rule, type RuleContext } from "../rule.ts";
 import { tcpState } from "../value-types.ts";
 
 type StateName = TcpState | "";
@@ -20,6 +20,7 @@ function stateBits(names: readonly StateName[]): number {
 
 class TcpStateRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
+  override readonly gate: Gate = makeGate({ protocol: PROTOCOL.TCP });
   readonly #bits: number;
   readonly #names: string;
 
