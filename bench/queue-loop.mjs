@@ -3,8 +3,8 @@
  *
  *   node queue-loop.mjs [--queue N] [--batch N] [--no-gso] [--judge MODULE]
  *
- * MODULE exports `createJudge(): (queue) => void`, called for each packet; it must call one of the queue's answers.
- * Without it every packet is accepted. Prints the same lines as accept-all.c, and ends on SIGTERM.
+ * MODULE exports `createJudge(): (queue) => void`, called for each packet; it must call one of the queue's
+ * answers. Without it every packet is accepted. Prints the same lines as accept-all.c, and ends on SIGTERM.
  */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { parseArgs } from "node:util";

@@ -3,16 +3,16 @@
  *
  *   node bench/queue.mjs [--json] [--rounds N] [--seconds N] [--judge MODULE] [--only flood|goodput|latency]
  *
- * Three questions, each asked of every contender in turn, round after round, so that a slow minute of the machine
- * hits all alike. The table shows the median of the rounds.
+ * Three questions, each asked of every contender in turn, round after round, so that a slow minute of the
+ * machine hits all alike. The table shows the median of the rounds.
  *
- * - flood: 64-byte UDP packets as fast as one sender makes them; verdicts each second, and processor time for each.
- *   Without a firewall: packets each second.
+ * - flood: 64-byte UDP packets as fast as one sender makes them; verdicts each second, and processor time for
+ *   each. Without a firewall: packets each second.
  * - goodput: one TCP stream (iperf3), with whole super-packets (GSO) and without.
  * - latency: UDP round trips one at a time, through the queue on the way in and on the way out.
  *
- * MODULE gives the judge of Postern's loop, see queue-loop.mjs. Needs root, iperf3 for goodput, and a C compiler for
- * the loop in C; what is missing is left out, and said.
+ * MODULE gives the judge of Postern's loop, see queue-loop.mjs. Needs root, iperf3 for goodput, and a C
+ * compiler for the loop in C; what is missing is left out, and said.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,4 +1,6 @@
-/** Puts Postern's rules in place in this network namespace (`install HOOKS`), or takes them out (`remove`). */
+/**
+ * Puts Postern's rules in place in this network namespace (`install HOOKS`), or takes them out (`remove`).
+ */
 import {
   DEFAULT_MARK_MASK,
   DEFAULT_PRIORITY,

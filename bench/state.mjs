@@ -1,6 +1,6 @@
 /**
- * Speed and memory of the state table: insertions and lookups per second at 1 thousand, 100 thousand and 1 million
- * flows, bytes per flow, and the longest single operation while the table grows.
+ * Speed and memory of the state table: insertions and lookups per second at 1 thousand, 100 thousand and 1
+ * million flows, bytes per flow, and the longest single operation while the table grows.
  *
  * Usage: npm run build && node bench/state.mjs
  */

@@ -11,6 +11,7 @@
  *
  * Usage: `node dist/tools/run-tests.js [--unit | --kernel | --long] [PART-OF-A-PATH...]`
  */
+import { setMaxListeners } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { Readable } from "node:stream";
@@ -142,6 +143,8 @@ function complain(sentence: string): never {
 }
 
 const stop = new AbortController();
+// Every test file listens to it.
+setMaxListeners(0, stop.signal);
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
 
 const request = readRequest(process.argv.slice(2));

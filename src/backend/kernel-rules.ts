@@ -2,9 +2,9 @@
  * Our rules in the kernel, from first packet to last.
  *
  * Order matters at both ends. Start: the queues are bound, then {@link KernelRules.install}. Stop:
- * {@link KernelRules.stopQueueing}, the workers answer what still waits, {@link KernelRules.remove}, then the queues
- * are closed. So no packet ever meets a queue without a listener, unless the listener was killed; then the policy's
- * choice (`bypass`) decides, until {@link removeLeftovers} takes the table away.
+ * {@link KernelRules.stopQueueing}, the workers answer what still waits, {@link KernelRules.remove}, then the
+ * queues are closed. So no packet ever meets a queue without a listener, unless the listener was killed; then
+ * the policy's choice (`bypass`) decides, until {@link removeLeftovers} takes the table away.
  *
  * Everything is in one table of our own. Other tables are neither read nor written.
  */
@@ -72,7 +72,8 @@ export class KernelRules {
    *
    * @param plan - what shall be judged, and where
    * @param expression - how this kernel is told to queue; see probe.ts
-   * @throws {FirewallError} `NFTABLES_REFUSED`, `NETLINK_REFUSED` or `NFTABLES_MISSING`; then nothing is left behind
+   * @throws {FirewallError} `NFTABLES_REFUSED`, `NETLINK_REFUSED` or `NFTABLES_MISSING`; then nothing is left
+   *   behind
    */
   static install(plan: RulesPlan, expression: QueueExpression): KernelRules {
     const nftables = Nftables.open();

@@ -1,9 +1,10 @@
 /**
  * What this kernel can do for us, found out by doing it.
  *
- * Everything is tried in a network namespace that vanishes with all that was made in it. Where no namespace can be made,
- * a table without hooks serves, which no packet ever meets; what would have an effect beyond such a table (connection
- * tracking, flow tables) is then not tried. Modules that the kernel loads on the way stay loaded.
+ * Everything is tried in a network namespace that vanishes with all that was made in it. Where no namespace
+ * can be made, a table without hooks serves, which no packet ever meets; what would have an effect beyond
+ * such a table (connection tracking, flow tables) is then not tried. Modules that the kernel loads on the way
+ * stay loaded.
  */
 import { FirewallError, invariant } from "../base/index.ts";
 import { NftablesBatch, type QueueExpression, TABLE_FAMILY } from "../netlink/index.ts";

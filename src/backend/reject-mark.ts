@@ -1,9 +1,10 @@
 /**
  * How userspace asks the kernel to refuse a packet.
  *
- * A queue knows only accept and drop. So a refused packet is accepted with a mark, and a chain of our table just
- * behind the queue turns the mark into an answer, with nftables' own `reject`: what the sender gets is what any
- * kernel would send. Of the mark only the bits of a mask are ours; all others pass through untouched.
+ * A queue knows only accept and drop. So a refused packet is accepted with a mark, and a chain of our table
+ * just behind the queue turns the mark into an answer, with nftables' own `reject`: what the sender gets is
+ * what any kernel would send. Of the mark only the bits of a mask are ours; all others pass through
+ * untouched.
  */
 import { FirewallError } from "../base/index.ts";
 

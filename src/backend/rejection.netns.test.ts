@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { GATEWAY, HOST_PAIR, type Namespace } from "../lab/index.ts";
 import { netnsTest, QueueHost, type SeenPacket } from "../testing/index.ts";
 
-/** Longest time until a refused program knows, in milliseconds: far below any retransmission or time limit. */
+/**
+ * Longest time until a refused program knows, in milliseconds: far below any retransmission or time limit.
+ */
 const AT_ONCE_MS = 700;
 
 const ICMP = 1;
@@ -49,8 +51,8 @@ netnsTest("a refused packet is answered at once, as any kernel would", HOST_PAIR
   const orders = { hooks: ["INPUT", "OUTPUT"], orders: ORDERS, tellPackets: true } as const;
   const host = await QueueHost.start(firewall, orders);
   for (const address of [firewall.ipv4, firewall.ipv6]) {
-    // What Linux makes of an answer: a UDP socket hears nothing of an unreachable host (it may come back), and
-    // "administratively prohibited" is EHOSTUNREACH for IPv4 and EACCES for IPv6.
+    // What Linux makes of an answer: a UDP socket hears nothing of an unreachable host (it may come back),
+    // and "administratively prohibited" is EHOSTUNREACH for IPv4 and EACCES for IPv6.
     const prohibited = address === firewall.ipv6 ? "EACCES" : "EHOSTUNREACH";
     for (const [port, tcp, udp] of [
       [RESET_PORT, "ECONNREFUSED", "ECONNREFUSED"],

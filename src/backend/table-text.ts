@@ -3,17 +3,18 @@
  *
  * For each hook there are two base chains, one just behind the other:
  *
- * - the *queueing* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a packet that
- *   passes a queue without a listener would be refused), and goes on to `to-userspace`, whose one rule sends packets
- *   up. That rule is not written here: see nftables-batch.ts in the netlink layer. While the chain is empty the table
- *   does nothing, so everything can be put in place before the first packet is queued, for all hooks at once, and taken
- *   out again before the queues close.
+ * - the *queueing* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a
+ *   packet that passes a queue without a listener would be refused), and goes on to `to-userspace`, whose one
+ *   rule sends packets up. That rule is not written here: see nftables-batch.ts in the netlink layer. While
+ *   the chain is empty the table does nothing, so everything can be put in place before the first packet is
+ *   queued, for all hooks at once, and taken out again before the queues close.
  * - the *late* chain sees packets with their verdict and refuses those that carry our bits.
  *
- * What the kernel answers for a refused packet, a TCP reset or an ICMP unreachable, leaves through OUTPUT and, for a
- * local sender, comes in by the loopback interface. Nothing on it says that it is ours. So each refusal is remembered
- * for a moment in a set, and answers that match are not queued: a policy cannot drop its own refusals, and no refusal
- * can cause another. When a set is full its answers are judged like any packet.
+ * What the kernel answers for a refused packet, a TCP reset or an ICMP unreachable, leaves through OUTPUT
+ * and, for a local sender, comes in by the loopback interface. Nothing on it says that it is ours. So each
+ * refusal is remembered for a moment in a set, and answers that match are not queued: a policy cannot drop
+ * its own refusals, and no refusal can cause another. When a set is full its answers are judged like any
+ * packet.
  */
 import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
@@ -76,7 +77,10 @@ const ANSWER_CHAINS = `	chain expect-reset {
 		icmpv6 type destination-unreachable ip6 daddr @unreachables-v6 accept
 	}`;
 
-/** The rules that refuse in one form, first clearing our bits: an answer may inherit the mark (fwmark_reflect). */
+/**
+ * The rules that refuse in one form, first clearing our bits: an answer may inherit the mark
+ * (fwmark_reflect).
+ */
 function refusalChain(name: string, clear: string, code: string): string {
   return `	chain ${name} {
 		${clear}

@@ -68,7 +68,9 @@ function openWriter(live: boolean): (text: string) => void {
 interface OutputWish {
   /** As the flag said. */
   readonly json?: boolean | undefined;
-  /** The command's contract is a JSON line per item: it writes JSON also unasked, unless a person looks on. */
+  /**
+   * The command's contract is a JSON line per item: it writes JSON also unasked, unless a person looks on.
+   */
   readonly jsonWhenPiped?: boolean;
   /** Lines are of interest when they come, not only in the end. */
   readonly live?: boolean;

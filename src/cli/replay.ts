@@ -1,4 +1,7 @@
-/** A capture judged by a policy as if it happened now: the capture's clock, a state table of its own, no kernel. */
+/**
+ * A capture judged by a policy as if it happened now: the capture's clock, a state table of its own, no
+ * kernel.
+ */
 import { createReadStream } from "node:fs";
 import { FirewallError, HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
 import { COUNTERS, Engine } from "../engine/index.ts";
@@ -86,8 +89,8 @@ class Replay {
 /**
  * Judges every packet of a capture.
  *
- * @throws {FirewallError} `CAPTURE_INVALID` when the file is no capture or ends inside a record; packets before that
- *   place were judged
+ * @throws {FirewallError} `CAPTURE_INVALID` when the file is no capture or ends inside a record; packets
+ *   before that place were judged
  */
 export async function replayCapture(options: ReplayOptions, listener: ReplayListener): Promise<void> {
   const replay = new Replay(options);

@@ -1,4 +1,7 @@
-/** What goes over the control socket: the shapes of requests and answers, shared by the daemon and its clients. */
+/**
+ * What goes over the control socket: the shapes of requests and answers, shared by the daemon and its
+ * clients.
+ */
 
 /** One complaint about a policy file. */
 export interface ProblemReport {
@@ -21,7 +24,9 @@ export interface WorkerStatus {
   readonly flows: number;
   /** Times it was restarted after it had died. */
   readonly restarts: number;
-  /** The kernel's own counters for its queue (`/proc/net/netfilter/nfnetlink_queue`); absent when unreadable. */
+  /**
+   * The kernel's own counters for its queue (`/proc/net/netfilter/nfnetlink_queue`); absent when unreadable.
+   */
   readonly kernel?: {
     /** Packets waiting for a verdict. */
     readonly waiting: number;

@@ -23,7 +23,8 @@ export class FirewallClient {
   }
 
   /**
-   * Reads the policy anew and puts it in force between two batches of packets; an invalid one changes nothing.
+   * Reads the policy anew and puts it in force between two batches of packets; an invalid one changes
+   * nothing.
    *
    * @param file - absolute path of another policy file
    * @throws {ApiError} `POLICY_INVALID`, with all problems

@@ -1,10 +1,11 @@
 /**
- * The running firewall: workers, rules in the kernel, control socket, and their life from "ready" to nothing left.
+ * The running firewall: workers, rules in the kernel, control socket, and their life from "ready" to nothing
+ * left.
  *
- * Start: policy ─► workers bind their queues ─► rules installed ─► control socket ─► ready.
- * Stop: queueing rule out ─► workers answer what waits and end ─► table removed ─► socket removed.
- * A worker that dies is started anew on the same queue; meanwhile the policy's `queueBypass` decides. One that keeps
- * dying ends the firewall.
+ * Start: policy ─► workers bind their queues ─► rules installed ─► control socket ─► ready. Stop: queueing
+ * rule out ─► workers answer what waits and end ─► table removed ─► socket removed. A worker that dies is
+ * started anew on the same queue; meanwhile the policy's `queueBypass` decides. One that keeps dying ends the
+ * firewall.
  */
 import { readFileSync } from "node:fs";
 import {

@@ -1,8 +1,8 @@
 /**
  * The lines of one worker on their way to the main thread: bounded in number and in rate, sent once a batch.
  *
- * A flood of drops must not become a flood of log lines: beyond the rate, or when the main thread has fallen behind,
- * lines are counted and the count is said.
+ * A flood of drops must not become a flood of log lines: beyond the rate, or when the main thread has fallen
+ * behind, lines are counted and the count is said.
  */
 import { type Milliseconds, SECOND } from "../base/index.ts";
 import type { LogFacts } from "./log.ts";

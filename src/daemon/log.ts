@@ -1,5 +1,6 @@
 /**
- * The daemon's log: PyWall's line format `[time][LEVEL] message` for people, one JSON object a line for programs.
+ * The daemon's log: PyWall's line format `[time][LEVEL] message` for people, one JSON object a line for
+ * programs.
  *
  * Lines go to standard error and, when asked for, to a file that is truncated at start (as PyWall opened it).
  */

@@ -57,8 +57,8 @@ export function readPolicySource(file: string): PolicySource {
 /** Lets one module register its rules: it exports a function that takes the registry as `default`. */
 async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
   try {
-    // A module is remembered by its address for the life of the thread; the time of its last change makes a reload
-    // see an edited one.
+    // A module is remembered by its address for the life of the thread; the time of its last change makes a
+    // reload see an edited one.
     const address = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
     const loaded = (await import(address)) as { default?: unknown };
     if (typeof loaded.default !== "function") throw new Error("it exports no function as default");

@@ -3,9 +3,9 @@
  *
  *     wait ─► take a batch ─► judge each packet ─► answer the batch ─► send lines ─► (asked something?) ─► wait
  *
- * The thread blocks in the kernel, so requests of the main thread reach it through an eventfd in the same wait and
- * are read between two batches: a policy is swapped where no packet is in hand. A request that has to wait itself
- * (loading modules) lets packets wait in the kernel's queue meanwhile.
+ * The thread blocks in the kernel, so requests of the main thread reach it through an eventfd in the same
+ * wait and are read between two batches: a policy is swapped where no packet is in hand. A request that has
+ * to wait itself (loading modules) lets packets wait in the kernel's queue meanwhile.
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { FirewallError, invariant, SECOND } from "../base/index.ts";

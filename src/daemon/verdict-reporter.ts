@@ -1,6 +1,7 @@
 /**
- * What a worker has to say about packets, as lines: PyWall's verdicts (ACCEPT at DEBUG, DROP at INFO) and tracker
- * transitions (DEBUG; those that no state provides for at ERROR), what rules print and log, and rules that threw.
+ * What a worker has to say about packets, as lines: PyWall's verdicts (ACCEPT at DEBUG, DROP at INFO) and
+ * tracker transitions (DEBUG; those that no state provides for at ERROR), what rules print and log, and rules
+ * that threw.
  */
 import {
   formatEndpoint,

@@ -1,9 +1,9 @@
 /**
  * What the main thread and a queue worker say to each other.
  *
- * The main thread asks, the worker answers: every request carries a number, and its answer carries the same. Beside
- * answers a worker sends the lines that its rules and its engine produced. A worker blocks in the kernel and hears
- * no message by itself; whoever posts one also signals the worker's eventfd.
+ * The main thread asks, the worker answers: every request carries a number, and its answer carries the same.
+ * Beside answers a worker sends the lines that its rules and its engine produced. A worker blocks in the
+ * kernel and hears no message by itself; whoever posts one also signals the worker's eventfd.
  */
 import type { LogFacts, LogLevel } from "./log.ts";
 

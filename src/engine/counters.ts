@@ -1,5 +1,6 @@
 /**
- * What a worker counts, in one typed array so that counting allocates nothing and another thread can read along.
+ * What a worker counts, in one typed array so that counting allocates nothing and another thread can read
+ * along.
  *
  * Doubles count exactly up to 2^53: at a million packets a second that is 285 years.
  */
@@ -21,7 +22,9 @@ export const COUNTERS = [
   "undefinedTransitions",
   /** Packets of which only the copy range came to userspace. */
   "truncated",
-  /** Packets that could not even be told from the kernel's message; they took the outcome for malformed ones. */
+  /**
+   * Packets that could not even be told from the kernel's message; they took the outcome for malformed ones.
+   */
   "unanswered",
   /** Verdicts that came too late: the kernel had given the packet up. */
   "lateVerdicts",

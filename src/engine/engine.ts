@@ -5,9 +5,9 @@
  *                     ▲                                                         │
  *                     └──────────── accepted packets step the flow ◄────────────┘
  *
- * The flow is asked before the rules run and stepped after they accepted, both in one call and on one thread, so a
- * rule can never see a state that a packet still on its way has already changed. Dropped and rejected packets step
- * nothing: for the connection they were never there.
+ * The flow is asked before the rules run and stepped after they accepted, both in one call and on one thread,
+ * so a rule can never see a state that a packet still on its way has already changed. Dropped and rejected
+ * packets step nothing: for the connection they were never there.
  *
  * No I/O, no clock, and no allocation per packet.
  */

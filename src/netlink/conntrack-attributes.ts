@@ -1,6 +1,6 @@
 /**
- * The numbers of ctnetlink, the kernel's interface to its connection tracker. Names in parentheses are those of
- * `linux/netfilter/nfnetlink_conntrack.h`, `nf_conntrack_common.h` and `nf_conntrack_tcp.h`.
+ * The numbers of ctnetlink, the kernel's interface to its connection tracker. Names in parentheses are those
+ * of `linux/netfilter/nfnetlink_conntrack.h`, `nf_conntrack_common.h` and `nf_conntrack_tcp.h`.
  */
 
 /** Subsystem in the high byte of a message type (NFNL_SUBSYS_CTNETLINK). */
@@ -84,8 +84,8 @@ export const HELPER = { NAME: 1 } as const;
 export const FILTER = { ORIGINAL_FLAGS: 1, REPLY_FLAGS: 2 } as const;
 
 /**
- * Which parts of a tuple a kernel-side filter compares (`CTA_FILTER_F_…` in `net/netfilter/nf_internals.h`). The
- * numbers are part of the interface although no exported header has them.
+ * Which parts of a tuple a kernel-side filter compares (`CTA_FILTER_F_…` in `net/netfilter/nf_internals.h`).
+ * The numbers are part of the interface although no exported header has them.
  */
 export const FILTER_PART = {
   SOURCE: 1 << 0,

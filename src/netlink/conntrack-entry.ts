@@ -1,9 +1,9 @@
 /**
  * One entry of the kernel's connection tracker, as numbers.
  *
- * A table has up to millions of entries, so a record is filled anew for each message and never kept; what shall last is
- * copied out of it. Which of the optional attributes were there says {@link ConntrackEntry.present}, because a counter
- * that is not kept is something else than zero.
+ * A table has up to millions of entries, so a record is filled anew for each message and never kept; what
+ * shall last is copied out of it. Which of the optional attributes were there says
+ * {@link ConntrackEntry.present}, because a counter that is not kept is something else than zero.
  */
 import { type AddressWords, type Family, MAPPED_WORD } from "../base/index.ts";
 
@@ -78,7 +78,9 @@ export class ConntrackEntry {
   family: Family = 4;
   /** The direction of the first packet, as it was sent. */
   readonly original: ConntrackTuple = new ConntrackTuple();
-  /** The direction of answers, as they are sent. Not the inverse of `original` when addresses are translated. */
+  /**
+   * The direction of answers, as they are sent. Not the inverse of `original` when addresses are translated.
+   */
   readonly reply: ConntrackTuple = new ConntrackTuple();
   /** The connection that announced this one, original direction. Valid with MASTER. */
   readonly master: ConntrackTuple = new ConntrackTuple();
@@ -120,9 +122,13 @@ export class ConntrackEntry {
   tcpFlagsReply = 0;
   /** State number of the kernel's SCTP machine. Valid with SCTP. */
   sctpState = 0;
-  /** What is added to sequence numbers of the original direction, modulo 2^32. Valid with SEQUENCE_ADJUSTMENT. */
+  /**
+   * What is added to sequence numbers of the original direction, modulo 2^32. Valid with SEQUENCE_ADJUSTMENT.
+   */
   sequenceOffsetOriginal = 0;
-  /** What is added to sequence numbers of the reply direction, modulo 2^32. Valid with SEQUENCE_ADJUSTMENT. */
+  /**
+   * What is added to sequence numbers of the reply direction, modulo 2^32. Valid with SEQUENCE_ADJUSTMENT.
+   */
   sequenceOffsetReply = 0;
   /** Name of the helper that looks into it, "" for none. */
   helper = "";

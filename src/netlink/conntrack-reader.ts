@@ -1,6 +1,6 @@
 /**
- * Reads entries of the kernel's connection tracker out of netlink messages. Attributes that are not known here are
- * skipped: a later kernel may send more.
+ * Reads entries of the kernel's connection tracker out of netlink messages. Attributes that are not known
+ * here are skipped: a later kernel may send more.
  */
 import type { AddressWords, Family } from "../base/index.ts";
 import {

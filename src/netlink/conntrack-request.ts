@@ -126,7 +126,8 @@ export function encodeConntrackGet(key: ConntrackKey, sequence: number): Uint8Ar
 }
 
 /**
- * Deletes entries, each with a message of its own; one that is gone, or has a successor, is answered by ENOENT.
+ * Deletes entries, each with a message of its own; one that is gone, or has a successor, is answered by
+ * ENOENT.
  *
  * @param sequence - number of the first; the others follow
  */
@@ -188,7 +189,8 @@ function writeMasked(
 
 function writeKey(writer: MessageWriter, key: ConntrackKey): void {
   writeTuple(writer, ENTRY.TUPLE_ORIGINAL, key.family, key.original);
-  // The kernel refuses a zone for the entry and one for a direction together, so the default zone is not named.
+  // The kernel refuses a zone for the entry and one for a direction together, so the default zone is not
+  // named.
   if (key.zone !== 0) writer.uint16(ENTRY.ZONE, key.zone);
   if (key.id !== 0) writer.uint32(ENTRY.ID, key.id);
 }

@@ -53,7 +53,8 @@ export function encodeConntrackStatistics(sequence: number): Uint8Array {
 
 /** Asks for the size of the table. */
 export function encodeConntrackSize(sequence: number): Uint8Array {
-  // The answer is marked as one part of several although it is the only one: the acknowledgement is what ends it.
+  // The answer is marked as one part of several although it is the only one: the acknowledgement is what ends
+  // it.
   return encodeEmpty(CONNTRACK_MESSAGE.STATISTICS, MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK, sequence);
 }
 

@@ -1,4 +1,7 @@
-/** Builds netlink messages for requests: configuration and transactions, never verdicts. Allocates as it grows. */
+/**
+ * Builds netlink messages for requests: configuration and transactions, never verdicts. Allocates as it
+ * grows.
+ */
 import { FirewallError } from "../base/index.ts";
 import { HOST_ORDER } from "./byte-order.ts";
 import {

@@ -20,8 +20,8 @@ describe("an nf_tables batch", () => {
     assert.equal(hex(batch.end()), BEGIN + rule + END);
   });
 
-  // From `nft --debug=mnl add rule inet postern queueing queue flags bypass to 5-6` (nftables 1.0.6); only the flags
-  // of the message and its sequence number are ours.
+  // From `nft --debug=mnl add rule inet postern queueing queue flags bypass to 5-6` (nftables 1.0.6); only
+  // the flags of the message and its sequence number are ours.
   it("writes the queue statement as nft does", () => {
     const batch = new NftablesBatch(7);
     batch.appendQueueRule(TABLE, "queueing", { first: 5, count: 2, bypass: true }, "queue");

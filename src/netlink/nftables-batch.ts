@@ -1,9 +1,10 @@
 /**
  * nf_tables transactions in netlink form: the little that the text language of nftables cannot say.
  *
- * That is one rule. A kernel without the nftables `queue` statement still has the older NFQUEUE target, and nf_tables
- * runs such targets in any table through its compatibility layer (nft_compat), but the text language has no word for
- * them. So the rule that sends packets up is written here, in both forms, and everything else as text.
+ * That is one rule. A kernel without the nftables `queue` statement still has the older NFQUEUE target, and
+ * nf_tables runs such targets in any table through its compatibility layer (nft_compat), but the text
+ * language has no word for them. So the rule that sends packets up is written here, in both forms, and
+ * everything else as text.
  *
  * A batch is all or nothing: begin, messages, end, and the kernel commits at the end or not at all.
  */
@@ -78,7 +79,9 @@ function writeQueueStatement(writer: MessageWriter, range: QueueRange, flags: nu
   writer.endNest();
 }
 
-/** struct xt_NFQ_info_v3: three 16-bit numbers in the machine's order, padded to eight bytes as XT_ALIGN asks. */
+/**
+ * struct xt_NFQ_info_v3: three 16-bit numbers in the machine's order, padded to eight bytes as XT_ALIGN asks.
+ */
 function targetInfo(range: QueueRange, flags: number): Uint8Array {
   const info = new DataView(new ArrayBuffer(8));
   info.setUint16(0, range.first, HOST_ORDER);

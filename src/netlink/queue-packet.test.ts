@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { MessageCursor } from "./message.ts";
 import { QueuePacketView } from "./queue-packet.ts";
 
-// Messages of kernel 6.18, read from the socket (veth pair, `meta mark set 0x1234` before the queue at output).
+// Messages of kernel 6.18, read from the socket (veth pair, `meta mark set 0x1234` before the queue at
+// output).
 
 /** OUTPUT: UDP datagram "hello" by root, checksum not ready. */
 const UDP_OUT =

@@ -12,7 +12,9 @@ export const COMMIT = {
   INVALID: 0x010,
   /** A RST that is not to be believed; the receiver may challenge it (RFC 5961). The state was kept. */
   DISBELIEVED: 0x020,
-  /** The packet belongs to no flow: a later fragment, a faulty packet, a RST out of nowhere, an ICMP message. */
+  /**
+   * The packet belongs to no flow: a later fragment, a faulty packet, a RST out of nowhere, an ICMP message.
+   */
   UNTRACKED: 0x040,
   /** The packet is an ICMP error about the flow in `slot`. */
   RELATED: 0x080,

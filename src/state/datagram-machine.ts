@@ -17,7 +17,10 @@ export const LEVEL = { NO_TRAFFIC: 0, SINGLE: 1, MULTIPLE: 2 } as const;
 /** A level by its name. */
 export type LevelName = keyof typeof LEVEL;
 
-/** What a packet of the original or the reply direction makes of each state. FIRST is the state after one packet. */
+/**
+ * What a packet of the original or the reply direction makes of each state. FIRST is the state after one
+ * packet.
+ */
 export const DATAGRAM_TABLE = {
   FIRST: { original: "SINGLE", reply: "REPLIED" },
   SINGLE: { original: "SINGLE", reply: "REPLIED" },

@@ -2,8 +2,8 @@
  * The two ways of looking at a flow's two directions.
  *
  * {@link DIRECTION} is relative to who spoke first, {@link FLOWING} and {@link PEER} to where the end called
- * *local* is: this host at INPUT and OUTPUT, the responder at FORWARD. PyWall's table and pf's keys think in the
- * second way, counters and conntrack in the first.
+ * *local* is: this host at INPUT and OUTPUT, the responder at FORWARD. PyWall's table and pf's keys think in
+ * the second way, counters and conntrack in the first.
  */
 
 /** Direction of a packet relative to the first packet of its flow. */
@@ -22,7 +22,10 @@ export const FLOWING = {
   SENT: 1,
 } as const;
 
-/** The two ends of a flow, numbered as pf numbers them; the sender of a packet has the number of its `FLOWING`. */
+/**
+ * The two ends of a flow, numbered as pf numbers them; the sender of a packet has the number of its
+ * `FLOWING`.
+ */
 export const PEER = {
   REMOTE: 0,
   LOCAL: 1,

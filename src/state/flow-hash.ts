@@ -1,9 +1,10 @@
 /**
- * Keyed hash of flow keys: HalfSipHash-1-3 with a secret seed, so that nobody outside can choose tuples that share
- * a bucket (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF"; the kernel's `hsiphash` is the same).
+ * Keyed hash of flow keys: HalfSipHash-1-3 with a secret seed, so that nobody outside can choose tuples that
+ * share a bucket (J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF"; the kernel's `hsiphash`
+ * is the same).
  *
- * The hash is symmetric: the end with the lower address and port is fed first, so both orientations of a tuple
- * meet in one bucket. IPv4 addresses feed one word each, IPv6 addresses four.
+ * The hash is symmetric: the end with the lower address and port is fed first, so both orientations of a
+ * tuple meet in one bucket. IPv4 addresses feed one word each, IPv6 addresses four.
  */
 import { kindFamily, swapPorts } from "./flow-key.ts";
 import { WORD } from "./flow-row.ts";
@@ -69,7 +70,10 @@ export class FlowHash {
     return this.#sip(count + 2);
   }
 
-  /** HalfSipHash-1-3 of the first words of the feed. The four words of state stay in registers: 30 ns saved, measured. */
+  /**
+   * HalfSipHash-1-3 of the first words of the feed. The four words of state stay in registers: 30 ns saved,
+   * measured.
+   */
   #sip(count: number): number {
     let v0 = this.#seed0;
     let v1 = this.#seed1;

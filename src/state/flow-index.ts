@@ -1,14 +1,16 @@
 /**
  * From hash to slot: open addressing with linear probing, four bytes an entry.
  *
- * An entry is a slot number in 24 bits under a tag of 8, whose top bit is always set and whose others come from
- * the hash, so that most probes of a stranger end without a look at its row. Removal shifts later entries back and
- * leaves no tombstone, so a table that is filled and emptied for years stays as quick as on its first day.
+ * An entry is a slot number in 24 bits under a tag of 8, whose top bit is always set and whose others come
+ * from the hash, so that most probes of a stranger end without a look at its row. Removal shifts later
+ * entries back and leaves no tombstone, so a table that is filled and emptied for years stays as quick as on
+ * its first day.
  *
- * Growth is spread out. When the table is full enough, one of twice the size is made, and every later insertion
- * moves a few entries over. Entries move by whole clusters (runs without a hole): a cluster holds every entry that
- * could have been probed from inside it, so what a hash has to look for lies wholly in the old table or wholly in
- * the new one, and one comparison with the progress of the move tells which. New entries go to the new table.
+ * Growth is spread out. When the table is full enough, one of twice the size is made, and every later
+ * insertion moves a few entries over. Entries move by whole clusters (runs without a hole): a cluster holds
+ * every entry that could have been probed from inside it, so what a hash has to look for lies wholly in the
+ * old table or wholly in the new one, and one comparison with the progress of the move tells which. New
+ * entries go to the new table.
  */
 
 /** The rows that an index points to. */

@@ -2,9 +2,9 @@
  * What makes two packets the same flow: the two ends, the protocol, the family and the zone.
  *
  * A key names its ends *remote* and *local*. At INPUT the sender is remote, at OUTPUT the receiver: so both
- * directions of a host's connection have one key, and a loopback connection two, one per end. At FORWARD either
- * may be local; the tracker tries both. ICMP echo has no ports: its asking end gets the identifier, the answering
- * end the type of the request, as in OpenBSD's pf.
+ * directions of a host's connection have one key, and a loopback connection two, one per end. At FORWARD
+ * either may be local; the tracker tries both. ICMP echo has no ports: its asking end gets the identifier,
+ * the answering end the type of the request, as in OpenBSD's pf.
  */
 import { type AddressWords, HOOK, type Hook, PROTOCOL } from "../base/index.ts";
 import { FRAGMENT, ICMP_TYPE, ICMPV6_TYPE, isIcmpEcho, type Packet } from "../wire/index.ts";

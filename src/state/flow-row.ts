@@ -1,10 +1,11 @@
 /**
  * Layout of one flow in the slab: 184 bytes, written once here and nowhere else.
  *
- * A row is seen through four typed arrays over the same memory. Each field belongs to exactly one of them and is
- * never read through another, so that the byte order of the machine does not matter. What a lookup reads stands in
- * the first 96 bytes, what a step writes besides in the next 32: on a large table every cache line is a miss. A field that exists for both peers, or both directions, has the offset of the first;
- * the second follows (add a value of PEER, or of DIRECTION).
+ * A row is seen through four typed arrays over the same memory. Each field belongs to exactly one of them and
+ * is never read through another, so that the byte order of the machine does not matter. What a lookup reads
+ * stands in the first 96 bytes, what a step writes besides in the next 32: on a large table every cache line
+ * is a miss. A field that exists for both peers, or both directions, has the offset of the first; the second
+ * follows (add a value of PEER, or of DIRECTION).
  */
 
 /** Length of a row, in bytes; a multiple of 8, so that every row's doubles are aligned. */
@@ -100,7 +101,9 @@ export const DOUBLE = {
 export const FLOW_FLAG = {
   /** The hook where the first packet was met, two bits. */
   HOOK: 0x0003,
-  /** Picked up after its beginning, or out of step with its numbers: windows are not enforced (pf's sloppy). */
+  /**
+   * Picked up after its beginning, or out of step with its numbers: windows are not enforced (pf's sloppy).
+   */
   SLOPPY: 0x0004,
   /** The handshake was seen and its numbers fit: acknowledgements can be believed. */
   NUMBERED: 0x0008,

@@ -1,9 +1,9 @@
 /**
  * The memory of the flows: fixed rows in chunks of typed arrays, handed out by slot number.
  *
- * Chunks are added one at a time as the table grows and never given back, so growth touches one chunk and moves
- * nothing. A freed row goes to a list of free rows and is the next to be used; its generation goes up, so that an
- * id names one flow and not its successor in the same row.
+ * Chunks are added one at a time as the table grows and never given back, so growth touches one chunk and
+ * moves nothing. A freed row goes to a list of free rows and is the next to be used; its generation goes up,
+ * so that an id names one flow and not its successor in the same row.
  */
 import { invariant } from "../base/index.ts";
 import { HALF, ROW, ROW_BYTES, WORD } from "./flow-row.ts";
@@ -98,7 +98,9 @@ export class FlowSlab {
     return slot >= 0 && slot < this.#fresh && this.half(slot, HALF.KIND) !== 0;
   }
 
-  /** Id of the flow in a slot: a safe integer that no other flow has had for the last 2^29 uses of the slot. */
+  /**
+   * Id of the flow in a slot: a safe integer that no other flow has had for the last 2^29 uses of the slot.
+   */
   id(slot: number): number {
     return this.word(slot, WORD.GENERATION) * SLOTS_MAX + slot;
   }

@@ -3,11 +3,12 @@
  *
  * **Life of a flow.** {@link FlowTable.insert} makes it, evicting another when the table is full: the oldest
  * half-open flow, else the oldest closing one, else nothing and the new flow is refused. Each accepted packet
- * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once; its
- * memory comes back when the wheel gets to it.
+ * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once;
+ * its memory comes back when the wheel gets to it.
  *
- * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after a
- * timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small steps.
+ * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after
+ * a timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small
+ * steps.
  */
 import { type Milliseconds, SECOND, type TimeoutValues } from "../base/index.ts";
 import { COUNTER, type Counters } from "./counter.ts";
@@ -107,7 +108,10 @@ export class FlowTable {
     key.hash = this.#hash.of(key.words, 0, key.kind);
   }
 
-  /** Slot of the flow with this key, -1 when there is none. A flow found to have expired is removed. Expected O(1). */
+  /**
+   * Slot of the flow with this key, -1 when there is none. A flow found to have expired is removed. Expected
+   * O(1).
+   */
   find(key: FlowKey, now: Milliseconds): number {
     this.#wanted = key;
     const slot = this.#index.find(key.hash);

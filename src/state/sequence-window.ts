@@ -1,18 +1,18 @@
 /**
- * Whether a TCP segment fits the numbers of its connection: the bounds of G. van Rooij, "Real Stateful TCP Packet
- * Filtering in IP Filter", as netfilter and pf use them.
+ * Whether a TCP segment fits the numbers of its connection: the bounds of G. van Rooij, "Real Stateful TCP
+ * Packet Filtering in IP Filter", as netfilter and pf use them.
  *
- * For each peer a row keeps the end of what it has sent, the limit up to which the other end lets it send, the
- * largest window it has advertised and the highest acknowledgement it has given. A segment of `sender` to `receiver`
- * from `sequence` to `end` fits when
+ * For each peer a row keeps the end of what it has sent, the limit up to which the other end lets it send,
+ * the largest window it has advertised and the highest acknowledgement it has given. A segment of `sender` to
+ * `receiver` from `sequence` to `end` fits when
  *
  * - I: `sequence` is not beyond the sender's limit,
  * - II: `end` is not before the sender's end less the receiver's largest window,
  * - III: its acknowledgement is not beyond the receiver's end,
  * - IV: nor before that end less the sender's largest window, or 66,000 bytes if that is more.
  *
- * A segment without data is judged by its acknowledgement alone. The order of segments is not judged here, but by
- * the TCP machine; both must accept.
+ * A segment without data is judged by its acknowledgement alone. The order of segments is not judged here,
+ * but by the TCP machine; both must accept.
  */
 import {
   sequenceAdd,
@@ -164,8 +164,8 @@ export class SequenceWindow {
   }
 
   /**
-   * "If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid [...] then
-   * treat the arriving segment as not acceptable" (RFC 7323 section 5.3).
+   * "If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid [...]
+   * then treat the arriving segment as not acceptable" (RFC 7323 section 5.3).
    */
   #fitsTimestamp(packet: Packet): boolean {
     if (!this.#stamped || (packet.tcpFlags & (TCP_FLAG.RST | TCP_FLAG.SYN)) !== 0) return true;
@@ -173,11 +173,11 @@ export class SequenceWindow {
   }
 
   /**
-   * Whether a RST ends the connection. From a peer that has sent nothing it must acknowledge the other end's SYN:
-   * "if the RST bit is set and the ACK is acceptable" (RFC 9293 section 3.10.7.3). Where numbers are known it must
-   * be the very next one: "If the RST bit is set and the sequence number exactly matches the next expected sequence
-   * number" (RFC 5961 section 3.2), which the receiver's acknowledgements or the sender's own data tell. Otherwise
-   * it must lie in the window.
+   * Whether a RST ends the connection. From a peer that has sent nothing it must acknowledge the other end's
+   * SYN: "if the RST bit is set and the ACK is acceptable" (RFC 9293 section 3.10.7.3). Where numbers are
+   * known it must be the very next one: "If the RST bit is set and the sequence number exactly matches the
+   * next expected sequence number" (RFC 5961 section 3.2), which the receiver's acknowledgements or the
+   * sender's own data tell. Otherwise it must lie in the window.
    */
   #fitsReset(packet: Packet, fit: number): boolean {
     if ((this.#flags & FLOW_FLAG.OFFLOADED) !== 0) return true;
@@ -227,7 +227,9 @@ export class SequenceWindow {
     this.#setWord(WORD.SEQUENCE_LIMIT, this.#receiver, packet.acknowledgement);
   }
 
-  /** A believed segment lies outside the window: segments between were not seen, so the window moves to it. */
+  /**
+   * A believed segment lies outside the window: segments between were not seen, so the window moves to it.
+   */
   #resynchronise(): void {
     this.#setWord(WORD.SEQUENCE_END, this.#sender, this.#end);
     const window = this.#word(WORD.MAX_WINDOW, this.#receiver);
@@ -265,7 +267,10 @@ export class SequenceWindow {
     );
   }
 
-  /** "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then TS.Recent <- SEG.TSval" (RFC 7323 section 4.3). */
+  /**
+   * "If SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent, then TS.Recent <- SEG.TSval" (RFC 7323 section
+   * 4.3).
+   */
   #followTimestamp(packet: Packet): void {
     if (!this.#stamped || !this.#has(FLOW_FLAG.ACKED, this.#receiver)) return;
     if (sequenceBefore(this.#word(WORD.MAX_ACK, this.#receiver), packet.sequence)) return;
@@ -275,7 +280,8 @@ export class SequenceWindow {
 
   /** "The window field in a segment where the SYN bit is set MUST NOT be scaled" (RFC 7323 section 2.2). */
   #scaledWindow(packet: Packet): number {
-    // Both ends "MUST send Window Scale options in their <SYN> segments to enable window scaling" (section 2.2).
+    // Both ends "MUST send Window Scale options in their <SYN> segments to enable window scaling" (section
+    // 2.2).
     const both = FLOW_FLAG.SCALING | (FLOW_FLAG.SCALING << PEER.LOCAL);
     if ((packet.tcpFlags & TCP_FLAG.SYN) !== 0 || (this.#flags & both) !== both) return packet.window;
     const scales = this.#slab.byte(this.#slot, BYTE.SCALES);
@@ -334,7 +340,10 @@ export class SequenceWindow {
   }
 }
 
-/** Length of a segment in sequence space: "the amount of data [...] plus SYN and FIN" (RFC 9293 section 3.3.1). */
+/**
+ * Length of a segment in sequence space: "the amount of data [...] plus SYN and FIN" (RFC 9293 section
+ * 3.3.1).
+ */
 function segmentLength(packet: Packet): number {
   const { tcpFlags } = packet;
   return packet.payloadBytes + (tcpFlags & TCP_FLAG.FIN) + ((tcpFlags & TCP_FLAG.SYN) >>> 1);

@@ -1,8 +1,8 @@
 /**
  * Doubly linked lists of slots whose links live in the rows themselves: no memory beside two words a list.
  *
- * A slot is in one list of a family at most, and leaves it without knowing which one it is: the ends of a chain
- * point back to their list as `-1 - list`.
+ * A slot is in one list of a family at most, and leaves it without knowing which one it is: the ends of a
+ * chain point back to their list as `-1 - list`.
  */
 import { type FlowSlab, NO_SLOT } from "./flow-slab.ts";
 

@@ -1,7 +1,8 @@
 /**
  * The TCP tables, flattened once to bytes: people read the literals of tcp-table.ts, packets read these.
  *
- * A cell's byte holds the next state in its low bits and {@link UNDEFINED} when no table speaks of the segment.
+ * A cell's byte holds the next state in its low bits and {@link UNDEFINED} when no table speaks of the
+ * segment.
  */
 import { TCP_FLAG, TCP_STATES, type TcpState, tcpStateIndex } from "../base/index.ts";
 import {

@@ -2,17 +2,17 @@
  * The TCP machine as tables: what each state becomes when a segment is received or sent.
  *
  * {@link PYWALL_TABLE} is PyWall's tracker, case by case. {@link EXTENSION_TABLE} adds what it lacks and wins
- * where both speak; {@link RESET_TABLE} says what a believed RST does. The states describe the connection as seen
- * from the firewall, looking at the *local* end; they are not the state of either host's socket.
+ * where both speak; {@link RESET_TABLE} says what a believed RST does. The states describe the connection as
+ * seen from the firewall, looking at the *local* end; they are not the state of either host's socket.
  *
- * The next state is found so: a believed RST goes by the reset table. Any other segment goes by its control bits
- * SYN (`S`), ACK (`A`) and FIN (`F`): the cell of the extension whose pattern fits, else that of PyWall, else the
- * segment is *undefined* there: the state stays, and the commit says so. `!S` means SYN clear; bits a pattern does
- * not name do not matter. Patterns of one row never overlap.
+ * The next state is found so: a believed RST goes by the reset table. Any other segment goes by its control
+ * bits SYN (`S`), ACK (`A`) and FIN (`F`): the cell of the extension whose pattern fits, else that of PyWall,
+ * else the segment is *undefined* there: the state stays, and the commit says so. `!S` means SYN clear; bits
+ * a pattern does not name do not matter. Patterns of one row never overlap.
  *
  * On a flow whose sequence numbers are known to be right, `A` means more than the bit in the header while the
- * connection closes: the segment must acknowledge everything the other end has sent, so that the acknowledgement
- * of older data is not taken for that of a FIN (see `acknowledges` in sequence-window.ts).
+ * connection closes: the segment must acknowledge everything the other end has sent, so that the
+ * acknowledgement of older data is not taken for that of a FIN (see `acknowledges` in sequence-window.ts).
  */
 import type { TcpState } from "../base/index.ts";
 
@@ -49,7 +49,10 @@ export type TcpTable<From extends string, To extends string> = Readonly<
   Partial<Record<From, { readonly received: Cells<To>; readonly sent: Cells<To> }>>
 >;
 
-/** PyWall's table, complete: 15 states, 2 directions, 8 sets of control bits. CLOSED stands for a flow not known. */
+/**
+ * PyWall's table, complete: 15 states, 2 directions, 8 sets of control bits. CLOSED stands for a flow not
+ * known.
+ */
 export const PYWALL_TABLE = {
   CLOSED: {
     received: { S: "SYN_RCVD1", "!S": "ESTABLISHED" }, // adoption of a connection older than the firewall
@@ -78,8 +81,8 @@ export const PYWALL_TABLE = {
  * What PyWall's table lacks. `stay` keeps the state and is no error.
  *
  * CLOSED here is an entry whose connection has ended and whose tuple is remembered for a while, so that late
- * segments are not adopted as a connection of their own. A SYN without ACK on it, or on TIME_WAIT, never reaches
- * these tables: it begins another connection.
+ * segments are not adopted as a connection of their own. A SYN without ACK on it, or on TIME_WAIT, never
+ * reaches these tables: it begins another connection.
  */
 export const EXTENSION_TABLE = {
   CLOSED: { received: { any: "stay" }, sent: { any: "stay" } },

@@ -1,8 +1,8 @@
 /**
  * How long a flow may be silent: pf's timeouts under pf's names, by state.
  *
- * A flow expires when no packet of it was accepted for the timeout of its state. While the table fills up from
- * `adaptive.start` flows to `adaptive.end`, all timeouts shrink by the same factor, from one to nothing.
+ * A flow expires when no packet of it was accepted for the timeout of its state. While the table fills up
+ * from `adaptive.start` flows to `adaptive.end`, all timeouts shrink by the same factor, from one to nothing.
  */
 import {
   FirewallError,
@@ -115,7 +115,9 @@ export const DATAGRAM_TIMEOUTS = {
 /** Longest timeout that can be set: 30 days. */
 export const TIMEOUT_MAX: Milliseconds = 30 * 24 * 3600 * SECOND;
 
-/** Share of the capacity at which timeouts begin to shrink, and at which they would be nothing; pf's defaults. */
+/**
+ * Share of the capacity at which timeouts begin to shrink, and at which they would be nothing; pf's defaults.
+ */
 const ADAPTIVE_START_SHARE = 0.6;
 const ADAPTIVE_END_SHARE = 1.2;
 
@@ -143,8 +145,8 @@ export function defaultTimeouts(capacity: number): TimeoutValues {
 /**
  * Checks timeouts that come from outside.
  *
- * @throws {FirewallError} `TIMEOUT_INVALID` when one is not a span of time up to 30 days, or adaptive.end is not
- *   above adaptive.start
+ * @throws {FirewallError} `TIMEOUT_INVALID` when one is not a span of time up to 30 days, or adaptive.end is
+ *   not above adaptive.start
  */
 export function checkTimeouts(values: TimeoutValues): void {
   const fail = (name: string, rule: string): never => {

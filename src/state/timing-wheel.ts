@@ -1,14 +1,14 @@
 /**
  * When flows are to be looked at: a timing wheel of eight levels whose entries never cascade.
  *
- * Level n has 64 buckets of 8^n ticks. A deadline goes to the finest level that reaches it and is rounded up there,
- * so a flow is looked at up to an eighth of its timeout late and never early. What that costs is memory only: the
- * table itself knows exactly when a flow has expired. A packet does not touch the wheel: it moves the flow's
- * deadline, and when the bucket's turn comes the flow is put where it then belongs. (The kernel's timer wheel has
- * the same form.)
+ * Level n has 64 buckets of 8^n ticks. A deadline goes to the finest level that reaches it and is rounded up
+ * there, so a flow is looked at up to an eighth of its timeout late and never early. What that costs is
+ * memory only: the table itself knows exactly when a flow has expired. A packet does not touch the wheel: it
+ * moves the flow's deadline, and when the bucket's turn comes the flow is put where it then belongs. (The
+ * kernel's timer wheel has the same form.)
  *
- * Buckets that are due are chained to one list in constant time each, and taken from it as far as the caller's
- * budget goes, so a bucket of a million flows makes no pause.
+ * Buckets that are due are chained to one list in constant time each, and taken from it as far as the
+ * caller's budget goes, so a bucket of a million flows makes no pause.
  */
 import type { Milliseconds } from "../base/index.ts";
 import { WORD } from "./flow-row.ts";
@@ -23,7 +23,10 @@ const LEVEL_SHIFT = 3;
 const BUCKETS = 64;
 const BUCKET_MASK = BUCKETS - 1;
 
-/** Buckets ahead of the hand that a level may use; one less than it has, as the hand may stand within a bucket. */
+/**
+ * Buckets ahead of the hand that a level may use; one less than it has, as the hand may stand within a
+ * bucket.
+ */
 const AHEAD = BUCKETS - 2;
 
 /** List of the flows whose turn has come. */
@@ -64,7 +67,8 @@ export class TimingWheel {
   /**
    * Puts a slot that the wheel does not hold where its deadline belongs.
    *
-   * @param deadline - not before the wheel's last instant; deadlines beyond {@link REACH_MS} are looked at there
+   * @param deadline - not before the wheel's last instant; deadlines beyond {@link REACH_MS} are looked at
+   *   there
    */
   schedule(slot: number, deadline: Milliseconds): void {
     const due = Math.max(Math.ceil((deadline - this.#epoch) / TICK_MS), this.#tick);

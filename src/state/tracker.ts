@@ -1,13 +1,15 @@
 /**
- * The connection tracker: which flow a packet belongs to, what state that flow is in, and what the packet does to it.
+ * The connection tracker: which flow a packet belongs to, what state that flow is in, and what the packet
+ * does to it.
  *
- * {@link Tracker.lookup} looks and changes nothing; rules judge; {@link Tracker.commit} then enters an accepted
- * packet. A dropped packet is never committed, so it moves no state (PyWall, too, reports accepted packets only).
- * One tracker serves one worker: between the two calls nothing else happens to it, so no race is left.
+ * {@link Tracker.lookup} looks and changes nothing; rules judge; {@link Tracker.commit} then enters an
+ * accepted packet. A dropped packet is never committed, so it moves no state (PyWall, too, reports accepted
+ * packets only). One tracker serves one worker: between the two calls nothing else happens to it, so no race
+ * is left.
  *
- * The entry that a packet finds may be over: a SYN on a closed connection, or on one in TIME_WAIT, begins another
- * ("it MAY accept a new SYN from the remote TCP to reopen the connection directly from TIME-WAIT state", RFC 1122
- * section 4.2.2.13). Rules see such a packet as they see one of an unknown flow.
+ * The entry that a packet finds may be over: a SYN on a closed connection, or on one in TIME_WAIT, begins
+ * another ("it MAY accept a new SYN from the remote TCP to reopen the connection directly from TIME-WAIT
+ * state", RFC 1122 section 4.2.2.13). Rules see such a packet as they see one of an unknown flow.
  */
 import {
   HOOK,
@@ -35,18 +37,27 @@ import { checkTimeouts, defaultTimeouts } from "./timeout.ts";
 const CLOSED = tcpStateIndex("CLOSED");
 const INVALID = tcpStateIndex("INVALID");
 
-/** Flows that one call of {@link Tracker.expire} looks at unless told otherwise. Measured, state.bench: below 2 ms. */
+/**
+ * Flows that one call of {@link Tracker.expire} looks at unless told otherwise. Measured, state.bench: below
+ * 2 ms.
+ */
 const EXPIRE_BUDGET = 1024;
 
 /** What a tracker is made with. */
 export interface TrackerOptions {
   /** Most flows; the limit `flows` by default. */
   readonly capacity?: number;
-  /** Timeouts that differ from pf's profile `normal`, in milliseconds; adaptive.start and adaptive.end in flows. */
+  /**
+   * Timeouts that differ from pf's profile `normal`, in milliseconds; adaptive.start and adaptive.end in
+   * flows.
+   */
   readonly timeouts?: Partial<TimeoutValues>;
   /** Segments outside the window are INVALID. */
   readonly strict?: boolean;
-  /** Two secret 32-bit words for the hash. Zeros, the default, are for tests and captures, never for strangers. */
+  /**
+   * Two secret 32-bit words for the hash. Zeros, the default, are for tests and captures, never for
+   * strangers.
+   */
   readonly seed?: readonly [number, number];
   /** Called with each flow that leaves, while its row can be read, and the counter that tells why. */
   readonly removed?: RemovalListener;
@@ -56,7 +67,9 @@ export interface TrackerOptions {
 export class Tracker {
   /** Fields of flows, by slot. */
   readonly flows: FlowReader;
-  /** Slot of the flow that was looked up, -1 when it is unknown. After a commit that made one, the slot made. */
+  /**
+   * Slot of the flow that was looked up, -1 when it is unknown. After a commit that made one, the slot made.
+   */
   slot: number = NO_SLOT;
   /** Index into TCP_STATES: the state before the packet, as rules see it. CLOSED when unknown or not TCP. */
   tcpState: number = CLOSED;
@@ -138,7 +151,8 @@ export class Tracker {
   }
 
   /**
-   * Finds the flow of a packet and fills `slot`, `tcpState`, `direction` and `related`. Makes nothing. Expected O(1).
+   * Finds the flow of a packet and fills `slot`, `tcpState`, `direction` and `related`. Makes nothing.
+   * Expected O(1).
    *
    * @param packet - a decoded packet; `packet.hook` decides which end is local
    * @param now - monotonic time

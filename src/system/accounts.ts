@@ -1,6 +1,6 @@
 /**
- * Names of users and groups in the machine's own files. Directory services are not asked: a firewall must not wait for
- * the network to know its rules. A number stands for itself.
+ * Names of users and groups in the machine's own files. Directory services are not asked: a firewall must not
+ * wait for the network to know its rules. A number stands for itself.
  */
 import { readFileSync } from "node:fs";
 
@@ -14,7 +14,8 @@ function parseNumber(text: string | undefined): number | undefined {
 }
 
 /**
- * Finds a name in a file of the form of `/etc/passwd` and `/etc/group`: name, password, id, separated by colons.
+ * Finds a name in a file of the form of `/etc/passwd` and `/etc/group`: name, password, id, separated by
+ * colons.
  *
  * @returns the id, or `undefined` when the name is unknown
  */

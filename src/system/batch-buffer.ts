@@ -1,9 +1,10 @@
 /**
  * The memory that recvmmsg(2) fills with a batch of datagrams, made once and used for the life of a socket.
  *
- * Each datagram has a slot large enough for the largest packet, 64 KiB and more, but the memory of a slot is only
- * taken from the system when a packet reaches it, so small packets cost little. The distance between slots is an odd
- * number of cache lines: with a round distance the headers of all packets would compete for the same few lines.
+ * Each datagram has a slot large enough for the largest packet, 64 KiB and more, but the memory of a slot is
+ * only taken from the system when a packet reaches it, so small packets cost little. The distance between
+ * slots is an odd number of cache lines: with a round distance the headers of all packets would compete for
+ * the same few lines.
  */
 import { invariant } from "../base/index.ts";
 import { addressOf, IO_VECTOR_LAYOUT, type Memory, RECEIVED_LAYOUT } from "./libc.ts";

@@ -1,4 +1,6 @@
-/** Names of network interfaces by index, remembered for a while: they may be renamed, and indexes come back. */
+/**
+ * Names of network interfaces by index, remembered for a while: they may be renamed, and indexes come back.
+ */
 import type { Milliseconds } from "../base/index.ts";
 import { interfaceIndexToName, interfaceNameToIndex } from "./libc.ts";
 

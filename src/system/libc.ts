@@ -1,9 +1,10 @@
 /**
- * The functions of the C library that Postern calls, and nothing else: the only place where its signatures stand.
+ * The functions of the C library that Postern calls, and nothing else: the only place where its signatures
+ * stand.
  *
- * Memory that the kernel keeps writing to must live as long as the kernel may write. An `ArrayBuffer` never moves,
- * so its address may be handed over, but it is freed when nothing holds it: whoever takes {@link addressOf} keeps the
- * buffer in a field for as long as the address is in use.
+ * Memory that the kernel keeps writing to must live as long as the kernel may write. An `ArrayBuffer` never
+ * moves, so its address may be handed over, but it is freed when nothing holds it: whoever takes
+ * {@link addressOf} keeps the buffer in a field for as long as the address is in use.
  */
 /* oxlint-disable max-params -- the signatures are C's */
 import koffi from "koffi";

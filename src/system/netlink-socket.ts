@@ -1,8 +1,8 @@
 /**
  * A netlink socket for requests and their answers.
  *
- * The kernel carries a request out inside `send`, so when `send` returns every answer already waits: reading until
- * the socket is empty needs no time limit. Only dumps go on, and they end with a message of their own.
+ * The kernel carries a request out inside `send`, so when `send` returns every answer already waits: reading
+ * until the socket is empty needs no time limit. Only dumps go on, and they end with a message of their own.
  */
 import { FirewallError } from "../base/index.ts";
 import {

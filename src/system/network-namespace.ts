@@ -1,6 +1,6 @@
 /**
- * Network namespaces. A namespace belongs to a thread: what a thread opens after it entered one lives there, and
- * other threads notice nothing.
+ * Network namespaces. A namespace belongs to a thread: what a thread opens after it entered one lives there,
+ * and other threads notice nothing.
  */
 import { close, open, setns, unshare } from "./libc.ts";
 import { expectSuccess } from "./system-error.ts";

@@ -1,8 +1,8 @@
 /**
  * nftables in this process, through the library that the `nft` command itself is made of (libnftables).
  *
- * One run is one transaction: all commands take effect or none. The library opens its netlink socket when a context
- * is made, so a context belongs to the network namespace in which its maker was at that moment.
+ * One run is one transaction: all commands take effect or none. The library opens its netlink socket when a
+ * context is made, so a context belongs to the network namespace in which its maker was at that moment.
  */
 import koffi from "koffi";
 import { FirewallError, invariant } from "../base/index.ts";
@@ -90,8 +90,8 @@ export class Nftables {
   }
 
   /**
-   * @throws {FirewallError} `NFTABLES_MISSING` when the library is not installed, `NFTABLES_UNAVAILABLE` when it
-   *   cannot make a context
+   * @throws {FirewallError} `NFTABLES_MISSING` when the library is not installed, `NFTABLES_UNAVAILABLE` when
+   *   it cannot make a context
    */
   static open(): Nftables {
     const library = load();

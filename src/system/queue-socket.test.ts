@@ -1,6 +1,6 @@
 /**
- * The queue loop against a peer that is a function: a pair of datagram sockets stands for the netlink socket, so that
- * every message the kernel might send can be sent, also those it never should.
+ * The queue loop against a peer that is a function: a pair of datagram sockets stands for the netlink socket,
+ * so that every message the kernel might send can be sent, also those it never should.
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";

@@ -1,14 +1,14 @@
 /**
  * One kernel queue (NFQUEUE) and the loop around it: wait, take a batch, judge, answer the batch in one send.
  *
- * A queue belongs to one thread, and that thread blocks in {@link QueueSocket.receive}; to call it away, signal the
- * eventfd it was given. Every packet has an answer: one that its judge passed over, or that cannot be read, gets the
- * outcome that was declared when the queue was opened.
+ * A queue belongs to one thread, and that thread blocks in {@link QueueSocket.receive}; to call it away,
+ * signal the eventfd it was given. Every packet has an answer: one that its judge passed over, or that cannot
+ * be read, gets the outcome that was declared when the queue was opened.
  *
- * What goes wrong is counted and never fatal as long as packets can flow. A verdict for a packet that the kernel no
- * longer holds comes back as ENOENT; it is `gone`. The receive buffer overflows silently (NETLINK_NO_ENOBUFS), because
- * the packets it had no room for are dropped or passed by the kernel according to the fail-open flag and counted
- * there: see queue-statistics.ts. Nothing is allocated for a packet.
+ * What goes wrong is counted and never fatal as long as packets can flow. A verdict for a packet that the
+ * kernel no longer holds comes back as ENOENT; it is `gone`. The receive buffer overflows silently
+ * (NETLINK_NO_ENOBUFS), because the packets it had no room for are dropped or passed by the kernel according
+ * to the fail-open flag and counted there: see queue-statistics.ts. Nothing is allocated for a packet.
  *
  * @example
  * const queue = QueueSocket.open(options);
@@ -145,8 +145,8 @@ export class QueueSocket {
   /**
    * Binds a queue in the network namespace of the calling thread.
    *
-   * @throws {FirewallError} `QUEUE_TAKEN` when another program holds the queue; `QUEUE_REFUSED` when the kernel does
-   *   not allow it or has no NFQUEUE
+   * @throws {FirewallError} `QUEUE_TAKEN` when another program holds the queue; `QUEUE_REFUSED` when the
+   *   kernel does not allow it or has no NFQUEUE
    */
   static open(options: QueueSocketOptions): QueueSocket {
     const fd = openNetlink(NETLINK_PROTOCOL.NETFILTER);
@@ -196,7 +196,8 @@ export class QueueSocket {
   }
 
   /**
-   * Moves to the next packet of the batch. The packet before has its answer: its judge's, or the declared one.
+   * Moves to the next packet of the batch. The packet before has its answer: its judge's, or the declared
+   * one.
    *
    * @returns false when the batch is at its end
    */
@@ -279,7 +280,9 @@ export class QueueSocket {
     return false;
   }
 
-  /** Binds the view to a packet message. Returns false when the packet could not be read and is dealt with. */
+  /**
+   * Binds the view to a packet message. Returns false when the packet could not be read and is dealt with.
+   */
   #bind(at: number, end: number): boolean {
     const { counters, packet } = this;
     const fault = packet.bind(this.bytes, at, end);
@@ -294,7 +297,9 @@ export class QueueSocket {
     return false;
   }
 
-  /** A message that ends behind its slot still tells which packet it is about, and that one needs an answer. */
+  /**
+   * A message that ends behind its slot still tells which packet it is about, and that one needs an answer.
+   */
   #rescue(): void {
     this.counters.unreadable += 1;
     if (!this.#buffer.isTruncated(this.#slot)) return;
@@ -323,13 +328,19 @@ export class QueueSocket {
   }
 }
 
-/** In a container the forced size may not be ours to choose; then the system's limit (net.core.rmem_max) holds. */
+/**
+ * In a container the forced size may not be ours to choose; then the system's limit (net.core.rmem_max)
+ * holds.
+ */
 function setReceiveBuffer(fd: number, bytes: number): void {
   if (setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) return;
   setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }
 
-/** Sends the configuration and reads the kernel's answer. No rule leads to the queue yet, so nothing else comes. */
+/**
+ * Sends the configuration and reads the kernel's answer. No rule leads to the queue yet, so nothing else
+ * comes.
+ */
 function bindQueue(fd: number, options: QueueSocketOptions): void {
   const { queue } = options;
   const flags =

@@ -1,6 +1,6 @@
 /**
- * The kernel's own figures of its queues, from `/proc/net/netfilter/nfnetlink_queue`: the only place where packets
- * show that never reached userspace.
+ * The kernel's own figures of its queues, from `/proc/net/netfilter/nfnetlink_queue`: the only place where
+ * packets show that never reached userspace.
  */
 import { readFileSync } from "node:fs";
 
@@ -44,7 +44,9 @@ export function parseQueueStatistics(text: string): KernelQueueStatistics[] {
   return statistics;
 }
 
-/** Figures of all bound queues in the calling thread's network namespace; empty when the kernel has no queues. */
+/**
+ * Figures of all bound queues in the calling thread's network namespace; empty when the kernel has no queues.
+ */
 export function readQueueStatistics(): KernelQueueStatistics[] {
   try {
     return parseQueueStatistics(readFileSync(STATISTICS_FILE, "utf8"));

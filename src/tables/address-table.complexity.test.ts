@@ -1,8 +1,8 @@
 /**
  * What a look-up costs: no allocation, and no more with many entries than with few.
  *
- * Times say little on a shared machine (many entries do not fit its caches), so the factor is generous: a search that
- * grows with the table would exceed it a hundredfold. Allocation is exact.
+ * Times say little on a shared machine (many entries do not fit its caches), so the factor is generous: a
+ * search that grows with the table would exceed it a hundredfold. Allocation is exact.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -1,13 +1,14 @@
 /**
- * An address table as pf has them: a named set of addresses and networks, some of them negated, that rules ask and
- * commands change while packets flow.
+ * An address table as pf has them: a named set of addresses and networks, some of them negated, that rules
+ * ask and commands change while packets flow.
  *
- * *Longest prefix wins*: with `10.0.0.0/8` and `!10.1.0.0/16` in the table, 10.1.2.3 is not in it. Deleting, adding and
- * replacing follow pf: an entry is known by its prefix, and one that is there with the other sign is a *conflict* for
- * adding and deleting, a *change* for replacing.
+ * *Longest prefix wins*: with `10.0.0.0/8` and `!10.1.0.0/16` in the table, 10.1.2.3 is not in it. Deleting,
+ * adding and replacing follow pf: an entry is known by its prefix, and one that is there with the other sign
+ * is a *conflict* for adding and deleting, a *change* for replacing.
  *
- * One thread, the table's owner, changes it while any thread looks addresses up and counts (see SequenceLock). A change
- * of at most {@link ATOMIC_CHANGES} entries is seen at once or not at all; a larger one is seen in steps of that size.
+ * One thread, the table's owner, changes it while any thread looks addresses up and counts (see
+ * SequenceLock). A change of at most {@link ATOMIC_CHANGES} entries is seen at once or not at all; a larger
+ * one is seen in steps of that size.
  */
 import {
   ADDRESS_WORDS,
@@ -114,11 +115,12 @@ export class AddressTable {
   }
 
   /**
-   * Finds the entry that decides about an address: the longest that covers it. At most 8 steps for IPv4 and 32 for
-   * IPv6 whatever the size of the table; allocates nothing.
+   * Finds the entry that decides about an address: the longest that covers it. At most 8 steps for IPv4 and
+   * 32 for IPv6 whatever the size of the table; allocates nothing.
    *
    * @param now - milliseconds; entries past their deadline do not count
-   * @returns a number for {@link AddressTable.isNegated} and {@link AddressTable.count}, -1 when none covers it
+   * @returns a number for {@link AddressTable.isNegated} and {@link AddressTable.count}, -1 when none covers
+   *   it
    */
   find(family: Family, words: AddressWords, now: Milliseconds): number {
     for (;;) {
@@ -134,8 +136,8 @@ export class AddressTable {
   }
 
   /**
-   * True when the address is in the table: some entry covers it and the longest that does is not negated. Allocates
-   * nothing.
+   * True when the address is in the table: some entry covers it and the longest that does is not negated.
+   * Allocates nothing.
    */
   contains(family: Family, words: AddressWords, now: Milliseconds): boolean {
     let found: boolean;
@@ -253,7 +255,9 @@ export class AddressTable {
     return old.length;
   }
 
-  /** Says for each address whether it is in the table; counts nothing. Networks count by their first address. */
+  /**
+   * Says for each address whether it is in the table; counts nothing. Networks count by their first address.
+   */
   test(list: EntryList, now: Milliseconds): boolean[] {
     const results: boolean[] = [];
     for (let index = 0; index < list.length; index += 1) {

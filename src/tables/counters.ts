@@ -50,8 +50,8 @@ function add(words: Int32Array, at: number, amount: number): void {
 }
 
 /**
- * Reads a two-word counter. Between the two instructions of a carry, once in 4 GiB, a reader can see a sum that is
- * 2^32 too small; the next reading is right again. That is the price of adding without a lock.
+ * Reads a two-word counter. Between the two instructions of a carry, once in 4 GiB, a reader can see a sum
+ * that is 2^32 too small; the next reading is right again. That is the price of adding without a lock.
  */
 function read(words: Int32Array, at: number): number {
   for (;;) {

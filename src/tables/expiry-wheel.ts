@@ -1,8 +1,8 @@
 /**
  * Deadlines of a table's entries: a wheel of one-second buckets.
  *
- * An entry hangs in the bucket of its deadline's second, modulo the wheel. A tick looks at one bucket only; an entry
- * whose deadline lies a full turn or more ahead stays where it is, so it is looked at once per turn.
+ * An entry hangs in the bucket of its deadline's second, modulo the wheel. A tick looks at one bucket only;
+ * an entry whose deadline lies a full turn or more ahead stays where it is, so it is looked at once per turn.
  */
 import { type Milliseconds, SECOND } from "../base/index.ts";
 import { HEADER, type TableArrays, WHEEL_BUCKETS } from "./memory.ts";

@@ -15,7 +15,8 @@ const READER = `
     let wrong = 0;
     parentPort.postMessage("ready");
     while (Atomics.load(stop, 0) === 0) {
-      // 10.0.0.0/8 is always there, and nothing ever covers 11.0.0.1, whatever is added and deleted around them.
+      // 10.0.0.0/8 is always there, and nothing ever covers 11.0.0.1, whatever is added and deleted around
+      // them.
       if (!table.contains(4, inside, 1)) wrong += 1;
       if (table.contains(4, outside, 1)) wrong += 1;
       lookups += 2;

@@ -1,9 +1,9 @@
 /**
  * A sequence lock: a single writer, any number of readers that never write.
  *
- * A reader notes the sequence, reads, and reads again when the sequence has moved or was odd. What it sees in between
- * may be torn, so reading code must be bounded and must not trust what it follows. A critical section lasts
- * microseconds to a millisecond; a writer that has more to do gives the lock back in between.
+ * A reader notes the sequence, reads, and reads again when the sequence has moved or was odd. What it sees in
+ * between may be torn, so reading code must be bounded and must not trust what it follows. A critical section
+ * lasts microseconds to a millisecond; a writer that has more to do gives the lock back in between.
  */
 export class SequenceLock {
   readonly #words: Int32Array;

@@ -1,9 +1,9 @@
 /**
  * The memory of one address table: a single shared buffer of fixed size, cut into typed arrays.
  *
- * It is shared so that every queue worker reads the same table while one thread changes it. All of it is reserved
- * when the table is made; the system commits pages when they are first written, so a table with room for a million
- * entries and ten in it costs what ten cost.
+ * It is shared so that every queue worker reads the same table while one thread changes it. All of it is
+ * reserved when the table is made; the system commits pages when they are first written, so a table with room
+ * for a million entries and ten in it costs what ten cost.
  */
 import { FirewallError, LIMITS } from "../base/index.ts";
 

@@ -1,18 +1,19 @@
 /**
  * Longest-prefix match in a trie with sixteen children per node and compressed paths.
  *
- * A node stands at a *nibble* of the address (four bits; 32 of them in the mapped form) and chooses one of sixteen
- * children by it. Nibbles in which all entries below agree have no node of their own, and a child that leads to a
- * single entry is that entry. So there are fewer nodes than entries, and a look-up takes at most 8 steps for IPv4 and
- * 32 for IPv6, however many entries there are; with a million random ones it takes six.
+ * A node stands at a *nibble* of the address (four bits; 32 of them in the mapped form) and chooses one of
+ * sixteen children by it. Nibbles in which all entries below agree have no node of their own, and a child
+ * that leads to a single entry is that entry. So there are fewer nodes than entries, and a look-up takes at
+ * most 8 steps for IPv4 and 32 for IPv6, however many entries there are; with a million random ones it takes
+ * six.
  *
- * An entry whose prefix ends inside a node's nibble hangs in that node's list, longest first: at most fifteen differ
- * in the four lengths that end there. A child reference is a node's index when positive, `-1 - entry` when negative,
- * nothing when zero.
+ * An entry whose prefix ends inside a node's nibble hangs in that node's list, longest first: at most fifteen
+ * differ in the four lengths that end there. A child reference is a node's index when positive, `-1 - entry`
+ * when negative, nothing when zero.
  *
- * Skipped nibbles are not compared on the way down. The walk may therefore run into a subtree that has nothing to do
- * with the address, but every entry is compared in full before it counts, and all that lie on the right path were met
- * before the walk went astray.
+ * Skipped nibbles are not compared on the way down. The walk may therefore run into a subtree that has
+ * nothing to do with the address, but every entry is compared in full before it counts, and all that lie on
+ * the right path were met before the walk went astray.
  */
 import type { AddressWords, Family, Milliseconds } from "../base/index.ts";
 import { HEADER, META, NODE, NODE_WORDS, ROOT, type TableArrays } from "./memory.ts";
@@ -141,7 +142,8 @@ export class PrefixTrie {
     for (let at = this.#nodes[base + NODE.LIST] ?? 0; at !== 0; at = this.#next[at - 1] ?? 0)
       listed.push(at - 1);
     for (let nibble = 0; nibble < 16; nibble += 1) {
-      // Entries that end in this nibble are zero behind it: they come before all that go on, the shortest first.
+      // Entries that end in this nibble are zero behind it: they come before all that go on, the shortest
+      // first.
       for (let at = listed.length - 1; at >= 0; at -= 1) {
         const entry = listed[at] ?? 0;
         if (nibbleAt(this.#keys, entry * 4, depth) === nibble) visit(entry);
@@ -223,7 +225,9 @@ export class PrefixTrie {
     return 0;
   }
 
-  /** Nibble at which the entry and a child part: the first that differs, or the one where the shorter ends. */
+  /**
+   * Nibble at which the entry and a child part: the first that differs, or the one where the shorter ends.
+   */
   #fork(entry: number, child: number, target: number): number {
     const sample = this.#sample(child);
     const end = child < 0 ? this.#bits(sample) >>> 2 : (this.#nodes[child * NODE_WORDS + NODE.DEPTH] ?? 0);

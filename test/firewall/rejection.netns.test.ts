@@ -7,7 +7,10 @@ const PORT = 4242;
 /** A refusal is an answer; silence lasts longer than this. */
 const PATIENCE_MS = 1500;
 
-/** What a TCP client and a UDP client make of each form, IPv4 and IPv6. ICMP host errors do not end UDP sockets. */
+/**
+ * What a TCP client and a UDP client make of each form, IPv4 and IPv6. ICMP host errors do not end UDP
+ * sockets.
+ */
 const FORMS = [
   { form: "auto", tcp: ["refused", "refused"], udp: ["refused", "refused"] },
   { form: "tcp-reset", tcp: ["refused", "refused"], udp: ["refused", "refused"] },

@@ -1,6 +1,6 @@
 /**
- * PyWall's 20 acceptance scenarios between two hosts. The remote host really tries each port; in the group "both" the
- * destination port is varied too, which the original never did.
+ * PyWall's 20 acceptance scenarios between two hosts. The remote host really tries each port; in the group
+ * "both" the destination port is varied too, which the original never did.
  */
 import assert from "node:assert/strict";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";

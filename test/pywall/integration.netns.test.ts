@@ -1,6 +1,7 @@
 /**
- * PyWall's 27 integration scenarios, on the loopback interface of a host of their own. A server listens on every
- * port that is tried, so what does not arrive was blocked; IPv6 twins follow where the policy has no addresses.
+ * PyWall's 27 integration scenarios, on the loopback interface of a host of their own. A server listens on
+ * every port that is tried, so what does not arrive was blocked; IPv6 twins follow where the policy has no
+ * addresses.
  */
 import assert from "node:assert/strict";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";

@@ -1,9 +1,25 @@
-/** Prints what breaks a rule of docs/STYLE.md: rule, file, line and the fix. `npm run tidy`. */
+/**
+ * Prints what breaks a rule of docs/STYLE.md: rule, file, line and the fix. `npm run tidy`.
+ *
+ * `npm run tidy -- --fix` first breaks comments that are too wide, the one thing that a program mends well.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { wrapComments } from "./comment-wrap.ts";
 import { readRepository } from "./repository.ts";
 import { blindness, citations, tidy } from "./tidy.ts";
 
-const repository = readRepository(fileURLToPath(new URL("../../..", import.meta.url)));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+if (process.argv.includes("--fix")) {
+  for (const { path, text } of readRepository(root).files.filter((file) =>
+    /\.(ts|mjs|cjs)$/.test(file.path),
+  )) {
+    const wrapped = wrapComments(text);
+    if (wrapped !== text) writeFileSync(join(root, path), wrapped);
+  }
+}
+const repository = readRepository(root);
 const blind = blindness(repository);
 const findings = tidy(repository);
 for (const { rule, path, line, fix } of findings) process.stdout.write(`${path}:${line}: ${rule}: ${fix}\n`);

@@ -88,9 +88,11 @@ function commentsOf(text: string): Line[] {
   const found: Line[] = [];
   for (const match of text.matchAll(TOKEN)) {
     if (!/^\/[/*]/.test(match[0])) continue;
-    const first = text.slice(0, match.index).split("\n").length;
+    const before = text.slice(0, match.index).split("\n");
+    const column = (before.at(-1) ?? "").length;
     match[0].split("\n").forEach((line, index) => {
-      found.push({ number: first + index, text: line });
+      // The first line keeps its place behind the code, so that its length is what one sees.
+      found.push({ number: before.length + index, text: index === 0 ? " ".repeat(column) + line : line });
     });
   }
   return found;

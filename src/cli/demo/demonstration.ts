@@ -1,6 +1,6 @@
 /**
- * The demonstration: a client, a firewall and a server in network namespaces of their own, real programs, and at the
- * end a table of what was expected and what happened. Nothing of the machine's own network is touched.
+ * The demonstration: a client, a firewall and a server in network namespaces of their own, real programs, and
+ * at the end a table of what was expected and what happened. Nothing of the machine's own network is touched.
  */
 import { fileURLToPath } from "node:url";
 import { GATEWAY, startFirewall, withTopology } from "../../lab/index.ts";

@@ -118,7 +118,9 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Starts the real servers that the scenarios talk to. Each port has a server, so silence is the firewall's. */
+/**
+ * Starts the real servers that the scenarios talk to. Each port has a server, so silence is the firewall's.
+ */
 export async function startServers({ client, firewall, server }: DemoHosts): Promise<Listener[]> {
   return Promise.all([
     ...[8080, 2222].map((port) => firewall.traffic.listenTcp({ port })),

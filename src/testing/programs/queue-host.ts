@@ -1,6 +1,6 @@
 /**
- * A firewall of the simplest kind, to test the way to the kernel alone: binds queues, installs the rules, judges by a
- * list of orders, and undoes everything on SIGTERM. Reports in lines of JSON.
+ * A firewall of the simplest kind, to test the way to the kernel alone: binds queues, installs the rules,
+ * judges by a list of orders, and undoes everything on SIGTERM. Reports in lines of JSON.
  *
  * Usage: `node queue-host.js ORDERS`, ORDERS being a {@link QueueOrders} in JSON.
  */
