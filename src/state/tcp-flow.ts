@@ -117,9 +117,8 @@ export class TcpFlows {
     const steps = believed || !numbered;
     const cell = steps ? stepSegment(state, flowing, this.#segment(state, packet, numbered)) : state;
     const opening = isOpening(state);
-    if (opening || (believed && (packet.tcpFlags & SYN) === 0)) {
-      this.#window.follow(slot, flowing, packet, opening);
-    }
+    const follows = (packet.tcpFlags & SYN) !== 0 ? opening : believed;
+    if (follows) this.#window.follow(slot, flowing, packet, opening);
     const flags = this.#number(slot, state, cell & NEXT_STATE, packet.tcpFlags);
     return outside | this.#enter(slot, state, cell, flags);
   }

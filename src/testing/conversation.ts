@@ -17,7 +17,7 @@ export function flagsOf(letters: string): number {
   return flags;
 }
 
-/** Fields of a segment that differ from what the script would give it. */
+/** Fields of a segment that differ from what the script would give it. One with its own sequence moves nothing on. */
 export type SegmentFields = Partial<PacketFields> & {
   /** Payload length, in bytes. */
   readonly bytes?: number;
@@ -109,8 +109,7 @@ export class Conversation {
       ...rest,
     });
     const length = bytes + (letters.includes("S") ? 1 : 0) + (letters.includes("F") ? 1 : 0);
-    const end = (packet.sequence + length) >>> 0;
-    if (((end - from.next) | 0) > 0) from.next = end;
+    if (fields.sequence === undefined) from.next = (from.next + length) >>> 0;
     return packet;
   }
 }

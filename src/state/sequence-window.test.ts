@@ -1,0 +1,321 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { TCP_STATES } from "../base/index.ts";
+import { Conversation, type SegmentFields } from "../testing/conversation.ts";
+import { encodeTcpOptions, type Packet } from "../wire/index.ts";
+import { COMMIT } from "./commit.ts";
+import { PEER } from "./direction.ts";
+import { NO_SCALE } from "./flow-reader.ts";
+import { Tracker } from "./tracker.ts";
+
+let tracker = new Tracker();
+let conversation = new Conversation();
+
+/** Ends whose handshake gave these options. */
+function open(options: { strict?: boolean; remote?: SegmentFields; local?: SegmentFields } = {}): void {
+  tracker = new Tracker({ strict: options.strict ?? false });
+  conversation = new Conversation();
+  accept(conversation.received("S", options.remote));
+  accept(conversation.sent("SA", options.local));
+  accept(conversation.received("A"));
+}
+
+function accept(packet: Packet): number {
+  tracker.lookup(packet, 0);
+  return tracker.commit(packet, 0);
+}
+
+/** State of the flow as rules see it when the packet comes. */
+function seen(packet: Packet): string {
+  tracker.lookup(packet, 0);
+  return TCP_STATES[tracker.tcpState] ?? "?";
+}
+
+/** State of the flow itself. */
+function state(): string {
+  return TCP_STATES[tracker.flows.state(tracker.slot)] ?? "?";
+}
+
+function expectFits(packet: Packet): void {
+  assert.equal(accept(packet) & COMMIT.OUT_OF_WINDOW, 0, "the segment should fit");
+}
+
+function expectOutside(packet: Packet): void {
+  assert.equal(accept(packet) & COMMIT.OUT_OF_WINDOW, COMMIT.OUT_OF_WINDOW, "the segment should not fit");
+}
+
+const scaled = (windowScale: number): SegmentFields => ({ tcpOptions: encodeTcpOptions({ windowScale }) });
+
+beforeEach(() => open());
+
+test("a handshake leaves each peer's numbers as pf names them", () => {
+  open({
+    remote: { window: 1000, tcpOptions: encodeTcpOptions({ maximumSegmentSize: 1460, windowScale: 7 }) },
+    local: { window: 2000, tcpOptions: encodeTcpOptions({ maximumSegmentSize: 1400, windowScale: 3 }) },
+  });
+  accept(conversation.sent("PA", { bytes: 100, window: 50 }));
+  const { flows, slot } = tracker;
+  assert.equal(flows.sequenceEnd(slot, PEER.REMOTE), 1001);
+  assert.equal(flows.sequenceLimit(slot, PEER.REMOTE), 1001 + 2000, "the SYN-ACK's window is not scaled");
+  assert.equal(flows.maxWindow(slot, PEER.LOCAL), 2000);
+  assert.equal(flows.maxWindow(slot, PEER.REMOTE), 65_535 << 7);
+  assert.equal(flows.sequenceEnd(slot, PEER.LOCAL), (0xfffffff0 + 1 + 100) >>> 0);
+  assert.equal(flows.windowScale(slot, PEER.REMOTE), 7);
+  assert.equal(flows.windowScale(slot, PEER.LOCAL), 3);
+  assert.equal(flows.segmentMax(slot, PEER.REMOTE), 1460);
+  assert.equal(flows.segmentMax(slot, PEER.LOCAL), 1400);
+  assert.equal(flows.maxAck(slot, PEER.LOCAL), 1001);
+  assert.ok(flows.isNumbered(slot));
+  assert.ok(!flows.isSloppy(slot));
+});
+
+test("windows are scaled only when both ends offered it (RFC 7323)", () => {
+  open({ remote: scaled(7) });
+  assert.equal(tracker.flows.maxWindow(tracker.slot, PEER.REMOTE), 65_535);
+  assert.equal(tracker.flows.windowScale(tracker.slot, PEER.LOCAL), NO_SCALE);
+});
+
+test("rule I: no sequence number beyond what the receiver allows", () => {
+  open({ local: { window: 1000 } });
+  expectFits(conversation.received("PA", { bytes: 10, sequence: 1001 + 1000 }));
+  open({ local: { window: 1000 } });
+  expectOutside(
+    conversation.received("PA", { bytes: 10, sequence: 1001 + 1001, acknowledgement: 0x7000_0000 }),
+  );
+});
+
+test("rule II: nothing older than a window", () => {
+  open({ local: { window: 1000 } });
+  accept(conversation.received("PA", { bytes: 1000 }));
+  const bad = 0x7000_0000;
+  expectFits(conversation.received("PA", { bytes: 10, sequence: 1001 - 10 }));
+  expectOutside(conversation.received("PA", { bytes: 10, sequence: 1001 - 11, acknowledgement: bad }));
+});
+
+test("rule III: nothing is acknowledged that was not sent", () => {
+  expectFits(conversation.received("A"));
+  expectOutside(conversation.received("A", { acknowledgement: conversation.local.next + 1 }));
+});
+
+test("rule IV: no acknowledgement older than a window, or 66,000 bytes", () => {
+  accept(conversation.sent("PA", { bytes: 40_000 }));
+  accept(conversation.received("A"));
+  accept(conversation.sent("PA", { bytes: 40_000 }));
+  const oldest = (conversation.local.next - 66_000) >>> 0;
+  expectFits(conversation.received("A", { acknowledgement: oldest }));
+  expectOutside(conversation.received("A", { acknowledgement: oldest - 1 }));
+});
+
+test("retransmission, keep-alive, zero window and its probe fit", () => {
+  accept(conversation.received("PA", { bytes: 100 }));
+  expectFits(conversation.received("PA", { bytes: 100, sequence: 1001 }));
+  expectFits(conversation.received("A", { sequence: conversation.remote.next - 1 }));
+  accept(conversation.sent("A", { window: 0 }));
+  expectFits(conversation.received("A", { bytes: 1 }));
+  expectFits(conversation.sent("A", { window: 0, acknowledgement: conversation.remote.next }));
+});
+
+test("a window may be used to its last byte over many segments, across the wrap of sequence numbers", () => {
+  open({ remote: scaled(2), local: scaled(2) });
+  for (let round = 0; round < 100; round += 1) {
+    expectFits(conversation.sent("PA", { bytes: 60_000 }));
+    expectFits(conversation.sent("PA", { bytes: 60_000 }));
+    expectFits(conversation.received("A"));
+  }
+  assert.equal(tracker.counters.outOfWindow, 0);
+});
+
+test("liberal: a segment outside is counted, seen in its state, and steps nothing", () => {
+  const forged = conversation.received("FA", { sequence: 0x5000_0000, acknowledgement: 0x7000_0000 });
+  assert.equal(seen(forged), "ESTABLISHED");
+  expectOutside(forged);
+  assert.equal(state(), "ESTABLISHED");
+  assert.equal(tracker.counters.outOfWindow, 1);
+});
+
+test("strict: a segment outside is INVALID and is not entered", () => {
+  open({ strict: true });
+  const packets = tracker.flows.packets(tracker.slot, 0);
+  const forged = conversation.received("PA", { sequence: 0x5000_0000, bytes: 10 });
+  assert.equal(seen(forged), "INVALID");
+  assert.equal(tracker.commit(forged, 0), COMMIT.INVALID | COMMIT.OUT_OF_WINDOW);
+  assert.equal(tracker.flows.packets(tracker.slot, 0), packets);
+  assert.equal(tracker.counters.invalid, 1);
+});
+
+test("strict: what this host sends itself is never INVALID", () => {
+  open({ strict: true });
+  assert.equal(seen(conversation.sent("PA", { sequence: 0x5000_0000, bytes: 10 })), "ESTABLISHED");
+});
+
+test("strict: a SYN-ACK with a wrong acknowledgement is INVALID", () => {
+  tracker = new Tracker({ strict: true });
+  conversation = new Conversation();
+  accept(conversation.sent("S"));
+  assert.equal(seen(conversation.received("SA", { acknowledgement: 1 })), "INVALID");
+  assert.equal(seen(conversation.received("SA", { sequence: 7 })), "SYN_SENT1");
+});
+
+test("a SYN on a synchronised connection gets through, so that it can be challenged (RFC 5961)", () => {
+  open({ strict: true });
+  const syn = conversation.received("S", { sequence: 0x5000_0000 });
+  assert.equal(seen(syn), "ESTABLISHED");
+  tracker.commit(syn, 0);
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.REMOTE), 1001, "and moves no number");
+  expectFits(conversation.sent("A"));
+});
+
+test("liberal: after unseen segments the acknowledgement vouches for the sequence number", () => {
+  conversation.remote.next += 10_000_000;
+  const later = conversation.received("PA", { bytes: 100 });
+  expectOutside(later);
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.REMOTE), conversation.remote.next);
+  expectFits(conversation.received("PA", { bytes: 100 }));
+  expectFits(conversation.sent("A"));
+});
+
+test("liberal: what this host sends moves its own window, even when much was not seen", () => {
+  conversation.remote.next += 10_000_000;
+  conversation.local.next = (conversation.local.next + 10_000_000) >>> 0;
+  expectOutside(conversation.sent("PA", { bytes: 100 }));
+  expectFits(conversation.received("PA", { bytes: 100 }));
+  expectFits(conversation.received("FA"));
+  assert.equal(state(), "CLOSE_WAIT1");
+});
+
+test("a reset must be the very next segment, by the sender's own count or the receiver's acknowledgement", () => {
+  const next = conversation.remote.next;
+  assert.equal(
+    accept(conversation.received("R", { sequence: next + 1 })),
+    COMMIT.DISBELIEVED,
+    "in the window",
+  );
+  assert.equal(state(), "ESTABLISHED");
+  assert.equal(
+    accept(conversation.received("R", { sequence: 0x5000_0000 })),
+    COMMIT.DISBELIEVED | COMMIT.OUT_OF_WINDOW,
+  );
+  assert.equal(tracker.counters.disbelievedResets, 2);
+  assert.equal(accept(conversation.received("R", { sequence: next })), COMMIT.STEPPED);
+  assert.equal(state(), "CLOSED");
+});
+
+test("a reset that answers an acknowledgement is believed, though later data was seen", () => {
+  accept(conversation.sent("A"));
+  const acknowledged = conversation.remote.next;
+  accept(conversation.received("PA", { bytes: 100 }));
+  assert.equal(accept(conversation.received("R", { sequence: acknowledged })), COMMIT.STEPPED);
+});
+
+test("a disbelieved reset does not keep the flow alive", () => {
+  tracker.lookup(conversation.received("R", { sequence: 0x5000_0000 }), 5000);
+  tracker.commit(conversation.received("R", { sequence: 0x5000_0000 }), 5000);
+  assert.equal(tracker.flows.lastSeen(tracker.slot), 0);
+});
+
+test("strict: a reset outside the window is INVALID, one inside may be challenged", () => {
+  open({ strict: true });
+  assert.equal(seen(conversation.received("R", { sequence: 0x5000_0000 })), "INVALID");
+  assert.equal(seen(conversation.received("R", { sequence: conversation.remote.next + 1 })), "ESTABLISHED");
+});
+
+test("only the reset that acknowledges the SYN refuses a connection", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.sent("S"));
+  assert.equal(accept(conversation.received("R")), COMMIT.DISBELIEVED);
+  assert.equal(accept(conversation.received("RA", { acknowledgement: 12_345 })), COMMIT.DISBELIEVED);
+  assert.equal(accept(conversation.received("RA")), COMMIT.STEPPED);
+});
+
+test("a connection picked up in the middle believes a reset in its window only", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.sent("PA", { bytes: 10 }));
+  accept(conversation.received("PA", { bytes: 10 }));
+  assert.ok(tracker.flows.isSloppy(tracker.slot));
+  assert.equal(accept(conversation.received("R", { sequence: 0x5000_0000 })), COMMIT.DISBELIEVED);
+  assert.equal(
+    accept(conversation.received("R", { sequence: conversation.remote.next + 5 })),
+    COMMIT.STEPPED,
+  );
+});
+
+test("the reset by which this host refuses an adopted connection is believed", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.received("A", { acknowledgement: 4242 }));
+  assert.equal(accept(conversation.sent("R", { sequence: 4242 })), COMMIT.STEPPED);
+});
+
+test("an offloaded flow enforces no window and believes any reset", () => {
+  open({ strict: true });
+  tracker.setOffloaded(tracker.slot, true);
+  assert.equal(seen(conversation.received("PA", { sequence: 0x5000_0000, bytes: 10 })), "ESTABLISHED");
+  assert.equal(accept(conversation.received("R", { sequence: 0x6000_0000 })), COMMIT.STEPPED);
+});
+
+test("forged acknowledgements do not complete a handshake", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.received("S"));
+  accept(conversation.sent("SA"));
+  accept(conversation.received("A", { acknowledgement: 0x7000_0000 }));
+  assert.equal(state(), "SYN_RCVD2");
+  accept(conversation.received("A"));
+  assert.equal(state(), "ESTABLISHED");
+});
+
+test("a SYN with other numbers begins the handshake again", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.received("S"));
+  conversation.remote.next = 5_000_000;
+  accept(conversation.received("S"));
+  accept(conversation.sent("SA"));
+  accept(conversation.received("A"));
+  assert.ok(tracker.flows.isNumbered(tracker.slot));
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.REMOTE), 5_000_001);
+});
+
+test("data in a SYN may be taken or refused (RFC 7413)", () => {
+  for (const refused of [true, false]) {
+    tracker = new Tracker();
+    conversation = new Conversation();
+    const syn = conversation.received("S", { bytes: 100 });
+    accept(syn);
+    if (refused) conversation.remote.next = syn.sequence + 1;
+    accept(conversation.sent("SA"));
+    accept(conversation.received("PA", { bytes: 100 }));
+    assert.ok(tracker.flows.isNumbered(tracker.slot));
+    assert.equal(state(), "ESTABLISHED");
+    assert.equal(tracker.counters.outOfWindow, 0);
+  }
+});
+
+test("old timestamps are told and counted (RFC 7323), strict: INVALID", () => {
+  const at = (value: number): SegmentFields => ({
+    tcpOptions: encodeTcpOptions({ timestamps: [value, 1] }),
+  });
+  for (const strict of [false, true]) {
+    open({ strict, remote: at(0xffff_fff0), local: at(1) });
+    const { remote } = conversation;
+    accept(conversation.received("PA", { bytes: 10, ...at(5) }));
+    accept(conversation.sent("A", at(2)));
+    accept(conversation.received("PA", { bytes: 10, ...at(6) }));
+    const old = conversation.received("PA", { bytes: 10, sequence: remote.next, ...at(0xffff_fff8) });
+    assert.equal(seen(old), strict ? "INVALID" : "ESTABLISHED");
+    expectOutside(old);
+    assert.equal(tracker.counters.badTimestamp, strict ? 2 : 1);
+    expectFits(conversation.received("PA", { bytes: 10, ...at(7) }));
+  }
+});
+
+test("segments cut off behind their ports, or without options, are judged without options", () => {
+  open({
+    remote: { tcpOptions: Uint8Array.of(8, 10, 0, 0) },
+    local: { tcpOptions: Uint8Array.of(3, 0, 0, 0) },
+  });
+  assert.equal(state(), "ESTABLISHED");
+  expectFits(conversation.received("PA", { bytes: 10 }));
+});
