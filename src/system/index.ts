@@ -14,4 +14,5 @@ export { enterNamespace, inFreshNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";
 export { QueueCounters, QueueSocket, type QueueSocketOptions } from "./queue-socket.ts";
 export { type KernelQueueStatistics, parseQueueStatistics, readQueueStatistics } from "./queue-statistics.ts";
+export { RawSocket } from "./raw-socket.ts";
 export { systemError } from "./system-error.ts";

@@ -47,6 +47,18 @@ export const send: (fd: number, memory: Memory, bytes: number, flags: number) =>
   "long send(int fd, void *memory, size_t bytes, int flags)",
 );
 
+/** `sendto(2)`. Returns bytes, or -1. */
+export const sendto: (
+  fd: number,
+  memory: Memory,
+  bytes: number,
+  flags: number,
+  address: Memory,
+  addressBytes: number,
+) => number = library.func(
+  "long sendto(int fd, void *memory, size_t bytes, int flags, void *address, uint addressBytes)",
+);
+
 /** `eventfd(2)`. Returns a file descriptor, or -1. */
 export const eventfd: (initial: number, flags: number) => number = library.func(
   "int eventfd(uint initial, int flags)",
@@ -115,6 +127,7 @@ export const ERRNO = {
   EINTR: 4,
   EAGAIN: 11,
   EBUSY: 16,
+  EINVAL: 22,
   EEXIST: 17,
   ENOBUFS: 105,
 } as const;
