@@ -222,8 +222,9 @@ export function formatTable(report) {
     const cells = columns.map((column) => text(row[column]?.[figure]));
     lines.push(`| ${title} | ${cells.join(" | ")} | ${Number.isFinite(ratio) ? ratio.toFixed(2) : "–"} |`);
   }
-  const machine = `${report.date}, kernel ${report.kernel}, Node ${report.node}, ${report.processors} × ${report.processor}`;
-  return `${lines.join("\n")}\n\n${machine}; median of ${report.rounds} rounds of ${report.seconds} s.`;
+  const { date, kernel, node: version, processors, processor, rounds, seconds: each } = report;
+  const machine = `${date}, kernel ${kernel}, Node ${version}, ${processors} × ${processor}`;
+  return `${lines.join("\n")}\n\n${machine}; median of ${rounds} rounds of ${each} s.`;
 }
 
 async function main() {

@@ -1,10 +1,10 @@
 /**
  * Traffic for the benchmarks, with the C library's own calls so that the sender is not what is measured.
  *
- *   node traffic.mjs flood ADDRESS PORT MILLISECONDS   64-byte UDP packets as fast as they go; prints how many
- *   node traffic.mjs sink PORT                         a UDP socket that nobody reads
- *   node traffic.mjs pong PORT                         sends every datagram back
- *   node traffic.mjs ping ADDRESS PORT COUNT           one datagram at a time; prints round trips in microseconds
+ *   node traffic.mjs flood ADDRESS PORT MILLISECONDS   64-byte UDP packets as fast as they go; prints how
+ *   many node traffic.mjs sink PORT                         a UDP socket that nobody reads node traffic.mjs
+ *   pong PORT                         sends every datagram back node traffic.mjs ping ADDRESS PORT COUNT
+ *   one datagram at a time; prints round trips in microseconds
  */
 import koffi from "koffi";
 

@@ -181,8 +181,17 @@ for (const failOpen of [true, false]) {
         queuePackets: 32,
         receiveBufferBytes: 65_536,
       });
-      const script = `const s = require("dgram").createSocket("udp4"); const p = Buffer.alloc(1000); let n = 30000;
-      const go = () => { for (let i = 0; i < 100 && n > 0; i++, n--) s.send(p, 9, "${firewall.ipv4}"); if (n > 0) setImmediate(go); else setTimeout(() => s.close(), 50); }; go();`;
+      const script = `
+        const socket = require("dgram").createSocket("udp4");
+        const bytes = Buffer.alloc(1000);
+        let left = 30000;
+        const go = () => {
+          for (let at = 0; at < 100; at += 1) socket.send(bytes, 9, "${firewall.ipv4}");
+          left -= 100;
+          if (left > 0) setImmediate(go);
+          else setTimeout(() => socket.close(), 50);
+        };
+        go();`;
       assert.equal((await client.run([process.execPath, "-e", script])).status, 0);
       assert.equal(
         (await client.traffic.sendUdp({ address: firewall.ipv4, port: 81, say: "after" })).heard,

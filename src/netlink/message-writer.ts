@@ -5,9 +5,11 @@
 import { FirewallError } from "../base/index.ts";
 import { HOST_ORDER } from "./byte-order.ts";
 import {
+  ATTRIBUTE_FIELD,
   ATTRIBUTE_HEADER_BYTES,
   ATTRIBUTE_VALUE_MAX_BYTES,
   alignNetlink,
+  MESSAGE_FIELD,
   MESSAGE_HEADER_BYTES,
 } from "./message.ts";
 
@@ -79,9 +81,9 @@ export class MessageWriter {
   begin(type: number, flags: number, sequence: number): void {
     const at = this.#grow(MESSAGE_HEADER_BYTES);
     this.#messageAt = at;
-    this.#bytes.setUint16(at + 4, type, HOST_ORDER);
-    this.#bytes.setUint16(at + 6, flags, HOST_ORDER);
-    this.#bytes.setUint32(at + 8, sequence, HOST_ORDER);
+    this.#bytes.setUint16(at + MESSAGE_FIELD.TYPE, type, HOST_ORDER);
+    this.#bytes.setUint16(at + MESSAGE_FIELD.FLAGS, flags, HOST_ORDER);
+    this.#bytes.setUint32(at + MESSAGE_FIELD.SEQUENCE, sequence, HOST_ORDER);
   }
 
   /** Ends the message: its length is known. */
@@ -103,7 +105,7 @@ export class MessageWriter {
     if (value.length > ATTRIBUTE_VALUE_MAX_BYTES) {
       throw new FirewallError(
         "NETLINK_ATTRIBUTE_TOO_LARGE",
-        `A netlink attribute holds at most ${ATTRIBUTE_VALUE_MAX_BYTES} bytes, and ${value.length} were given.`,
+        `A netlink attribute holds at most ${ATTRIBUTE_VALUE_MAX_BYTES} bytes, not ${value.length}.`,
         { details: { type, bytes: value.length } },
       );
     }
@@ -149,8 +151,8 @@ export class MessageWriter {
   /** Writes an attribute's header and makes room for its value. Returns the value's offset. */
   #header(type: number, valueBytes: number): number {
     const at = this.#grow(ATTRIBUTE_HEADER_BYTES + valueBytes);
-    this.#bytes.setUint16(at, ATTRIBUTE_HEADER_BYTES + valueBytes, HOST_ORDER);
-    this.#bytes.setUint16(at + 2, type, HOST_ORDER);
+    this.#bytes.setUint16(at + ATTRIBUTE_FIELD.LENGTH, ATTRIBUTE_HEADER_BYTES + valueBytes, HOST_ORDER);
+    this.#bytes.setUint16(at + ATTRIBUTE_FIELD.TYPE, type, HOST_ORDER);
     return at + ATTRIBUTE_HEADER_BYTES;
   }
 

@@ -2,34 +2,32 @@
  * Netlink messages as they lie in a receive buffer: headers, runs of messages, runs of attributes.
  *
  * A datagram holds messages one after the other, a message holds a family header and attributes one after the
- * other, and an attribute may hold attributes again. All are padded to four bytes, and every length counts its
- * own header. The cursors move over bytes that are not theirs; they make no objects and never read past the end
- * they were given. A wrong length ends the walk and stays in `fault`, so a loop needs one check after it and not
- * one at every step.
+ * other, and an attribute may hold attributes again. All are padded to four bytes, and every length counts
+ * its own header. The cursors move over bytes that are not theirs; they make no objects and never read past
+ * the end they were given. A wrong length ends the walk and stays in `fault`, so a loop needs one check after
+ * it and not one at every step.
  *
  * Names in parentheses are those of `linux/netlink.h`.
  */
 import { HOST_ORDER } from "./byte-order.ts";
 
-// Byte offsets of the message header fields (struct nlmsghdr).
-const MESSAGE_LENGTH = 0;
-const MESSAGE_TYPE = 4;
-const MESSAGE_FLAGS = 6;
-const MESSAGE_SEQUENCE = 8;
-const MESSAGE_PORT = 12;
+/** Byte offsets of the message header fields (struct nlmsghdr; RFC 3549 section 2.3.2). */
+export const MESSAGE_FIELD = { LENGTH: 0, TYPE: 4, FLAGS: 6, SEQUENCE: 8, PORT: 12 } as const;
 
 /** Length of the message header, in bytes. */
 export const MESSAGE_HEADER_BYTES = 16;
 
-// Byte offsets of the attribute header fields (struct nlattr).
-const ATTRIBUTE_LENGTH = 0;
-const ATTRIBUTE_TYPE = 2;
+/** Byte offsets of the attribute header fields (struct nlattr). */
+export const ATTRIBUTE_FIELD = { LENGTH: 0, TYPE: 2 } as const;
 
 /** Length of an attribute's header, in bytes. */
 export const ATTRIBUTE_HEADER_BYTES = 4;
 
 /** Largest value an attribute can carry, in bytes: its length field has 16 bits and counts the header. */
 export const ATTRIBUTE_VALUE_MAX_BYTES: number = 0xffff - ATTRIBUTE_HEADER_BYTES;
+
+/** Offset of the lower half of a 64-bit value in network order. */
+const LOW_WORD = 4;
 
 /** Type bits of an attribute without its two flags (NLA_TYPE_MASK). */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
@@ -132,13 +130,13 @@ export class MessageCursor {
     if (left <= 0) return false;
     if (left < MESSAGE_HEADER_BYTES) return this.#stop("message-truncated");
     const bytes = this.#bytes;
-    const length = bytes.getUint32(at + MESSAGE_LENGTH, HOST_ORDER);
+    const length = bytes.getUint32(at + MESSAGE_FIELD.LENGTH, HOST_ORDER);
     if (length < MESSAGE_HEADER_BYTES) return this.#stop("message-length");
     if (length > left) return this.#stop("message-truncated");
-    this.type = bytes.getUint16(at + MESSAGE_TYPE, HOST_ORDER);
-    this.flags = bytes.getUint16(at + MESSAGE_FLAGS, HOST_ORDER);
-    this.sequence = bytes.getUint32(at + MESSAGE_SEQUENCE, HOST_ORDER);
-    this.port = bytes.getUint32(at + MESSAGE_PORT, HOST_ORDER);
+    this.type = bytes.getUint16(at + MESSAGE_FIELD.TYPE, HOST_ORDER);
+    this.flags = bytes.getUint16(at + MESSAGE_FIELD.FLAGS, HOST_ORDER);
+    this.sequence = bytes.getUint32(at + MESSAGE_FIELD.SEQUENCE, HOST_ORDER);
+    this.port = bytes.getUint32(at + MESSAGE_FIELD.PORT, HOST_ORDER);
     this.at = at;
     this.bodyAt = at + MESSAGE_HEADER_BYTES;
     this.end = at + length;
@@ -192,10 +190,10 @@ export class AttributeCursor {
     const left = this.#end - at;
     if (left <= 0) return false;
     if (left < ATTRIBUTE_HEADER_BYTES) return this.stop("attribute-truncated");
-    const length = this.#bytes.getUint16(at + ATTRIBUTE_LENGTH, HOST_ORDER);
+    const length = this.#bytes.getUint16(at + ATTRIBUTE_FIELD.LENGTH, HOST_ORDER);
     if (length < ATTRIBUTE_HEADER_BYTES) return this.stop("attribute-length");
     if (length > left) return this.stop("attribute-truncated");
-    this.type = this.#bytes.getUint16(at + ATTRIBUTE_TYPE, HOST_ORDER) & ATTRIBUTE_TYPE_MASK;
+    this.type = this.#bytes.getUint16(at + ATTRIBUTE_FIELD.TYPE, HOST_ORDER) & ATTRIBUTE_TYPE_MASK;
     this.at = at + ATTRIBUTE_HEADER_BYTES;
     this.end = at + length;
     this.#next = at + alignNetlink(length);
@@ -216,29 +214,31 @@ export class AttributeCursor {
 
   /** The value as an unsigned 8-bit number; 0 and a fault when it is empty. */
   uint8(): number {
-    return this.#has(1) ? this.#bytes.getUint8(this.at) : 0;
+    return this.holds(1) ? this.#bytes.getUint8(this.at) : 0;
   }
 
   /** The value as an unsigned 16-bit number in network order; 0 and a fault when it is shorter. */
   uint16(): number {
-    return this.#has(2) ? this.#bytes.getUint16(this.at) : 0;
+    return this.holds(2) ? this.#bytes.getUint16(this.at) : 0;
   }
 
-  /** The value as an unsigned 64-bit number in network order, exact to 2^53; 0 and a fault when it is shorter. */
+  /**
+   * The value as an unsigned 64-bit number in network order, exact to 2^53; 0 and a fault when it is shorter.
+   */
   uint64(): number {
-    return this.#has(8)
-      ? this.#bytes.getUint32(this.at) * 0x1_0000_0000 + this.#bytes.getUint32(this.at + 4)
+    return this.holds(8)
+      ? this.#bytes.getUint32(this.at) * 0x1_0000_0000 + this.#bytes.getUint32(this.at + LOW_WORD)
       : 0;
   }
 
   /** The value as an unsigned 32-bit number in network order; 0 and a fault when it is shorter. */
   uint32(): number {
-    return this.#has(4) ? this.#bytes.getUint32(this.at) : 0;
+    return this.holds(4) ? this.#bytes.getUint32(this.at) : 0;
   }
 
   /** The value as an unsigned 32-bit number in this machine's order; 0 and a fault when it is shorter. */
   hostUint32(): number {
-    return this.#has(4) ? this.#bytes.getUint32(this.at, HOST_ORDER) : 0;
+    return this.holds(4) ? this.#bytes.getUint32(this.at, HOST_ORDER) : 0;
   }
 
   /** The value as text up to its first zero byte. Allocates. */
@@ -252,7 +252,13 @@ export class AttributeCursor {
     return text;
   }
 
-  #has(count: number): boolean {
+  /**
+   * True when the value has so many bytes; if not, the walk ends with a fault.
+   *
+   * For numbers that may need all 32 bits: V8 puts those into a box when a function returns them, so the
+   * packet path asks this and reads them itself.
+   */
+  holds(count: number): boolean {
     return this.length >= count || this.stop("attribute-length");
   }
 }

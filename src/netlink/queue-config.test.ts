@@ -9,7 +9,7 @@ describe("queue configuration", () => {
     const flags = QUEUE_FLAG.FAIL_OPEN | QUEUE_FLAG.GSO | QUEUE_FLAG.OWNER;
     const message = encodeQueueBind({ queue: 5, copyRangeBytes: 65_531, queuePackets: 1024, flags }, 3);
     const parts = [
-      "4000000002030500" + "0300000000000000", // length, type and flags (request, acknowledge), sequence, port
+      "4000000002030500" + "0300000000000000", // length, type, flags (request, acknowledge), sequence, port
       "00000005", // no family, version 0, queue number
       "0800010001000000", // bind
       "090002000000fffb02000000", // copy range, copy packets, padding

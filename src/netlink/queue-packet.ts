@@ -1,8 +1,9 @@
 /**
- * One packet as the kernel's queue hands it up (NFQNL_MSG_PACKET): its metadata as numbers, its bytes as a place.
+ * One packet as the kernel's queue hands it up (NFQNL_MSG_PACKET): its metadata as numbers, its bytes as a
+ * place.
  *
- * Names in parentheses are those of `linux/netfilter/nfnetlink_queue.h`. All numbers in attributes are in network
- * order. Attributes that are not listed here are skipped: a later kernel may send more.
+ * Names in parentheses are those of `linux/netfilter/nfnetlink_queue.h`. All numbers in attributes are in
+ * network order. Attributes that are not listed here are skipped: a later kernel may send more.
  */
 import { ATTRIBUTE_HEADER_BYTES, AttributeCursor, type NetlinkFault } from "./message.ts";
 import { NETFILTER_HEADER_BYTES } from "./message-writer.ts";
@@ -50,7 +51,10 @@ export interface QueueMetadata {
 export class QueuePacketView {
   readonly #cursor: AttributeCursor = new AttributeCursor();
 
-  /** Number by which the verdict names the packet. Valid when {@link QueuePacketView.hasId} is true. */
+  /**
+   * Number by which the verdict names the packet: 32 bits, here as a signed number, because V8 keeps those
+   * without a box. Valid when {@link QueuePacketView.hasId} is true.
+   */
   id = 0;
   /** True when the id could be read: such a packet can, and must, have a verdict. */
   hasId = false;
@@ -134,7 +138,7 @@ export class QueuePacketView {
         this.#readHeader(bytes, cursor);
         break;
       case MARK:
-        this.mark = cursor.uint32();
+        if (cursor.holds(4)) this.mark = bytes.getUint32(cursor.at);
         break;
       case IN_INTERFACE:
         this.inInterface = cursor.uint32();
@@ -153,10 +157,8 @@ export class QueuePacketView {
         this.#readFlags(cursor.uint32());
         break;
       case USER:
-        this.userId = cursor.uint32();
-        break;
       case GROUP:
-        this.groupId = cursor.uint32();
+        this.#readOwner(bytes, cursor);
         break;
     }
   }
@@ -166,10 +168,16 @@ export class QueuePacketView {
       cursor.stop("attribute-length");
       return;
     }
-    this.id = bytes.getUint32(cursor.at + HEADER_ID);
+    this.id = bytes.getInt32(cursor.at + HEADER_ID);
     this.etherType = bytes.getUint16(cursor.at + HEADER_PROTOCOL);
     this.hook = bytes.getUint8(cursor.at + HEADER_HOOK);
     this.hasId = true;
+  }
+
+  #readOwner(bytes: DataView, cursor: AttributeCursor): void {
+    if (!cursor.holds(4)) return;
+    if (cursor.type === USER) this.userId = bytes.getUint32(cursor.at);
+    else this.groupId = bytes.getUint32(cursor.at);
   }
 
   #readFlags(flags: number): void {

@@ -1,13 +1,15 @@
 /**
- * Verdict messages for the kernel's queue, written one behind the other so that one `send` carries a whole batch.
+ * Verdict messages for the kernel's queue, written one behind the other so that one `send` carries a whole
+ * batch.
  *
- * Packets are answered in the order in which they came. A run of packets with the same answer becomes one message
- * (NFQNL_MSG_VERDICT_BATCH), which answers every packet up to the id it names. That is right only while no earlier
- * packet waits for its answer; whoever uses this class must answer each packet before the next one.
+ * Packets are answered in the order in which they came. A run of packets with the same answer becomes one
+ * message (NFQNL_MSG_VERDICT_BATCH), which answers every packet up to the id it names. That is right only
+ * while no earlier packet waits for its answer; whoever uses this class must answer each packet before the
+ * next one.
  */
 import { invariant } from "../base/index.ts";
 import { HOST_ORDER } from "./byte-order.ts";
-import { MESSAGE_FLAG, MESSAGE_HEADER_BYTES } from "./message.ts";
+import { ATTRIBUTE_FIELD, MESSAGE_FIELD, MESSAGE_FLAG, MESSAGE_HEADER_BYTES } from "./message.ts";
 import { NETFILTER_HEADER_BYTES } from "./message-writer.ts";
 
 /** What the kernel does with a packet (`linux/netfilter.h`). */
@@ -31,11 +33,6 @@ const VERDICT_HEADER = 2;
 const MARK = 3;
 
 // Byte offsets in a verdict message, from its start.
-const LENGTH_AT = 0;
-const TYPE_AT = 4;
-const FLAGS_AT = 6;
-const SEQUENCE_AT = 8;
-const PORT_AT = 12;
 const FAMILY_AT: number = MESSAGE_HEADER_BYTES;
 const RESOURCE_AT: number = MESSAGE_HEADER_BYTES + 2;
 const HEADER_AT: number = MESSAGE_HEADER_BYTES + NETFILTER_HEADER_BYTES;
@@ -50,9 +47,6 @@ const PLAIN_BYTES: number = MARK_HEADER_AT;
 /** Length of a verdict message with a mark, in bytes: the most one packet needs. */
 export const VERDICT_MAX_BYTES: number = MARK_AT + 4;
 
-/** Stands for "the packet keeps its mark". */
-const KEEP_MARK = -1;
-
 /** Writes verdicts into a buffer that is given once. */
 export class VerdictWriter {
   readonly #bytes: DataView;
@@ -62,7 +56,8 @@ export class VerdictWriter {
   #end: number;
   #lastAt = -1;
   #lastVerdict = 0;
-  #lastMark: number = KEEP_MARK;
+  #lastMark = 0;
+  #lastIsMarked = false;
 
   /**
    * @param bytes - send buffer; needs {@link VERDICT_MAX_BYTES} for each packet of a batch
@@ -91,51 +86,57 @@ export class VerdictWriter {
 
   /** Answers the packet `id`; it keeps its mark. */
   answer(id: number, verdict: number): void {
-    this.#write(id, verdict, KEEP_MARK);
+    this.#write(id, verdict, 0, false);
   }
 
   /**
    * Answers the packet `id` and gives it a mark.
    *
-   * @param mark - all 32 bits, unsigned
+   * @param mark - 32 bits; as a signed number it needs no box
    */
   answerMarked(id: number, verdict: number, mark: number): void {
-    this.#write(id, verdict, mark);
+    this.#write(id, verdict, mark | 0, true);
   }
 
-  #write(id: number, verdict: number, mark: number): void {
+  #write(id: number, verdict: number, mark: number, isMarked: boolean): void {
     const bytes = this.#bytes;
-    const last = this.#lastAt;
-    if (last >= 0 && this.#joinRuns && verdict === this.#lastVerdict && mark === this.#lastMark) {
-      bytes.setUint16(last + TYPE_AT, VERDICT_UP_TO, HOST_ORDER);
-      bytes.setUint32(last + ID_AT, id);
+    if (this.#continuesRun(verdict, mark, isMarked)) {
+      bytes.setUint16(this.#lastAt + MESSAGE_FIELD.TYPE, VERDICT_UP_TO, HOST_ORDER);
+      bytes.setInt32(this.#lastAt + ID_AT, id);
       return;
     }
     const at = this.#end;
-    const length = mark === KEEP_MARK ? PLAIN_BYTES : VERDICT_MAX_BYTES;
+    const length = isMarked ? VERDICT_MAX_BYTES : PLAIN_BYTES;
     invariant(at + length <= bytes.byteLength, "the verdict buffer holds every verdict of a batch");
-    bytes.setUint32(at + LENGTH_AT, length, HOST_ORDER);
-    bytes.setUint16(at + TYPE_AT, VERDICT_ONE, HOST_ORDER);
-    bytes.setUint16(at + FLAGS_AT, MESSAGE_FLAG.REQUEST, HOST_ORDER);
-    bytes.setUint32(at + SEQUENCE_AT, 0, HOST_ORDER);
-    bytes.setUint32(at + PORT_AT, 0, HOST_ORDER);
+    bytes.setUint32(at + MESSAGE_FIELD.LENGTH, length, HOST_ORDER);
+    bytes.setUint16(at + MESSAGE_FIELD.TYPE, VERDICT_ONE, HOST_ORDER);
+    bytes.setUint16(at + MESSAGE_FIELD.FLAGS, MESSAGE_FLAG.REQUEST, HOST_ORDER);
+    bytes.setUint32(at + MESSAGE_FIELD.SEQUENCE, 0, HOST_ORDER);
+    bytes.setUint32(at + MESSAGE_FIELD.PORT, 0, HOST_ORDER);
     bytes.setUint16(at + FAMILY_AT, 0);
     bytes.setUint16(at + RESOURCE_AT, this.#queue);
     this.#attribute(at + HEADER_AT, 12, VERDICT_HEADER);
     bytes.setUint32(at + VERDICT_AT, verdict);
-    bytes.setUint32(at + ID_AT, id);
-    if (mark !== KEEP_MARK) {
+    bytes.setInt32(at + ID_AT, id);
+    if (isMarked) {
       this.#attribute(at + MARK_HEADER_AT, 8, MARK);
-      bytes.setUint32(at + MARK_AT, mark);
+      bytes.setInt32(at + MARK_AT, mark);
     }
     this.#end = at + length;
     this.#lastAt = at;
     this.#lastVerdict = verdict;
     this.#lastMark = mark;
+    this.#lastIsMarked = isMarked;
+  }
+
+  /** True when the answer is the same as the one before, so that one message can give both. */
+  #continuesRun(verdict: number, mark: number, isMarked: boolean): boolean {
+    if (this.#lastAt < 0 || !this.#joinRuns) return false;
+    return verdict === this.#lastVerdict && mark === this.#lastMark && isMarked === this.#lastIsMarked;
   }
 
   #attribute(at: number, length: number, type: number): void {
-    this.#bytes.setUint16(at, length, HOST_ORDER);
-    this.#bytes.setUint16(at + 2, type, HOST_ORDER);
+    this.#bytes.setUint16(at + ATTRIBUTE_FIELD.LENGTH, length, HOST_ORDER);
+    this.#bytes.setUint16(at + ATTRIBUTE_FIELD.TYPE, type, HOST_ORDER);
   }
 }

@@ -224,7 +224,7 @@ export class QueueSocket {
   /**
    * Lets the packet go on with a mark.
    *
-   * @param mark - all 32 bits, unsigned
+   * @param mark - 32 bits; as a signed number it needs no box
    */
   acceptMarked(mark: number): void {
     this.#verdicts.answerMarked(this.packet.id, NETFILTER_VERDICT.ACCEPT, mark);

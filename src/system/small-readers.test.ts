@@ -46,8 +46,11 @@ describe("interface names", () => {
 
 describe("queue statistics", () => {
   it("are read from the kernel's file", () => {
-    const text =
-      "    5  20245     2 2 65531     7     8       16  1\n   65 4163190000     0 2  128     0     0        0  1\n";
+    const text = [
+      "    5  20245     2 2 65531     7     8       16  1",
+      "   65 4163190000     0 2  128     0     0        0  1",
+      "",
+    ].join("\n");
     assert.deepEqual(parseQueueStatistics(text), [
       {
         queue: 5,

@@ -22,9 +22,10 @@ export function systemError(
   errno: number,
   details: ErrorDetails = {},
 ): FirewallError {
-  const advice = ADVICE.get(errno);
-  const message = `${action}: ${errnoText(errno)} (${errnoName(errno)}).${advice === undefined ? "" : ` ${advice}`}`;
-  return new FirewallError(code, message, { details: { ...details, errno: errnoName(errno) } });
+  const message = [`${action}: ${errnoText(errno)} (${errnoName(errno)}).`, ADVICE.get(errno) ?? ""].join(
+    " ",
+  );
+  return new FirewallError(code, message.trimEnd(), { details: { ...details, errno: errnoName(errno) } });
 }
 
 /**
