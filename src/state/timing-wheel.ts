@@ -75,7 +75,7 @@ export class TimingWheel {
     let level = 0;
     while (level < LEVELS - 1 && due - this.#tick >= AHEAD << (level * LEVEL_SHIFT)) level += 1;
     const shift = level * LEVEL_SHIFT;
-    const turn = Math.min((due >>> shift) + 1, (this.#tick >>> shift) + AHEAD);
+    const turn = Math.min((due >>> shift) + 1, (this.#tick >>> shift) + BUCKET_MASK);
     this.#lists.append(level * BUCKETS + (turn & BUCKET_MASK), slot);
   }
 
