@@ -24,8 +24,8 @@ const BUCKETS = 64;
 const BUCKET_MASK = BUCKETS - 1;
 
 /**
- * Buckets ahead of the hand that a level may use; one less than it has, as the hand may stand within a
- * bucket.
+ * Reach of a level, in its own buckets. Rounding up may add one, and so may the hand's standing within a bucket;
+ * the sum must not come round to the bucket the hand stands on.
  */
 const AHEAD = BUCKETS - 2;
 
