@@ -5,7 +5,7 @@ import type { Rule } from "./finding.ts";
 const BYTE_LAYERS = ["wire", "netlink", "simco"];
 
 /** A read or write at `something + 4`: the 4 has no name. */
-const LITERAL_OFFSET = /\.[gs]et(Big)?(Uint|Int|Float)\d+\([^,()]*\+ *\d/;
+const LITERAL_OFFSET = /\.[gs]et(Big)?(Uint|Int|Float)\d+\([^,()]*\+ *\d+(?! *\*)/;
 
 /** Layers that handle TCP sequence numbers; `base` alone computes with them. */
 const SEQUENCE_LAYERS = ["wire", "state", "stream", "recognise", "engine", "policy"];
