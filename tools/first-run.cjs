@@ -37,7 +37,7 @@ const PACKAGES = [
   { name: "iproute2", command: "ip", why: "network namespaces and links" },
   { name: "nftables", command: "nft", why: "removing and listing rules" },
   { name: "libnftables1", library: "libnftables.so.1", why: "loading rules" },
-  { name: "iptables", command: "iptables", why: "the NFQUEUE target where nftables has no queue statement" },
+  { name: "iptables", command: "iptables", why: "showing that its rules stay as they were" },
   { name: "conntrack", command: "conntrack", why: "comparing flows with the kernel's own" },
   { name: "iputils-ping", command: "ping", why: "ICMP traffic and round-trip times" },
 ];
@@ -94,9 +94,21 @@ function runProgram(program, words) {
   const result = childProcess.spawnSync(program, words, {
     cwd: ROOT,
     stdio: ["ignore", "inherit", "inherit"],
-    env: Object.assign({}, process.env, { DEBIAN_FRONTEND: "noninteractive" }),
   });
   return result.error ? 127 : result.status === null ? 1 : result.status;
+}
+
+/** Runs a talkative program; its output is shown only when it fails. */
+function runQuietly(program, words) {
+  const result = childProcess.spawnSync(program, words, {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    env: Object.assign({}, process.env, { DEBIAN_FRONTEND: "noninteractive" }),
+  });
+  if (result.status === 0) return true;
+  process.stderr.write((result.stdout || "") + (result.stderr || ""));
+  return false;
 }
 
 function isRoot() {
@@ -190,13 +202,13 @@ function hasPackageLists() {
 }
 
 function aptInstall(names) {
-  const options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"];
-  return runProgram("apt-get", options.concat(["install", "--no-install-recommends"], names)) === 0;
+  const options = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120"];
+  return runQuietly("apt-get", options.concat(["install", "--no-install-recommends"], names));
 }
 
 function aptUpdate() {
   say("Fetching the lists of Debian packages (apt-get update)");
-  return runProgram("apt-get", ["-q", "update"]) === 0;
+  return runQuietly("apt-get", ["-q", "update"]);
 }
 
 function ensurePackages() {
