@@ -12,12 +12,14 @@ import {
   type Milliseconds,
   type Port,
   type SequenceNumber,
+  type TimeoutName,
 } from "../base/index.ts";
 import { DATAGRAM_LEVELS, DATAGRAM_STATES, LEVEL } from "./datagram-machine.ts";
 import { FLOWING, PEER } from "./direction.ts";
 import { kindFamily, kindProtocol, kindZone } from "./flow-key.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import type { FlowSlab } from "./flow-slab.ts";
+import { phaseOf, timeoutOf } from "./flow-stage.ts";
 
 /** Value of {@link FlowReader.windowScale} when the peer offered none. */
 export const NO_SCALE = -1;
@@ -117,6 +119,11 @@ export class FlowReader {
   level(slot: number, peer: number): number {
     const levels = DATAGRAM_LEVELS[DATAGRAM_STATES[this.state(slot)] ?? "FIRST"];
     return LEVEL[levels[peer === this.originalFlowing(slot) ? 0 : 1]];
+  }
+
+  /** pf's name of the timeout that bounds the flow's silence. */
+  timeout(slot: number): TimeoutName {
+    return timeoutOf(phaseOf(this.protocol(slot), this.state(slot), this.#slab.half(slot, HALF.FLAGS)));
   }
 
   /** When the first packet was accepted. */

@@ -128,6 +128,11 @@ export function stageOf(phase: number): number {
   return STAGES[phase] ?? STAGE.HALF_OPEN;
 }
 
+/** Name of the timeout at a phase. */
+export function timeoutOf(phase: number): TimeoutName {
+  return TIMEOUT_NAMES[phase] ?? "other.first";
+}
+
 /** Timeout of each phase, in milliseconds. */
 export function flattenTimeouts(values: TimeoutValues): Float64Array {
   return Float64Array.from(TIMEOUT_NAMES, (name) => (name === undefined ? 0 : values[name]));
