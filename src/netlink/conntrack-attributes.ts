@@ -50,9 +50,11 @@ export const ENTRY = {
   STATUS_MASK: 26,
 } as const;
 
-/** Attributes of a tuple, of its addresses and of its transport part. */
+/** Attributes of a tuple (enum ctattr_tuple). */
 export const TUPLE = { ADDRESSES: 1, TRANSPORT: 2, ZONE: 3 } as const;
+/** Attributes of a tuple's addresses (enum ctattr_ip). */
 export const TUPLE_ADDRESS = { SOURCE_4: 1, DESTINATION_4: 2, SOURCE_6: 3, DESTINATION_6: 4 } as const;
+/** Attributes of a tuple's transport part (enum ctattr_l4proto). */
 export const TUPLE_TRANSPORT = {
   PROTOCOL: 1,
   SOURCE_PORT: 2,
@@ -65,8 +67,9 @@ export const TUPLE_TRANSPORT = {
   ICMPV6_CODE: 9,
 } as const;
 
-/** Attributes of a protocol's state (enum ctattr_protoinfo, …_tcp, …_sctp). */
+/** Attributes of a protocol's state (enum ctattr_protoinfo). */
 export const PROTOCOL_INFO = { TCP: 1, SCTP: 3 } as const;
+/** Attributes of a TCP state (enum ctattr_protoinfo_tcp). */
 export const TCP_INFO = {
   STATE: 1,
   SCALE_ORIGINAL: 2,
@@ -74,13 +77,18 @@ export const TCP_INFO = {
   FLAGS_ORIGINAL: 4,
   FLAGS_REPLY: 5,
 } as const;
+/** Attributes of an SCTP state (enum ctattr_protoinfo_sctp). */
 export const SCTP_INFO = { STATE: 1, TAG_ORIGINAL: 2, TAG_REPLY: 3 } as const;
 
-/** Attributes of counters, of timestamps, of a sequence adjustment, of a helper, of a filter. */
+/** Attributes of counters (enum ctattr_counters). */
 export const COUNTERS = { PACKETS: 1, BYTES: 2 } as const;
+/** Attributes of timestamps (enum ctattr_tstamp). */
 export const TIMESTAMP = { START: 1, STOP: 2 } as const;
+/** Attributes of a sequence adjustment (enum ctattr_seqadj). */
 export const SEQUENCE_ADJUSTMENT = { OFFSET_AFTER: 3 } as const;
+/** Attributes of a helper (enum ctattr_help). */
 export const HELPER = { NAME: 1 } as const;
+/** Attributes of a filter (enum ctattr_filter). */
 export const FILTER = { ORIGINAL_FLAGS: 1, REPLY_FLAGS: 2 } as const;
 
 /**

@@ -1,4 +1,7 @@
-/** A filter as a tree: what the parser makes of text, and what predicates and the kernel's filters are made of. */
+/**
+ * A filter as a tree: what the parser makes of text, and what predicates and the kernel's filters are made
+ * of.
+ */
 import type { Family, Prefix } from "../base/index.ts";
 import type { StateDirection, StateSource } from "./state.ts";
 

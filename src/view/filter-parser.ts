@@ -14,26 +14,32 @@
  *       END port PORTS, port PORTS                             host, or no END: either end
  *       on INTERFACE   chain NAME (anchor)   label TEXT   rule NUMBER|CHAIN:NUMBER
  *       age SPAN   expires SPAN   bytes SIZE   packets NUMBER  with an operator: age > 5m, bytes >= 10M
- *       app NAME   sni NAME   user NAME|NUMBER   state LEVEL[:LEVEL]   zone NUMBER   mark VALUE[/MASK]   id ID
+ *       app NAME   sni NAME   user NAME|NUMBER   state LEVEL[:LEVEL]
+ *       zone NUMBER   mark VALUE[/MASK]   id ID
  *       own, kernel, both, nat, offloaded, sloppy, half-open, established
  *
- *     PORTS: 80   = 80   != 80   < 80   <= 80   > 80   >= 80   80:90 (inclusive)   80 >< 90 (inside)   80 <> 90 (outside)
+ *     PORTS: 80   = 80   != 80   < 80   <= 80   > 80   >= 80
+ *            80:90 (inclusive)   80 >< 90 (inside)   80 <> 90 (outside)
  *
- * `from` and `to` are who spoke first and who was spoken to, as in pf's kill command; `local` and `remote` are the ends
- * of a state. An address is looked for on both sides of translation. Names may hold `*`. Text with blanks is quoted.
+ * `from` and `to` are who spoke first and who was spoken to, as in pf's kill command; `local` and `remote`
+ * are the ends of a state. An address is looked for on both sides of translation. Names may hold `*`. Text
+ * with blanks is quoted.
  */
 import { Prefix } from "../base/index.ts";
-import type {
-  Comparison,
-  FilterEnd,
-  FilterNode,
-  FlagField,
-  NumberField,
-  NumberMatch,
-  TextField,
-} from "./filter-node.ts";
+import type { Comparison, FilterEnd, FilterNode, NumberField, NumberMatch } from "./filter-node.ts";
 import { COMPARISONS } from "./filter-node.ts";
 import { type FilterToken, filterProblem, tokenizeFilter } from "./filter-tokens.ts";
+import {
+  ENDS,
+  FLAGS,
+  NUMBER_MAX,
+  NUMBERS,
+  PORT_MAX,
+  SINGLES,
+  SIZE_UNITS,
+  SPAN_UNITS,
+  TEXTS,
+} from "./filter-words.ts";
 import { isLevelName } from "./level.ts";
 import { PROTOCOL_NAMES, protocolNumber } from "./protocol-name.ts";
 
@@ -44,84 +50,6 @@ export interface FilterNames {
   /** Id of a user. */
   user?(name: string): number | undefined;
 }
-
-/** Keywords as a map: the words of a filter come from strangers, and an object also knows `constructor`. */
-function mapOf<Value>(words: Readonly<Record<string, Value>>): ReadonlyMap<string, Value> {
-  return new Map(Object.entries(words));
-}
-
-const ENDS: ReadonlyMap<string, FilterEnd> = mapOf<FilterEnd>({
-  local: "local",
-  remote: "remote",
-  from: "from",
-  src: "from",
-  to: "to",
-  dst: "to",
-  host: "either",
-});
-
-const FLAGS: ReadonlyMap<string, FlagField> = mapOf<FlagField>({
-  nat: "translated",
-  translated: "translated",
-  offloaded: "offloaded",
-  sloppy: "sloppy",
-  "half-open": "half-open",
-  established: "established",
-});
-
-const TEXTS: ReadonlyMap<string, TextField> = mapOf<TextField>({
-  on: "interface",
-  chain: "chain",
-  anchor: "chain",
-  label: "label",
-  app: "application",
-  application: "application",
-  sni: "serverName",
-});
-
-const NUMBERS: ReadonlyMap<string, NumberField> = mapOf<NumberField>({
-  age: "age",
-  expires: "expires",
-  packets: "packets",
-  bytes: "bytes",
-  user: "user",
-  zone: "zone",
-});
-
-/** Milliseconds of a span's units. */
-const SPAN_UNITS: ReadonlyMap<string, number> = mapOf<number>({
-  ms: 1,
-  "": 1000,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-});
-
-/** Bytes of a size's units. */
-const SIZE_UNITS: ReadonlyMap<string, number> = mapOf<number>({
-  "": 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-  t: 1024 ** 4,
-});
-
-const PORT_MAX = 65_535;
-const NUMBER_MAX = 0xffffffff;
-
-/** Keys that stand alone. */
-const SINGLES: ReadonlyMap<string, FilterNode> = mapOf<FilterNode>({
-  all: { kind: "all" },
-  any: { kind: "all" },
-  inet: { kind: "family", family: 4 },
-  inet6: { kind: "family", family: 6 },
-  in: { kind: "direction", direction: "in" },
-  out: { kind: "direction", direction: "out" },
-  own: { kind: "source", source: "own" },
-  kernel: { kind: "source", source: "kernel" },
-  both: { kind: "source", source: "both" },
-});
 
 /**
  * Parses a filter.

@@ -146,7 +146,9 @@ function some(predicates: readonly FlowPredicate[]): FlowPredicate {
   };
 }
 
-/** Compares as pf does: `><` is inside without the bounds, `<>` outside without them, `:` inside with them. */
+/**
+ * Compares as pf does: `><` is inside without the bounds, `<>` outside without them, `:` inside with them.
+ */
 function compileMatch({ comparison, low, high }: NumberMatch): (value: number) => boolean {
   switch (comparison) {
     case "=":
@@ -195,7 +197,8 @@ function compileEnd(node: Extract<FilterNode, { readonly kind: "end" }>): FlowPr
     if (port !== undefined && !port(facts.port(side, end))) return false;
     return prefix === undefined || negated || covers(prefix, facts, facts.address(side, end));
   };
-  // A negated network must hold neither side's address; that is not the same as some side being outside of it.
+  // A negated network must hold neither side's address; that is not the same as some side being outside of
+  // it.
   const isBarred = (facts: FlowFacts, end: number): boolean =>
     negated &&
     (prefix === undefined ||

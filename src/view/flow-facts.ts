@@ -1,6 +1,7 @@
 /**
  * What filters ask of a flow, whichever table it is in: a row of our tracker, an entry of the kernel's, or a
- * {@link State} that was made before. So a filter can pass over a million rows without making an object of each.
+ * {@link State} that was made before. So a filter can pass over a million rows without making an object of
+ * each.
  */
 import type { AddressWords, Family } from "../base/index.ts";
 import type { State, StateDirection, StateOffload, StateSource } from "./state.ts";

@@ -1,10 +1,10 @@
 /**
  * An entry of the kernel's tracker as a state.
  *
- * The kernel thinks in directions (original, reply), pf in ends and in sides of translation. What is sent in the original
- * direction is how the flow looks before translation, what is sent in reply, inverted, how it looks behind it. Coming in,
- * "before" is the wire's side; going out it is the host's. Either way `sk` is the original direction and `nk` the
- * inverted reply.
+ * The kernel thinks in directions (original, reply), pf in ends and in sides of translation. What is sent in
+ * the original direction is how the flow looks before translation, what is sent in reply, inverted, how it
+ * looks behind it. Coming in, "before" is the wire's side; going out it is the host's. Either way `sk` is the
+ * original direction and `nk` the inverted reply.
  */
 import type { AddressWords, Family, Milliseconds } from "../base/index.ts";
 import { formatAddress } from "../base/index.ts";

@@ -1,6 +1,6 @@
 /**
- * pf's level of each end of a flow: how far that end has come. Every state of our tracker and of the kernel's is a
- * pair of levels, so that both can be compared, printed and asked for in the same words.
+ * pf's level of each end of a flow: how far that end has come. Every state of our tracker and of the kernel's
+ * is a pair of levels, so that both can be compared, printed and asked for in the same words.
  */
 import type { TcpState } from "../base/index.ts";
 import type { ConntrackTcpState } from "../netlink/index.ts";
@@ -86,8 +86,8 @@ const KERNEL_LEVELS = {
 /**
  * Levels of the kernel's states while a connection closes, by who sent the first FIN, local end first.
  *
- * The kernel names that end by a flag (CLOSE_INIT), so its three states tell as much as our tracker's: what arrived at
- * the local end has been taken in, what left it is still under way.
+ * The kernel names that end by a flag (CLOSE_INIT), so its three states tell as much as our tracker's: what
+ * arrived at the local end has been taken in, what left it is still under way.
  */
 const KERNEL_CLOSING_LEVELS = {
   FIN_WAIT: { local: [FIN_WAIT_1, ESTABLISHED], remote: [CLOSE_WAIT, FIN_WAIT_1] },

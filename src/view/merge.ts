@@ -1,10 +1,11 @@
 /**
  * One table out of two: states of our tracker and of the kernel's that are the same flow become one object.
  *
- * Our tracker meets packets behind the translation of destinations and in front of that of sources, so a flow has there
- * the source of the kernel's original direction and the source of its reply direction, which is who answers. Where the
- * queue stands before all translation it is the original direction alone; both are tried. The kernel has one entry for a
- * connection of this host with itself, our tracker two, one per end: both are merged with it.
+ * Our tracker meets packets behind the translation of destinations and in front of that of sources, so a flow
+ * has there the source of the kernel's original direction and the source of its reply direction, which is who
+ * answers. Where the queue stands before all translation it is the original direction alone; both are tried.
+ * The kernel has one entry for a connection of this host with itself, our tracker two, one per end: both are
+ * merged with it.
  */
 import { STATE_END, type State, type StateKey, type StatePeer } from "./state.ts";
 
@@ -85,8 +86,9 @@ function turned(key: StateKey): StateKey {
 /**
  * Puts a state of our tracker and one of the kernel's together.
  *
- * Ours knows the rule, the windows and the state machine; the kernel knows translation, offload, and the packets of an
- * offloaded flow that we do not see. While a flow is offloaded only the kernel knows how long it lives.
+ * Ours knows the rule, the windows and the state machine; the kernel knows translation, offload, and the
+ * packets of an offloaded flow that we do not see. While a flow is offloaded only the kernel knows how long
+ * it lives.
  *
  * @param own - of our tracker
  * @param kernel - of the kernel, the same flow

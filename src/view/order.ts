@@ -63,7 +63,9 @@ export function sortStates(
   return valued.slice(0, top).map(({ state }) => state);
 }
 
-/** Rates between two looks at the table: what a live screen shows. Remembers only the states of the last look. */
+/**
+ * Rates between two looks at the table: what a live screen shows. Remembers only the states of the last look.
+ */
 export class RateMeter {
   #last = new Map<string, number>();
   #lastAt: Milliseconds = 0;

@@ -1,8 +1,8 @@
 /**
  * True when a text fits a pattern in which `*` stands for any run of characters.
  *
- * The time is at most the product of both lengths. A regular expression could take exponential time, and names of servers
- * come from strangers.
+ * The time is at most the product of both lengths. A regular expression could take exponential time, and
+ * names of servers come from strangers.
  */
 export function fitsPattern(pattern: string, text: string): boolean {
   let at = 0;

@@ -73,7 +73,8 @@ export function profileOf(timeouts: TimeoutValues): Profile | undefined {
  * @param name - pf's name, `adaptive.start` and `adaptive.end` included, which count flows
  * @param value - seconds, or flows
  * @returns what to hand to the tracker
- * @throws {FirewallError} `TIMEOUT_UNKNOWN` that lists the names, `TIMEOUT_INVALID` for a value that is no number
+ * @throws {FirewallError} `TIMEOUT_UNKNOWN` that lists the names, `TIMEOUT_INVALID` for a value that is no
+ *   number
  */
 export function pfTimeout(name: string, value: number): Partial<TimeoutValues> {
   if (!Number.isFinite(value) || value < 0) {

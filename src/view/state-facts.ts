@@ -1,4 +1,6 @@
-/** What filters ask, answered by a state that was made before: merged ones, and those that came over a socket. */
+/**
+ * What filters ask, answered by a state that was made before: merged ones, and those that came over a socket.
+ */
 import { type AddressWords, type Family, parseAddress } from "../base/index.ts";
 import type { FlowSubject, KeySide } from "./flow-facts.ts";
 import { STATE_END, type State, type StateDirection, type StateOffload, type StateSource } from "./state.ts";

@@ -1,6 +1,6 @@
 /**
- * Ids of states: 64 bits as 16 hexadecimal digits. The first two name the table: `ff` the kernel's, any other number the
- * tracker of that queue worker. The rest is the number the table knows it by.
+ * Ids of states: 64 bits as 16 hexadecimal digits. The first two name the table: `ff` the kernel's, any other
+ * number the tracker of that queue worker. The rest is the number the table knows it by.
  */
 
 /** First byte of the kernel's ids. */

@@ -1,13 +1,14 @@
 /**
  * A state: one entry of the state table as an object, with every attribute pf has and some that it has not.
  *
- * A state is plain data: numbers, strings, booleans, null for what its source does not know. It travels as JSON and
- * comes back the same.
+ * A state is plain data: numbers, strings, booleans, null for what its source does not know. It travels as
+ * JSON and comes back the same.
  *
- * Orientation is pf's: `src` is the *local* end and `dst` the remote one, whoever spoke first, and in a key index 1 is
- * local. Local is this host; of a flow that crosses this host, the end that was spoken to, because its first packet came
- * *in*. `nk` and `sk` are the flow as it looks on two sides of address translation: coming in, `sk` is the wire's side
- * and `nk` the host's; going out, `nk` is the wire's and `sk` the host's. They are equal when nothing is translated.
+ * Orientation is pf's: `src` is the *local* end and `dst` the remote one, whoever spoke first, and in a key
+ * index 1 is local. Local is this host; of a flow that crosses this host, the end that was spoken to, because
+ * its first packet came *in*. `nk` and `sk` are the flow as it looks on two sides of address translation:
+ * coming in, `sk` is the wire's side and `nk` the host's; going out, `nk` is the wire's and `sk` the host's.
+ * They are equal when nothing is translated.
  */
 import type { Family, VerdictName } from "../base/index.ts";
 
@@ -28,7 +29,9 @@ export interface StateKey {
   readonly family: Family;
   /** Addresses, remote first. */
   readonly addresses: readonly [remote: string, local: string];
-  /** Ports, remote first. ICMP echo: identifier of the asking end, type of the request for the answering end. */
+  /**
+   * Ports, remote first. ICMP echo: identifier of the asking end, type of the request for the answering end.
+   */
   readonly ports: readonly [remote: number, local: number];
   /** Zone of the kernel's tracker (pf: rdomain), 0 for the default. */
   readonly zone: number;

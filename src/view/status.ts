@@ -1,6 +1,6 @@
 /**
- * Counters of the firewall under pf's names (py-pf: PFStatus). Counters that have no meaning on Linux are not there:
- * a zero would claim that nothing happened.
+ * Counters of the firewall under pf's names (py-pf: PFStatus). Counters that have no meaning on Linux are not
+ * there: a zero would claim that nothing happened.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { ConntrackStatistics } from "../netlink/index.ts";

@@ -129,7 +129,8 @@ describe("a state of our tracker: attributes", () => {
     assert.deepEqual(made.verdict, { verdict: "ACCEPT", cause: "rule", ageMs: 10_000 });
     assert.equal(made.flags.sloppy, false);
     const { src, dst } = made;
-    // The remote end has sent a SYN and 100 bytes from 1000 on; the local one a SYN and 3000 from 2^32 - 16 on.
+    // The remote end has sent a SYN and 100 bytes from 1000 on; the local one a SYN and 3000 from 2^32 - 16
+    // on.
     assert.equal(dst.sequenceLow, 1101);
     assert.equal(src.sequenceLow, (0xfffffff0 + 1 + 3000) % 2 ** 32);
     assert.equal(dst.windowScale, 7);

@@ -1,9 +1,9 @@
 /**
  * States as `pfctl -vv -ss` and py-pf print them, character by character.
  *
- * First line: interface, protocol, the local end as it looks on the far side of translation (in parentheses as it looks
- * on the near side, when that differs), an arrow, the remote end likewise, the levels. TCP has a second line with the
- * windows. Then age, rest of life, traffic and rule; then the ids.
+ * First line: interface, protocol, the local end as it looks on the far side of translation (in parentheses
+ * as it looks on the near side, when that differs), an arrow, the remote end likewise, the levels. TCP has a
+ * second line with the windows. Then age, rest of life, traffic and rule; then the ids.
  */
 import { PROTOCOL, sequenceDistance } from "../base/index.ts";
 import { TCP_LEVEL } from "./level.ts";
@@ -123,7 +123,8 @@ function idText(state: State): string {
 /**
  * Prints a state in pf's verbose form.
  *
- * @returns three lines, four for TCP, without line ends; what the source does not know is printed as 0, as pf does
+ * @returns three lines, four for TCP, without line ends; what the source does not know is printed as 0, as pf
+ *   does
  */
 export function verboseLines(state: State): string[] {
   const first = `${interfaceText(state)} ${state.protocolName} ${endsText(state)}${BEFORE_LEVELS}${levelsText(state)}`;
