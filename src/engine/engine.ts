@@ -14,6 +14,7 @@
 import { type Milliseconds, VERDICT, type Verdict } from "../base/index.ts";
 import {
   Evaluator,
+  FLOW,
   type Policy,
   type RuleContext,
   type RuleMemory,
@@ -59,6 +60,7 @@ class EngineContext implements RuleContext {
   packet: Packet = new Packet();
   now: Milliseconds = 0;
   tcpState = 0;
+  flow: number = FLOW.NEW;
   readonly interfaceName: (index: number) => string;
   readonly report: RuleReport;
 
@@ -116,6 +118,7 @@ export class Engine {
     context.packet = packet;
     context.now = now;
     context.tcpState = tracker.tcpState;
+    context.flow = tracker.slot < 0 ? FLOW.NEW : tracker.direction;
     const verdict = evaluator.evaluate(context);
     this.transition = NOT_TRACKED;
     if (verdict === VERDICT.ACCEPT && packet.fault === undefined) this.#step(packet, now);

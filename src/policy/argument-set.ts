@@ -77,6 +77,7 @@ export function requiredNames(declared: ArgumentSet): string[] {
 export function objectOf<S extends ArgumentSet>(declared: S, noun: string): ValueType<ArgumentValues<S>> {
   const type: ValueType<ArgumentValues<S>> = {
     words: `an object of ${noun}s`,
+    members: declared,
     schema: {
       type: "object",
       properties: argumentSchemas(declared),

@@ -1,9 +1,9 @@
 /**
  * The small language in which rules and settings declare their arguments.
  *
- * A declaration is made once and serves three readers: the validator (with positions and all errors at once), the
- * JSON Schema for editors, and the manual. A {@link ValueType} says what a value may be; an {@link Argument} adds
- * what it means and whether it must be given.
+ * A declaration is made once and serves three readers: the validator (with positions and all errors at once),
+ * the JSON Schema for editors, and the manual. A {@link ValueType} says what a value may be, an
+ * {@link Argument} what it means and whether it must be given.
  */
 import { type JsonValue, kindWords } from "./document.ts";
 import type { ProblemList } from "./problem.ts";
@@ -34,6 +34,8 @@ export interface ValueType<T> {
   /** For messages and the manual, such as `an integer from 0 to 65535`. */
   readonly words: string;
   readonly schema: JsonSchema;
+  /** Present when the value is an object: what its members may be. */
+  readonly members?: ArgumentSet;
   /** @returns the value, or `undefined` when it is none and the problem has been reported */
   read(value: JsonValue, reading: Reading): T | undefined;
 }

@@ -1,9 +1,9 @@
 /**
  * Checks that concern chains as a whole: no endless walk, nothing out of reach.
  *
- * Chains are the nodes of a graph. A rule whose target is a chain is an edge; so is the end of a chain, which leads
- * to the default chain, unless a rule that matches every packet stands before it. A walk can be endless exactly
- * when the graph has a cycle. RETURN is no edge: it leads back along a jump, and behind it.
+ * Chains are the nodes of a graph. A rule whose target is a chain is an edge; so is the end of a chain, which
+ * leads to the default chain, unless a rule that matches every packet stands before it. A walk can be endless
+ * exactly when the graph has a cycle. RETURN is no edge: it leads back along a jump, and behind it.
  */
 import { didYouMean } from "./suggestion.ts";
 import type { Place, ProblemList } from "./problem.ts";
@@ -35,7 +35,7 @@ export const BUILT_IN_TARGETS: readonly string[] = ["ACCEPT", "DROP", "REJECT", 
 /** Start chains. */
 const START_CHAINS: readonly string[] = ["INPUT", "OUTPUT", "FORWARD"];
 
-/** Chains of one policy: their names are compared with each other, and walks through them nest this deep at most. */
+/** Chains of one policy; walks through them nest this deep at most. */
 const MOST_CHAINS = 1024;
 
 /** Rules that one packet may meet at most; more than that would hold up the queue for milliseconds. */
@@ -107,7 +107,7 @@ export class ChainGraph {
       const terminal = chain.rules.findIndex((rule) => rule.terminal);
       const next = terminal < 0 ? undefined : chain.rules[terminal + 1];
       if (next === undefined) continue;
-      const message = `no packet comes this far: rule ${terminal} of chain ${chain.name} matches every packet`;
+      const message = `no packet comes here: rule ${terminal} of chain ${chain.name} matches every packet`;
       this.#problems.warning(next, "unreachable-rule", message);
     }
   }
@@ -119,8 +119,8 @@ export class ChainGraph {
   }
 
   /**
-   * True when a packet can come from the end of the chain to the default chain. RETURN does that where nothing is to
-   * return to: in a start chain and in the default chain.
+   * True when a packet can come from the end of the chain to the default chain. RETURN does that where
+   * nothing is to return to: in a start chain and in the default chain.
    */
   #canEnd(chain: ChainNode): boolean {
     const rules = this.#liveRules(chain);
@@ -143,7 +143,7 @@ export class ChainGraph {
     return edges;
   }
 
-  /** Depth-first; a chain met again on the way down closes a cycle. Each chain is left once, so each cycle is told once. */
+  /** Depth-first; a chain met again on the way down closes a cycle. Each chain is gone through once. */
   #checkLoops(): void {
     const done = new Set<string>();
     for (const start of this.#chains.values()) {
@@ -176,7 +176,8 @@ export class ChainGraph {
     const words = edges.map((edge) => edge?.words ?? "").join(", ");
     const advice =
       closing.words.includes("(end of chain)") && edges.length === 1
-        ? `end chain ${closing.to} with a rule that takes every packet, such as {"name": "TrueRule", "action": "DROP"}`
+        ? `end chain ${closing.to} with a rule that takes every ` +
+          `packet, such as {"name": "TrueRule", "action": "DROP"}`
         : "take out one of these steps";
     this.#problems.error(closing, "loop", `packets would go round for ever: ${words}; ${advice}`);
   }
@@ -188,7 +189,9 @@ export class ChainGraph {
     const reached = this.reachable(START_CHAINS);
     for (const chain of chains) {
       if (reached.has(chain.name) || BUILT_IN_TARGETS.includes(chain.name)) continue;
-      const message = `no packet comes to chain "${chain.name}": no rule names it, and it is none of ${START_CHAINS.join(", ")}`;
+      const message =
+        `no packet comes to chain "${chain.name}": no rule ` +
+        `names it, and it is none of ${START_CHAINS.join(", ")}`;
       this.#problems.warning(chain, "unreachable-chain", message);
     }
   }
@@ -214,8 +217,8 @@ export class ChainGraph {
   }
 
   /**
-   * Most rules that a packet can meet from a chain on. Of the jumps that do not come back it takes one; of those
-   * that may come back it can take all, one after the other.
+   * Most rules that a packet can meet from a chain on. Of the jumps that do not come back it takes one; of
+   * those that may come back it can take all, one after the other.
    */
   #mostSteps(name: string): number {
     const chain = this.#chains.get(name);
@@ -239,7 +242,7 @@ export class ChainGraph {
       const chain = this.#chains.get(name);
       const steps = this.#mostSteps(name);
       if (chain === undefined || steps <= MOST_STEPS) continue;
-      const message = `a packet could meet up to ${steps} rules (at most ${MOST_STEPS}): let fewer chains return`;
+      const message = `a packet could meet ${steps} rules (at most ${MOST_STEPS}): let fewer chains return`;
       this.#problems.error(chain, "too-many-steps", message);
     }
   }

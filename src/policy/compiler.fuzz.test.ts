@@ -20,7 +20,7 @@ decodeBuilt(
   context.packet,
 );
 
-/** Every problem has a place inside the text, and either there is an error or there is a policy that works. */
+/** Every problem has a place inside the text, and there is either an error or a policy that works. */
 function checkText(text: string): void {
   policyModules(text);
   const { policy, problems } = compilePolicy(text, { file: "fuzz.json", registry });
@@ -48,26 +48,38 @@ test("any JSON", () => {
 // Words of the language in any order, and values that are almost right.
 const argumentNames = registry.names().flatMap((name) => Object.keys(registry.get(name)?.arguments ?? {}));
 const keys = fc.constantFrom(
-  ...["name", "action", "not", "comment", "body", "__proto__", "constructor", "toString", ""],
+  "name",
+  "action",
+  "not",
+  "comment",
+  "body",
+  "__proto__",
+  "constructor",
+  "toString",
+  "",
   ...argumentNames,
 );
 const words = fc.constantFrom(
-  ...[
-    "ACCEPT",
-    "DROP",
-    "REJECT",
-    "RETURN",
-    "INPUT",
-    "a",
-    "b",
-    "TCP",
-    "UDP",
-    "CLOSED",
-    "192.0.2.0/24",
-    "::/0",
-    "eth*",
-  ],
-  ...["source", "over", "strict", "pywall", "echo-request", "", "__proto__"],
+  "ACCEPT",
+  "DROP",
+  "REJECT",
+  "RETURN",
+  "INPUT",
+  "a",
+  "b",
+  "TCP",
+  "UDP",
+  "CLOSED",
+  "192.0.2.0/24",
+  "::/0",
+  "eth*",
+  "source",
+  "over",
+  "strict",
+  "pywall",
+  "echo-request",
+  "",
+  "__proto__",
 );
 const scalars = fc.oneof(
   words,

@@ -287,7 +287,9 @@ const ERRORS: readonly Row[] = [
   },
   {
     name: "a loop through three chains",
-    text: '{"INPUT": [{"name": "TCPRule", "action": "a"}], "a": [{"name": "TCPRule", "action": "b"}],\n"b": [{"name": "UDPRule", "action": ¦"a"}]}',
+    text:
+      '{"INPUT": [{"name": "TCPRule", "action": "a"}], "a": [{"name": ' +
+      '"TCPRule", "action": "b"}],\n"b": [{"name": "UDPRule", "action": ¦"a"}]}',
     code: "loop",
     path: "$.b[0].action",
     says: /a -> b, b -> a/,
@@ -301,7 +303,9 @@ const ERRORS: readonly Row[] = [
   },
   {
     name: "a loop through the default chain",
-    text: '{"default_chain": ¦"last", "last": [{"name": "TCPRule", "action": "sub"}, {"name": "TrueRule", "action": "DROP"}], "sub": []}',
+    text:
+      '{"default_chain": ¦"last", "last": [{"name": "TCPRule", ' +
+      '"action": "sub"}, {"name": "TrueRule", "action": "DROP"}], "sub": []}',
     code: "loop",
     path: "$.default_chain",
     says: /last -> sub, sub -> \(end of chain\) -> last/,
@@ -346,7 +350,8 @@ const ERRORS: readonly Row[] = [
   {
     name: "a timeout of zero",
     text: rule(
-      '{"name": "PortKnocking", "protocol": "TCP", "port": 1, "src_port": 1, "timeout": ¦0, "doors": [["TCP", 1]]}',
+      '{"name": "PortKnocking", "protocol": "TCP", "port": ' +
+        '1, "src_port": 1, "timeout": ¦0, "doors": [["TCP", 1]]}',
     ),
     code: "out-of-range",
     path: "$.INPUT[0].timeout",
@@ -382,7 +387,7 @@ const ERRORS: readonly Row[] = [
   },
   {
     name: "an ICMP type and code that never meet",
-    text: rule('¦{"name": "ICMPRule", "type": "echo-request", "code": "port-unreachable", "action": "DROP"}'),
+    text: rule('¦{"name": "ICMPRule", "type": "redirect", "code": "port-unreachable", "action": "DROP"}'),
     code: "invalid-argument",
     path: "$.INPUT[0]",
     says: /no message/,
@@ -441,7 +446,9 @@ const ERRORS: readonly Row[] = [
 const WARNINGS: readonly Row[] = [
   {
     name: "an old name",
-    text: '{"settings": {"compatibility": "strict"}, "INPUT": [{"name": ¦"PortFilter", "protocol": "UDP", "dst_port": 1}]}',
+    text:
+      '{"settings": {"compatibility": "strict"}, "INPUT": ' +
+      '[{"name": ¦"PortFilter", "protocol": "UDP", "dst_port": 1}]}',
     code: "old-name",
     path: "$.INPUT[0].name",
     says: /write PortRule/,
@@ -458,7 +465,8 @@ const WARNINGS: readonly Row[] = [
   {
     name: "a knock's body",
     text: rule(
-      '{"name": "PortKnocking", "protocol": "TCP", "port": 1, "src_port": 1, "doors": [["TCP", 1]], ¦"body": "x"}',
+      '{"name": "PortKnocking", "protocol": "TCP", "port": ' +
+        '1, "src_port": 1, "doors": [["TCP", 1]], ¦"body": "x"}',
     ),
     code: "ignored-argument",
     path: "$.INPUT[0].body",
@@ -468,7 +476,8 @@ const WARNINGS: readonly Row[] = [
   {
     name: "an action for PortKnocking",
     text: rule(
-      '{"name": "PortKnocking", "protocol": "TCP", "port": 1, "src_port": 1, "doors": [["TCP", 1]], ¦"action": "x"}',
+      '{"name": "PortKnocking", "protocol": "TCP", "port": ' +
+        '1, "src_port": 1, "doors": [["TCP", 1]], ¦"action": "x"}',
     ),
     code: "ignored-argument",
     path: "$.INPUT[0].action",
@@ -533,7 +542,9 @@ const WARNINGS: readonly Row[] = [
   },
   {
     name: "an unknown argument in PyWall compatibility",
-    text: '{"settings": {"compatibility": "pywall"}, "INPUT": [{"name": "TCPRule", "action": "DROP", ¦"ports": 1}]}',
+    text:
+      '{"settings": {"compatibility": "pywall"}, "INPUT": ' +
+      '[{"name": "TCPRule", "action": "DROP", ¦"ports": 1}]}',
     code: "unknown-argument",
     path: "$.INPUT[0].ports",
     says: /ignored/,
@@ -541,7 +552,9 @@ const WARNINGS: readonly Row[] = [
   },
   {
     name: "a port as a string in PyWall compatibility",
-    text: '{"settings": {"compatibility": "pywall"}, "INPUT": [{"name": "PortRule", "protocol": "UDP", "dst_port": ¦"53"}]}',
+    text:
+      '{"settings": {"compatibility": "pywall"}, "INPUT": ' +
+      '[{"name": "PortRule", "protocol": "UDP", "dst_port": ¦"53"}]}',
     code: "never-matches",
     path: "$.INPUT[0].dst_port",
     says: /never matches/,
@@ -549,7 +562,9 @@ const WARNINGS: readonly Row[] = [
   },
   {
     name: "an unknown state in PyWall compatibility",
-    text: '{"settings": {"compatibility": "pywall"}, "INPUT": [{"name": "TCPStateRule", "match_if": [¦"OPEN"], "action": "DROP"}]}',
+    text:
+      '{"settings": {"compatibility": "pywall"}, "INPUT": ' +
+      '[{"name": "TCPStateRule", "match_if": [¦"OPEN"], "action": "DROP"}]}',
     code: "never-matches",
     path: "$.INPUT[0].match_if[0]",
     says: /no TCP state "OPEN"/,
@@ -600,7 +615,8 @@ test("a message names file, line, column, severity and path", () => {
   assert.ok(problem);
   assert.equal(
     formatProblem(problem),
-    'policy.json:1:19: error: there is no chain "NOWHERE". Chains are named exactly, upper and lower case count. ($.default_chain)',
+    'policy.json:1:19: error: there is no chain "NOWHERE". Chains ' +
+      "are named exactly, upper and lower case count. ($.default_chain)",
   );
 });
 
@@ -652,11 +668,12 @@ test("settings have defaults and can all be set", () => {
   const { policy } = compilePolicy("{}", { file: "p" });
   assert.equal(policy?.settings.failMode, "closed");
   assert.equal(policy?.settings.queueBypass, false);
-  assert.deepEqual(policy?.settings.outcomes, { malformed: "DROP", ruleError: "DROP", overload: "DROP" });
+  assert.deepEqual(policy?.settings.outcomes, { malformed: "DROP", ruleError: "DROP" });
   assert.equal(policy?.settings.markMask, 0x3000_0000);
-  const text = `{"$schema": "x", "settings": {"compatibility": "pywall", "modules": ["./a.js"], "failMode": "open",
-    "queueBypass": true, "outcomes": {"malformed": "ACCEPT"}, "queues": 4, "workers": 2, "copyRangeBytes": 256,
-    "limits": {"flows": 1000}, "timeouts": {"ESTABLISHED": 60.5}, "strictTcp": true, "markMask": "0xC0000000"}}`;
+  const text = `{"$schema": "x", "settings": {"compatibility": "pywall", "modules": ["./a.js"],
+    "failMode": "open", "queueBypass": true, "outcomes": {"malformed": "ACCEPT"}, "workers": 2,
+    "copyRangeBytes": 256, "limits": {"flows": 1000}, "timeouts": {"tcp.established": 60.5},
+    "strictTcp": true, "markMask": "0xC0000000"}}`;
   const set = compilePolicy(text, { file: "p" });
   assert.deepEqual(set.problems, []);
   assert.deepEqual(set.policy?.settings.outcomes, {
@@ -666,7 +683,7 @@ test("settings have defaults and can all be set", () => {
   });
   assert.equal(set.policy?.settings.limits.copyRangeBytes, 256);
   assert.equal(set.policy?.settings.limits.flows, 1000);
-  assert.deepEqual(set.policy?.settings.timeouts, { ESTABLISHED: 60_500 });
+  assert.deepEqual(set.policy?.settings.timeouts, { "tcp.established": 60_500 });
   assert.equal(set.policy?.settings.markMask, 0xc000_0000);
   assert.deepEqual(policyModules(text), ["./a.js"]);
   assert.deepEqual(policyModules("{"), []);

@@ -1,8 +1,9 @@
 /**
  * From the text of a policy file to a valid {@link Policy}, or to everything that is wrong with it.
  *
- * The file is PyWall's: one object in which `default_chain` is a string and any other list is a chain. Two members
- * are Postern's own: `$schema`, which editors use, and `settings`. Nothing stops at the first problem.
+ * The file is PyWall's: one object in which `default_chain` is a string and any other list is a chain. Two
+ * members are Postern's own: `$schema`, which editors use, and `settings`. Nothing stops at the first
+ * problem.
  */
 import { VERDICT } from "../base/index.ts";
 import type { Reading, UserLookup } from "./argument.ts";
@@ -59,7 +60,9 @@ function checkSchemaMember(root: JsonValue, problems: ProblemList): void {
 function checkChainName(member: JsonMember, settings: Settings, problems: ProblemList): void {
   const { name } = member;
   if (!BUILT_IN_TARGETS.includes(name)) return;
-  const message = `a chain cannot be called ${name}: wherever ${name} is named it is the built-in target; the chain is ignored`;
+  const message =
+    `a chain cannot be called ${name}: wherever ${name} is ` +
+    "named it is the built-in target; the chain is ignored";
   problems.warning(member, "reserved-chain", message);
   if ((name === "REJECT" || name === "RETURN") && !settings.compatibilityStated) {
     problems.warning(
@@ -98,7 +101,8 @@ function checkOutputOnly(draft: Draft, graph: ChainGraph, problems: ProblemList)
   for (const chain of draft.chains.filter(({ name }) => !outgoing.has(name))) {
     for (const rule of chain.drafts.filter(({ name }) => name === "UserRule")) {
       const message =
-        "UserRule never matches here: only packets that this host sends have an owner; use it from chain OUTPUT";
+        "UserRule never matches here: only packets that " +
+        "this host sends have an owner; use it from chain OUTPUT";
       problems.warning(rule, "never-matches", message);
     }
   }
@@ -124,7 +128,7 @@ function ruleTarget(rule: DraftRule, chainIndex: ReadonlyMap<string, number>): T
   return rule.target === undefined ? { kind: "next" } : toTarget(rule.target.name, chainIndex);
 }
 
-/** Keys of shared memory: the same for the same text in the same chain, apart from equal rules by a number. */
+/** Keys of shared memory: the same for the same text in the same chain; equal rules differ by a number. */
 class MemoryKeys {
   readonly #used = new Map<string, number>();
 

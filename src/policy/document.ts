@@ -1,8 +1,8 @@
 /**
  * A JSON text with comments, read into values that know their place.
  *
- * Comments and trailing commas are accepted, since people explain their rules. Everything else is strict: what the
- * parser would repair by guessing is an error here.
+ * Comments and trailing commas are accepted, since people explain their rules. Everything else is strict:
+ * what the parser would repair by guessing is an error here.
  */
 import {
   createScanner,

@@ -1,4 +1,4 @@
-/** Any policy and any packets: the evaluator, its explanation and a plain interpreter written from the text agree. */
+/** Any policy, any packets: the evaluator, its explanation and an interpreter written from the text agree. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -17,8 +17,15 @@ const ADDRESSES = {
   6: ["2001:db8::1", "2001:db8:0:1::1", "fd00::7", "::ffff:a00:1"],
 } as const;
 const NETWORKS = [
-  ...["192.0.2.0/24", "192.0.2.128/25", "192.0.2.1", "0.0.0.0/0", "10.1.2.3/8"],
-  ...["2001:db8::/32", "2001:db8::/64", "fd00::7", "::/0"],
+  "192.0.2.0/24",
+  "192.0.2.128/25",
+  "192.0.2.1",
+  "0.0.0.0/0",
+  "10.1.2.3/8",
+  "2001:db8::/32",
+  "2001:db8::/64",
+  "fd00::7",
+  "::/0",
 ];
 const PORTS = [0, 22, 53, 9001, 49_001, 65_535];
 const PROTOCOLS = { TCP: PROTOCOL.TCP, UDP: PROTOCOL.UDP, ICMP: PROTOCOL.ICMP, SCTP: PROTOCOL.SCTP } as const;
@@ -147,7 +154,7 @@ function toProbe(sent: Sent): ProbePacket {
   return {
     ...rest,
     protocol: PROTOCOLS[protocol],
-    state: tcpState as NonNullable<ProbePacket["state"]>,
+    state: tcpState,
     ...(later && { fragmentOffset: 1480, payload: new Uint8Array(8) }),
   };
 }

@@ -1,10 +1,10 @@
 /**
  * The way of one packet through the chains.
  *
- * The policy is laid out flat when the evaluator is made: all rules of all chains in one row, a chain being a start
- * and an end, and a target being one number. A packet then costs a walk along that row. A jump notes where it came
- * from on a small stack, for RETURN; the stack cannot overflow, because the compiler admits no loop of jumps and so
- * no walk is deeper than there are chains.
+ * The policy is laid out flat when the evaluator is made: all rules of all chains in one row, a chain being a
+ * start and an end, and a target being one number. A packet then costs a walk along that row. A jump notes
+ * where it came from on a small stack, for RETURN; the stack cannot overflow, because the compiler admits no
+ * loop of jumps and so no walk is deeper than there are chains.
  */
 import {
   type Hook,
@@ -114,7 +114,7 @@ export class Evaluator {
   rejectWith: RejectWith = "port-unreachable";
   /** Times that a rule threw. */
   ruleErrors = 0;
-  /** Packets that each rule matched, by its place in the row of all rules; see {@link Evaluator.matchCount}. */
+  /** Packets that each rule matched, by its place in the row; see {@link Evaluator.matchCount}. */
   readonly #matches: Float64Array;
 
   readonly policy: Policy;
@@ -213,7 +213,7 @@ export class Evaluator {
     }
   }
 
-  /** Asks the rules of the chain from where it stands; the target of the first that matches, or {@link END}. */
+  /** Asks the chain's rules from where it stands; the target of the first that matches, or {@link END}. */
   #firstMatch(context: RuleContext): number {
     const end = this.#starts[this.#chain + 1] ?? 0;
     for (let at = this.#next; at < end; at += 1) {

@@ -1,4 +1,4 @@
-/** Why a packet gets its verdict, step by step, in words. Leaves no trace: nothing is printed, counted or learnt. */
+/** Why a packet gets its verdict, step by step, in words. Nothing is printed, counted or learnt by it. */
 import { invariant, VERDICT, type VerdictName, verdictName } from "../base/index.ts";
 import { missingParts, rejectKind, type VerdictReason } from "./evaluator.ts";
 import type { Chain, Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
@@ -239,8 +239,8 @@ class Walk {
 }
 
 /**
- * Explains what a policy does with a packet. Nothing is printed, logged, counted or remembered, so that a running
- * firewall can be asked.
+ * Explains what a policy does with a packet. Nothing is printed, logged, counted or remembered, so that a
+ * running firewall can be asked.
  *
  * @param policy - the policy
  * @param memory - the memory in use, or `{}`

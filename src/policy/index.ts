@@ -20,6 +20,7 @@ export { type Compilation, type CompileOptions, compilePolicy, policyModules } f
 export { Evaluator, type VerdictReason } from "./evaluator.ts";
 export { type ExplainStep, explainPacket } from "./explanation.ts";
 export { policyJsonSchema } from "./json-schema.ts";
+export { rulesManual, settingsManual } from "./manual.ts";
 export { networkLine, protocolName, transportLine } from "./packet-text.ts";
 export {
   allocateMemory,
@@ -40,6 +41,7 @@ export {
   type RuleSetup,
 } from "./registry.ts";
 export {
+  FLOW,
   type Gate,
   LOG_LEVELS,
   makeGate,

@@ -8,7 +8,9 @@ import { settingsSchema } from "./settings.ts";
 function actionSchema(definition: RuleDefinition): JsonSchema | undefined {
   const { action } = definition;
   const base = {
-    description: `Where matching packets go: ${BUILT_IN_TARGETS.join(", ")} or the name of a chain (a jump without return).`,
+    description:
+      "Where matching packets go: " +
+      `${BUILT_IN_TARGETS.join(", ")} or the name of a chain (a jump without return).`,
     type: "string",
     examples: BUILT_IN_TARGETS,
   };

@@ -2,7 +2,7 @@
 import { formatAddress, PROTOCOL } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
 
-/** Keywords of the protocols 0 to 142 (IANA "Assigned Internet Protocol Numbers"); 61, 63, 68, 99, 114 have none. */
+/** Keywords of the protocols 0 to 142 (IANA "Assigned Internet Protocol Numbers"); five have none. */
 const PROTOCOL_KEYWORDS: readonly string[] = [
   "HOPOPT|ICMP|IGMP|GGP|IPv4|ST|TCP|CBT|EGP|IGP",
   "BBN-RCC-MON|NVP-II|PUP|ARGUS|EMCON|XNET|CHAOS|UDP|MUX|DCN-MEAS",

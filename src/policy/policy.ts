@@ -1,9 +1,9 @@
 /**
  * A policy that has been found valid.
  *
- * Only the compiler makes one, so whoever holds a Policy need not check it again: every target exists, no walk
- * through the chains is endless, every argument has its type. It is plain data; rules with a memory of their own
- * are made from it by {@link Policy.instantiate}, once for each worker.
+ * Only the compiler makes one, so whoever holds a Policy need not check it again: every target exists, no
+ * walk through the chains is endless, every argument has its type. It is plain data; rules with a memory of
+ * their own are made from it by {@link Policy.instantiate}, once for each worker.
  */
 import { type Hook, hookName, type Verdict } from "../base/index.ts";
 import { type RuleDefinition, type RuleSetup, sharedMemory } from "./registry.ts";
@@ -104,7 +104,7 @@ export class Policy {
   /**
    * Makes the rules of all chains, in the order of {@link Policy.chains}.
    *
-   * @param memory - at least what {@link Policy.memoryNeeds} lists; a key that is missing gets memory of its own
+   * @param memory - what {@link Policy.memoryNeeds} lists; a rule whose key is missing gets memory of its own
    */
   instantiate(memory: RuleMemory): Rule[][] {
     return this.chains.map((chain) =>
@@ -127,8 +127,8 @@ export class Policy {
 }
 
 /**
- * Memory for a policy's rules. What `previous` holds under the same key and in the same size is kept, so that knocks
- * and token buckets survive the change of other rules.
+ * Memory for a policy's rules. What `previous` holds under the same key and in the same size is kept, so that
+ * knocks and token buckets survive the change of other rules.
  */
 export function allocateMemory(policy: Policy, previous: RuleMemory = {}): RuleMemory {
   const memory: Record<string, SharedArrayBuffer> = {};

@@ -1,4 +1,4 @@
-/** What is wrong with a policy file: one record per finding, each with its place and with what to do about it. */
+/** What is wrong with a policy file: one record per finding, with its place and what to do about it. */
 
 /** How much a problem matters: an error keeps the policy from being used, a warning does not. */
 export type Severity = "error" | "warning";

@@ -95,8 +95,8 @@ export class RuleRegistry {
    *
    * @param name - as policy files write it, case-sensitive
    * @param definition - its arguments and how it is made
-   * @throws {FirewallError} `RULE_NAME_TAKEN` when there is such a rule, `RULE_ARGUMENT_TAKEN` when an argument
-   *   bears the name of a member that every rule has
+   * @throws {FirewallError} `RULE_NAME_TAKEN` when there is such a rule, `RULE_ARGUMENT_TAKEN` when an
+   *   argument bears the name of a member that every rule has
    */
   register<S extends ArgumentSet>(name: string, definition: RuleDefinition<S>): void {
     if (this.#definitions.has(name) || this.#aliases.has(name)) {

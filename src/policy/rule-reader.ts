@@ -84,7 +84,8 @@ export class RuleReader {
     const { name, value, at, path } = member;
     if (value.kind !== "array") {
       const hint = didYouMean(name, ["$schema", "settings", "default_chain"]);
-      const message = `chain ${JSON.stringify(name)} must be a list of rules, found ${kindWords(value)}.${hint}`;
+      const found = `found ${kindWords(value)}.${hint}`;
+      const message = `chain ${JSON.stringify(name)} must be a list of rules, ${found}`;
       this.#error(value, "wrong-type", message);
     }
     const rules = value.items.map((item, index) => this.#readRule(item, name, index));
@@ -216,7 +217,8 @@ export class RuleReader {
 
   #readTarget(value: JsonValue): TargetName | undefined {
     if (typeof value.scalar === "string") return { at: value.at, path: value.path, name: value.scalar };
-    const message = `"action" is the name of a chain, ACCEPT, DROP, REJECT or RETURN; found ${kindWords(value)}`;
+    const expected = "ACCEPT, DROP, REJECT, RETURN or the name of a chain";
+    const message = `"action" is ${expected}; found ${kindWords(value)}`;
     this.#error(value, "wrong-type", message);
     return undefined;
   }
@@ -249,7 +251,7 @@ export class RuleReader {
         if (reason !== undefined) {
           this.#warning(member, "ignored-argument", `"${member.name}" has no effect on ${name}: ${reason}`);
         } else if (this.#reading.lenient) {
-          const message = `${name} has no argument "${member.name}"; it is ignored (as in PyWall).${suggestion}`;
+          const message = `${name} has no argument "${member.name}": ignored, as in PyWall.${suggestion}`;
           this.#warning(member, "unknown-argument", message);
         } else {
           this.#error(

@@ -1,9 +1,9 @@
 /**
  * What a rule is: the interface between the chains and everything that can look at a packet.
  *
- * A rule answers one question, "does this packet meet me?". What follows from a yes (its `action`), the inversion
- * by `not`, and chains are none of its business. Rules are made once per worker and asked for every packet, so
- * {@link Rule.match} allocates nothing and keeps no packet.
+ * A rule answers one question, "does this packet meet me?". What follows from a yes (its `action`), the
+ * inversion by `not`, and chains are none of its business. Rules are made once per worker and asked for every
+ * packet, so {@link Rule.match} allocates nothing and keeps no packet.
  */
 import type { Milliseconds, Verdict } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
@@ -43,7 +43,17 @@ export interface RuleReport {
   ruleError(chain: string, rule: number, error: unknown, suppressed: number): void;
 }
 
-/** What a rule may know of the packet it is asked about. One reused object per worker; nothing in it is kept. */
+/** What is known of a packet's flow. */
+export const FLOW = {
+  /** Nothing: no packet of it was accepted, or too long ago. */
+  NEW: -1,
+  /** The packet goes the way of the flow's first packet. */
+  ORIGINAL: 0,
+  /** The packet answers. */
+  REPLY: 1,
+} as const;
+
+/** What a rule may know of the packet it is asked about. One reused object per worker; keep nothing of it. */
 export interface RuleContext {
   readonly packet: Packet;
   /** Monotonic time, the same clock for all workers. */
@@ -52,12 +62,14 @@ export interface RuleContext {
   readonly wallClock?: Milliseconds | undefined;
   /** State of the packet's connection before this packet, an index into TCP_STATES. Valid for TCP. */
   readonly tcpState: number;
+  /** What is known of the packet's flow before this packet, a value of {@link FLOW}; NEW when absent. */
+  readonly flow?: number | undefined;
   /** Name of a network interface by its index, `""` when unknown. Does not allocate. */
   interfaceName(index: number): string;
   readonly report: RuleReport;
 }
 
-/** Parts of a packet that may be missing. A rule that needs a missing part matches neither way, inverted or not. */
+/** Parts that a packet may lack. A rule that needs one of them then matches neither way, inverted or not. */
 export const NEEDS = {
   /** Addresses and protocol: every packet that rules see has them. */
   NETWORK: 0,
@@ -68,8 +80,8 @@ export const NEEDS = {
 } as const;
 
 /**
- * What every packet that meets a rule surely has. The evaluator compares it in one row of numbers and does not even
- * ask a rule whose gate is shut: measured, that makes a rule that does not match four times as cheap.
+ * What every packet that meets a rule surely has. The evaluator compares it in one row of numbers and does
+ * not even ask a rule whose gate is shut: measured, a rule that does not match costs a quarter then.
  */
 export interface Gate {
   /** IANA number, -1 for any. */
@@ -127,12 +139,12 @@ export abstract class Rule {
    */
   abstract match(packet: Packet, context: RuleContext): boolean;
 
-  /** The same answer without any lasting effect. Override it where {@link Rule.match} counts, prints or remembers. */
+  /** The same answer without a lasting effect. Override it where {@link Rule.match} has one. */
   peek(packet: Packet, context: RuleContext): boolean {
     return this.match(packet, context);
   }
 
-  /** Why the packet meets the rule or not, in a clause such as `destination port 443 is not 22`. For people. */
+  /** Why the packet meets the rule or not, for people: `destination port 443 is not 22`. */
   explain(_packet: Packet, _context: RuleContext): string {
     return "";
   }
@@ -140,7 +152,7 @@ export abstract class Rule {
 
 /** A rule that names the verdict itself instead of an action. */
 export abstract class VerdictRule extends Rule {
-  /** How a REJECT of this rule answers; `auto` is a TCP reset for TCP and port unreachable for everything else. */
+  /** How a REJECT of this rule answers; `auto` is a reset for TCP and port unreachable otherwise. */
   readonly rejectWith: RejectWith | "auto" = "auto";
 
   /** The verdict, or `undefined` to go on with the next rule. The same duties as {@link Rule.match}. */
@@ -160,7 +172,7 @@ export abstract class VerdictRule extends Rule {
   }
 }
 
-/** True when a rule decides itself. Asks for the method, not the class: a module may bring its own copy of the class. */
+/** True when a rule decides itself. Asks for the method: a module may bring its own copy of the class. */
 export function isVerdictRule(rule: Rule): rule is VerdictRule {
   return typeof (rule as Partial<VerdictRule>).decide === "function";
 }

@@ -1,4 +1,6 @@
-/** The `settings` object of a policy file: declared once, for the validator, the JSON Schema and the manual. */
+/**
+ * The `settings` object of a policy file: declared once, for the validator, the JSON Schema and the manual.
+ */
 import {
   defaultLimits,
   HOUR,
@@ -114,7 +116,8 @@ export const SETTING_ARGUMENTS = {
   compatibility: withDefault(
     choice(["strict", "pywall"]),
     "strict",
-    'What the rules of PyWall mean: what its documentation says ("strict") or what the program does ("pywall").',
+    "What the rules of PyWall mean: what its " +
+      'documentation says ("strict") or what the program does ("pywall").',
   ),
   modules: withDefault(
     listOf(text(4096), { max: 256 }),

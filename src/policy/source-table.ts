@@ -1,19 +1,20 @@
 /**
  * A bounded table of numbers by source address, in memory that all workers share.
  *
- * Knocks and token buckets belong to a source, and packets of one source reach different workers (a TCP knock, then
- * a UDP knock). So the table lives in a SharedArrayBuffer and is guarded by one lock, held for some tens of
- * nanoseconds per packet.
+ * Knocks and token buckets belong to a source, and packets of one source reach different workers (a TCP
+ * knock, then a UDP knock). So the table lives in a SharedArrayBuffer and is guarded by one lock, held for
+ * some tens of nanoseconds per packet.
  *
  * Layout: a header; one hash head per bucket; then columns with one element per slot. Slots of one bucket are
- * chained. Slots also stand in one of three *ranks*, each a list from the slot touched longest ago to the latest.
- * A table that is full gives up the oldest slot of its lowest rank that has any, so whoever floods it with addresses
- * pushes out what is worth least. A zero-filled buffer is an empty table: link 0 means none, link n means slot n-1.
+ * chained. Slots also stand in one of three *ranks*, each a list from the slot touched longest ago to the
+ * latest. A table that is full gives up the oldest slot of its lowest rank that has any, so whoever floods it
+ * with addresses pushes out what is worth least. A zero-filled buffer is an empty table: link 0 means none,
+ * link n means slot n-1.
  *
- * The lock is a word that holds the holder's ticket, 0 when free. A worker may be terminated while it holds the
- * lock; a ticket that stays for {@link PATIENCE_ROUNDS} waits of a millisecond belongs to a dead worker, and whoever
- * waits takes the lock over and empties the table, since nobody knows what was half done. Every walk is bounded,
- * so even a damaged table cannot hold a packet up.
+ * The lock is a word that holds the holder's ticket, 0 when free. A worker may be terminated while it holds
+ * the lock; a ticket that stays for {@link PATIENCE_ROUNDS} waits of a millisecond belongs to a dead worker,
+ * and whoever waits takes the lock over and empties the table, since nobody knows what was half done. Every
+ * walk is bounded, so even a damaged table cannot hold a packet up.
  */
 import type { AddressWords, Family } from "../base/index.ts";
 
@@ -102,8 +103,8 @@ export class SourceTable {
     this.#family = column(capacity);
     this.#words = new Uint32Array(memory, at, 4 * capacity);
     this.values = new Float64Array(memory, integerWords(capacity) * WORD_BYTES, capacity * width);
-    // Unguessable enough from outside: nobody sees a number of this generator, so nobody can choose addresses that
-    // share a bucket.
+    // Unguessable enough from outside: nobody sees a number of this generator, so nobody can choose addresses
+    // that share a bucket.
     const chance = Math.floor(Math.random() * 0x7fff_ffff) + 1;
     this.#ticket = chance;
     Atomics.compareExchange(this.#header, SEED, 0, chance);
@@ -146,7 +147,9 @@ export class SourceTable {
     return -1;
   }
 
-  /** A slot for an address that has none: numbers zero, rank low. A full table gives up another one for it. */
+  /**
+   * A slot for an address that has none: numbers zero, rank low. A full table gives up another one for it.
+   */
   insert(family: Family, words: AddressWords): number {
     const slot = this.#freeSlot();
     this.#family[slot] = family;

@@ -1,8 +1,9 @@
 /**
  * Token buckets in shared memory: each fills at a steady rate up to a burst, each packet takes one token out.
  *
- * A bucket that nobody has used is full, so a forgotten one and an idle one are the same. Buckets that hold tokens
- * are therefore the first that a full table gives up; empty ones, whose sources are over their rate, the last.
+ * A bucket that nobody has used is full, so a forgotten one and an idle one are the same. Buckets that hold
+ * tokens are therefore the first that a full table gives up; empty ones, whose sources are over their rate,
+ * the last.
  */
 import type { AddressWords, Family, Milliseconds } from "../base/index.ts";
 import { RANK, SourceTable } from "./source-table.ts";
@@ -13,7 +14,10 @@ const FILLED_AT = 1;
 const REFUSED = 2;
 const WIDTH = 3;
 
-/** What tells the time; see RuleContext. An object, because a number with a fraction is boxed when it is handed on. */
+/**
+ * What tells the time; see RuleContext. An object, because a number with a fraction is boxed when it is
+ * handed on.
+ */
 interface Clock {
   readonly now: Milliseconds;
 }

@@ -1,6 +1,6 @@
 /**
- * PyWall's meaning of a policy, written down a second time as plainly as possible: no compilation, no shared memory,
- * one object per question. Tests compare it with the real thing; it takes only what both would load.
+ * PyWall's meaning of a policy, written down a second time as plainly as possible: no compilation, no shared
+ * memory, one object per question. Tests compare it with the real thing; it takes only what both would load.
  *
  * It knows PyWall's ten rules, UDPRule, `not`, and the targets REJECT and RETURN.
  */
@@ -38,6 +38,20 @@ export interface PlainVerdict {
   /** What was printed on the way. */
   readonly lines: readonly string[];
 }
+
+type Place = Omit<PlainVerdict, "lines">;
+
+interface Caller {
+  readonly chain: string;
+  readonly next: number;
+}
+
+interface Moment {
+  readonly packet: PlainPacket;
+  readonly seconds: number;
+}
+
+const VERDICTS: readonly string[] = ["ACCEPT", "DROP", "REJECT"];
 
 interface Knocks {
   door: number;
@@ -90,29 +104,27 @@ export class PlainInterpreter {
     return { ...result, lines: this.#lines };
   }
 
-  #runChain(
-    chain: string,
-    from: number,
-    callers: readonly { chain: string; next: number }[],
-    now: { packet: PlainPacket; seconds: number },
-  ): Omit<PlainVerdict, "lines"> {
+  #runChain(chain: string, from: number, callers: readonly Caller[], now: Moment): Place {
     const rules = (this.#policy[chain] ?? []) as readonly PlainRule[];
     for (let index = from; index < rules.length; index += 1) {
       const target = this.#ask(rules[index] as PlainRule, now.packet, now.seconds);
       if (target === null) continue;
-      if (target === "ACCEPT" || target === "DROP" || target === "REJECT") {
-        return { verdict: target, chain, rule: index };
-      }
-      if (target !== "RETURN") {
-        return this.#runChain(target, 0, [...callers, { chain, next: index + 1 }], now);
-      }
-      const caller = callers.at(-1);
-      if (caller !== undefined) return this.#runChain(caller.chain, caller.next, callers.slice(0, -1), now);
-      break;
+      if (VERDICTS.includes(target)) return { verdict: target, chain, rule: index };
+      if (target === "RETURN") return this.#returnFrom(chain, callers, now);
+      return this.#runChain(target, 0, [...callers, { chain, next: index + 1 }], now);
     }
+    return this.#runDefault(chain, now);
+  }
+
+  #returnFrom(chain: string, callers: readonly Caller[], now: Moment): Place {
+    const caller = callers.at(-1);
+    if (caller === undefined) return this.#runDefault(chain, now);
+    return this.#runChain(caller.chain, caller.next, callers.slice(0, -1), now);
+  }
+
+  #runDefault(chain: string, now: Moment): Place {
     const last = this.#policy.default_chain ?? "ACCEPT";
-    if (last === "ACCEPT" || last === "DROP" || last === "REJECT")
-      return { verdict: last, chain, rule: null };
+    if (VERDICTS.includes(last)) return { verdict: last, chain, rule: null };
     return this.#runChain(last, 0, [], now);
   }
 
@@ -216,34 +228,36 @@ export class PlainInterpreter {
   #knock(rule: PlainRule, packet: PlainPacket, seconds: number): string | null {
     const sources = this.#knocks.get(rule) ?? new Map<string, Knocks>();
     this.#knocks.set(rule, sources);
-    const say = (line: string): void => void this.#lines.push(`PortKnocking: ${line}`);
     const doors = rule["doors"] as readonly (readonly [string, number])[];
     let known = sources.get(packet.source);
     if (known !== undefined && known.last + ((rule["timeout"] as number | undefined) ?? 60) < seconds) {
-      say(`timeout -- fall through: ${packet.source}`);
+      this.#say(`timeout -- fall through: ${packet.source}`);
       sources.delete(packet.source);
       known = undefined;
     }
     const index = known?.door ?? 0;
-    if (index >= doors.length) {
-      if (packet.protocol === rule["protocol"] && packet.destinationPort === rule["port"]) {
-        say(`accepting from ${packet.source}`);
-        return "ACCEPT";
-      }
-      say(`fall through from recognized ip: ${packet.source}`);
-      return null;
-    }
+    if (index >= doors.length) return this.#passOpen(rule, packet);
     const [protocol, port] = doors[index] as readonly [string, number];
-    if (
-      packet.protocol === protocol &&
-      packet.destinationPort === port &&
-      packet.sourcePort === rule["src_port"]
-    ) {
+    const atDoor = packet.protocol === protocol && packet.destinationPort === port;
+    if (atDoor && packet.sourcePort === rule["src_port"]) {
       sources.set(packet.source, { door: index + 1, last: seconds });
-      say(`advance to ${index + 1}`);
+      this.#say(`advance to ${index + 1}`);
       return "DROP";
     }
-    say("unrecognized -- fall-through");
+    this.#say("unrecognized -- fall-through");
     return null;
+  }
+
+  #passOpen(rule: PlainRule, packet: PlainPacket): string | null {
+    if (packet.protocol === rule["protocol"] && packet.destinationPort === rule["port"]) {
+      this.#say(`accepting from ${packet.source}`);
+      return "ACCEPT";
+    }
+    this.#say(`fall through from recognized ip: ${packet.source}`);
+    return null;
+  }
+
+  #say(words: string): void {
+    this.#lines.push(`PortKnocking: ${words}`);
   }
 }

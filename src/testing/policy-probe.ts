@@ -15,6 +15,7 @@ import {
   Evaluator,
   type ExplainStep,
   explainPacket,
+  FLOW,
   formatProblem,
   type Policy,
   type RuleContext,
@@ -34,6 +35,8 @@ export interface ProbePacket extends PacketFields {
   readonly groupId?: number;
   /** State of the connection; default CLOSED. */
   readonly state?: TcpState;
+  /** What is known of the flow, see FLOW; default new. */
+  readonly flow?: number;
   /** Bytes of the built packet that are really there; default all. */
   readonly cutTo?: number;
 }
@@ -82,6 +85,7 @@ export class ContextProbe implements RuleContext {
   now: Milliseconds = 1_000_000;
   wallClock: Milliseconds | undefined = undefined;
   tcpState = 0;
+  flow: number = FLOW.NEW;
   readonly interfaces = new Map<number, string>();
   readonly report: ReportProbe = new ReportProbe();
 
@@ -145,5 +149,6 @@ export class PolicyProbe {
   #set(fields: ProbePacket): void {
     decodeBuilt(fields, this.context.packet);
     this.context.tcpState = tcpStateIndex(fields.state ?? "CLOSED");
+    this.context.flow = fields.flow ?? FLOW.NEW;
   }
 }

@@ -32,7 +32,7 @@ class AnnouncedRule extends Rule {
   }
 }
 
-/** In PyWall compatibility the rule prints `NAME: ACTION` when it matches; otherwise it is returned as it is. */
+/** In PyWall compatibility the rule prints `NAME: ACTION` when it matches; otherwise it stays as it is. */
 export function announced(rule: Rule, name: string, setup: RuleSetup): Rule {
   if (setup.compatibility === "strict") return rule;
   return new AnnouncedRule(rule, `${name}: ${setup.action ?? "None"}`);

@@ -1,6 +1,7 @@
 /** Every rule that Postern knows by itself, and the names PyWall once used. */
 import { RuleRegistry } from "../registry.ts";
 import { destinationIpRule, sourceIpRule } from "./address-rule.ts";
+import { flowRule } from "./flow-rule.ts";
 import { icmpRule } from "./icmp-rule.ts";
 import { interfaceRule } from "./interface-rule.ts";
 import { portKnocking } from "./knock-rule.ts";
@@ -26,6 +27,7 @@ const RULES = {
   TrueRule: trueRule,
   UDPRule: udpRule,
   ICMPRule: icmpRule,
+  FlowRule: flowRule,
   InterfaceRule: interfaceRule,
   UserRule: userRule,
   RejectRule: rejectRule,

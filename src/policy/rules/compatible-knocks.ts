@@ -2,11 +2,11 @@
  * Knocking as PyWall does it, step by step:
  *
  * 1. What is known of the source is forgotten when its last knock is older than `timeout`.
- * 2. When all doors are passed, a packet to the protected port is accepted, whatever its flags and source port; the
- *    time is not renewed, so the port stays open for `timeout` after the last knock and no longer. Any other packet
- *    goes on to the next rule.
- * 3. A packet to the next door from the right source port counts, whatever its flags: one door further, the time
- *    is renewed, the packet dropped.
+ * 2. When all doors are passed, a packet to the protected port is accepted, whatever its flags and source
+ *    port; the time is not renewed, so the port stays open for `timeout` after the last knock and no longer.
+ *    Any other packet goes on to the next rule.
+ * 3. A packet to the next door from the right source port counts, whatever its flags: one door further, the
+ *    time is renewed, the packet dropped.
  * 4. Every other packet goes on to the next rule and changes nothing: wrong and repeated knocks do no harm.
  */
 import { formatAddress } from "../../base/index.ts";

@@ -1,4 +1,4 @@
-/** Names of ICMP and ICMPv6 types and codes. One name stands for the same meaning in both, whatever the numbers. */
+/** Names of ICMP and ICMPv6 types and codes. A name means the same in both, whatever the numbers. */
 
 /** The number in ICMP and the number in ICMPv6; `undefined` where the version has no such thing. */
 export type Numbers = readonly [number | undefined, number | undefined];

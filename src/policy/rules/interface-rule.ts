@@ -8,7 +8,9 @@ import { Rule, type RuleContext } from "../rule.ts";
 const LONGEST_NAME = 15;
 
 const pattern: ValueType<string> = {
-  words: `the name of an interface, at most ${LONGEST_NAME} characters, a * or + at its end standing for any rest`,
+  words:
+    `the name of an interface, at most ${LONGEST_NAME} ` +
+    "characters, a * or + at its end standing for any rest",
   schema: { type: "string", pattern: `^(?:[^\\s/*+]{1,${LONGEST_NAME}}|[^\\s/*+]{0,${LONGEST_NAME}}[*+])$` },
   read(value, reading) {
     const { scalar } = value;

@@ -1,4 +1,4 @@
-/** What knocking is about: the doors, the protected port, and the questions that both modes ask of a packet. */
+/** What knocking is about: doors, the protected port, and the questions that both modes ask of a packet. */
 import { type Milliseconds, type Port, PROTOCOL, type Verdict, VERDICT } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { NEEDS, type RuleContext, VerdictRule } from "../rule.ts";
@@ -128,7 +128,10 @@ export abstract class KnockRule extends VerdictRule {
       case EVENT.REFUSED:
         return "the source has begun too often and has to wait";
       default:
-        return `${this.passed} of ${doors.length} doors are passed, and this is no knock on the next one (${next})`;
+        return (
+          `${this.passed} of ${doors.length} doors are ` +
+          `passed, and this is no knock on the next one (${next})`
+        );
     }
   }
 

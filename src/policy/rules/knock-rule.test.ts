@@ -13,7 +13,7 @@ import { allocateMemory, Evaluator } from "../index.ts";
 const CLIENT = "192.0.2.1";
 const SERVER = "198.51.100.7";
 
-/** The rule of PyWall's manual: TCP 49001, then UDP 49011, both from port 9001, open TCP 2222 for 20 seconds. */
+/** The rule of PyWall's manual: TCP 49001, then UDP 49011, from port 9001, open TCP 2222 for 20 seconds. */
 const RULE = {
   name: "PortKnocking",
   src_port: 9001,
@@ -135,7 +135,7 @@ describe("compatible knocking", () => {
     assert.equal(probe.judge(session), "ACCEPT");
   });
 
-  test("11: while open, any source port and any flags reach the port; doors and other ports fall through", () => {
+  test("11: while open, any source port and flags reach the port; all other ports fall through", () => {
     const probe = knocking();
     play(probe, [door1, door2]);
     const packets = [{ ...session, sourcePort: 1, flags: TCP_FLAG.ACK }, door1, door2, other];

@@ -1,10 +1,10 @@
 /**
  * PortKnocking: a port that opens, for one source, after packets to a list of other ports in their order.
  *
- * The ports of the list are *doors*, a packet to the next one is a *knock*. What is known of a source (the next
- * door, the time of its last knock) lives in a table that all workers share, so that a TCP knock and a UDP knock
- * count together. This file holds what both modes have in common and the definition; `compatible` is PyWall's
- * behaviour to the letter, `strict` is for a hostile network, see strict-knocks.ts.
+ * The ports of the list are *doors*, a packet to the next one is a *knock*. What is known of a source (the
+ * next door, the time of its last knock) lives in a table that all workers share, so that a TCP knock and a
+ * UDP knock count together. This file holds what both modes have in common and the definition; `compatible`
+ * is PyWall's behaviour to the letter, `strict` is for a hostile network, see strict-knocks.ts.
  */
 import { type Milliseconds, PROTOCOL, SECOND } from "../../base/index.ts";
 import {
@@ -33,7 +33,8 @@ const KNOCK_ARGUMENTS = {
   port: optional(port, "The protected port. Without it nothing ever opens."),
   src_port: optional(
     port,
-    "Source port that every knock must come from. Compatible mode needs it; strict mode takes any when absent.",
+    "Source port that every knock must come from. " +
+      "Compatible mode needs it; strict mode takes any when absent.",
   ),
   timeout: withDefault(
     seconds,
@@ -100,17 +101,22 @@ function tableWidth(values: KnockValues): number {
 /** `PortKnocking`. */
 export const portKnocking: RuleDefinition = defineRule({
   summary:
-    "Accepts packets to a protected port from sources that have knocked on a list of doors in order; drops the knocks " +
+    "Accepts packets to a protected port from sources that " +
+    "have knocked on a list of doors in order; drops the knocks " +
     "themselves; leaves everything else to the next rule.",
   arguments: KNOCK_ARGUMENTS,
   action: "own",
   ignored: {
     action: "it accepts, drops or passes on by itself, in PyWall too",
-    body: "PyWall reads it under a misspelt name and never looks at it: the content of a knock does not count",
+    body:
+      "PyWall reads it under a misspelt name and never " +
+      "looks at it: the content of a knock does not count",
   },
   difference:
-    "Compatible mode is PyWall's behaviour, the printed messages included; PyWall remembers sources without end, here " +
-    "`limits.knockSources` bounds them, and IPv6 sources knock like IPv4 sources. `action` and `body` have no effect, " +
+    "Compatible mode is PyWall's behaviour, the printed " +
+    "messages included; PyWall remembers sources without end, here " +
+    "`limits.knockSources` bounds them, and IPv6 sources " +
+    "knock like IPv4 sources. `action` and `body` have no effect, " +
     "as in PyWall, and are named in a warning.",
   check: checkPorts,
   memoryBytes: (values, limits) => SourceTable.bytes(limits.knockSources, tableWidth(values)),

@@ -42,7 +42,10 @@ class LimitRule extends Rule {
   override explain(packet: Packet, context: RuleContext): string {
     const level = this.#level(packet, context);
     const whose = this.#bySource ? "this source" : "all sources together";
-    return `${whose}: ${Math.floor(level)} tokens left, so the packet is ${level < 1 ? "over" : "under"} the limit`;
+    return (
+      `${whose}: ${Math.floor(level)} tokens left, so the ` +
+      `packet is ${level < 1 ? "over" : "under"} the limit`
+    );
   }
 
   #level(packet: Packet, context: RuleContext): number {
@@ -60,7 +63,8 @@ function bucketCount(by: "source" | "overall", limitSources: number): number {
 /** `LimitRule`. */
 export const limitRule: RuleDefinition = defineRule({
   summary:
-    "Counts every packet that comes to it with a token bucket, and matches those over the limit or those under it. Put " +
+    "Counts every packet that comes to it with a token " +
+    "bucket, and matches those over the limit or those under it. Put " +
     "it into a chain of its own to count only some packets.",
   arguments: {
     rate: required(
@@ -80,7 +84,9 @@ export const limitRule: RuleDefinition = defineRule({
     match: withDefault(
       choice(["over", "under"]),
       "over",
-      'Which packets match: those over the limit (to drop them), or those under it (to accept them). A packet over the limit takes no token, so "under" passes `rate` on average however much comes.',
+      "Which packets match: those over the limit (to drop them), or " +
+        "those under it (to accept them). A packet over the limit takes " +
+        'no token, so "under" passes `rate` on average however much comes.',
     ),
   },
   action: "required",

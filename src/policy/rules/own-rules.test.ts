@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HOOK, PROTOCOL, SECOND } from "../../base/index.ts";
 import { PolicyProbe, type ProbePacket } from "../../testing/policy-probe.ts";
+import { FLOW } from "../index.ts";
 
 const tcp: ProbePacket = {
   source: "192.0.2.1",
@@ -53,6 +54,23 @@ describe("ICMPRule", () => {
     const { protocol, icmpType, icmpCode = 0 } = packet;
     test(`${JSON.stringify(rule)} and protocol ${protocol} type ${icmpType} code ${icmpCode}`, () => {
       assert.equal(matches({ name: "ICMPRule", ...rule }, packet), expected);
+    });
+  }
+});
+
+describe("FlowRule", () => {
+  const { NEW, ORIGINAL, REPLY } = FLOW;
+  const rows: readonly (readonly [string, readonly number[]])[] = [
+    ["new", [NEW]],
+    ["known", [ORIGINAL, REPLY]],
+    ["original", [ORIGINAL]],
+    ["reply", [REPLY]],
+  ];
+  for (const [is, flows] of rows) {
+    test(is, () => {
+      for (const flow of [NEW, ORIGINAL, REPLY]) {
+        assert.equal(matches({ name: "FlowRule", is }, { ...udp, flow }), flows.includes(flow));
+      }
     });
   }
 });

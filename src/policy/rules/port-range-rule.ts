@@ -140,7 +140,8 @@ function checkRanges(values: RangeValues, check: RuleCheck): void {
 /** `PortRangeRule`. */
 export const portRangeRule: RuleDefinition = defineRule({
   summary:
-    "Matches TCP or UDP packets whose ports lie in ranges, bounds included; both ranges must hold when both are given.",
+    "Matches TCP or UDP packets whose ports lie in ranges, " +
+    "bounds included; both ranges must hold when both are given.",
   arguments: RANGE_ARGUMENTS,
   action: { fallback: "DROP" },
   difference:
@@ -152,7 +153,8 @@ export const portRangeRule: RuleDefinition = defineRule({
 /** `IPPortRule`. */
 export const ipPortRule: RuleDefinition = defineRule({
   summary:
-    "Matches TCP or UDP packets whose ports lie in ranges and whose addresses lie in networks: all that are given must hold.",
+    "Matches TCP or UDP packets whose ports lie in ranges and " +
+    "whose addresses lie in networks: all that are given must hold.",
   arguments: {
     ...RANGE_ARGUMENTS,
     src_ip: optional(network, "Network of the source address; any when absent."),
@@ -160,7 +162,8 @@ export const ipPortRule: RuleDefinition = defineRule({
   },
   action: "required",
   difference:
-    "In PyWall a rule without `action` loads and never acts, and `PortRangeRule: ACTION` is printed as soon as the " +
+    "In PyWall a rule without `action` loads and never " +
+    "acts, and `PortRangeRule: ACTION` is printed as soon as the " +
     "ports match, whatever the addresses.",
   check: (values, check) => checkRanges(values, check),
   create(values, setup) {

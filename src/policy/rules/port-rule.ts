@@ -77,15 +77,18 @@ export const portRule: RuleDefinition = defineRule({
   arguments: PORT_ARGUMENTS,
   action: { fallback: "DROP" },
   difference:
-    "PyWall overwrites its protocol test, so a UDP rule also matches TCP and a TCP rule UDP whenever the ports match; " +
-    'here the protocol counts. With `"compatibility": "pywall"` both match, and `PortRule: ACTION` is printed.',
+    "PyWall overwrites its protocol test, so a UDP rule also " +
+    "matches TCP and a TCP rule UDP whenever the ports match; " +
+    'here the protocol counts. With `"compatibility": ' +
+    '"pywall"` both match, and `PortRule: ACTION` is printed.',
   check(values, check) {
     if (values.src_port === undefined && values.dst_port === undefined) {
       check.error(undefined, 'give "src_port" or "dst_port" or both: a PortRule without a port cannot be');
     }
     const other = values.protocol === "TCP" ? "UDP" : "TCP";
     check.difference(
-      `PyWall would match ${other} packets with these ports too; here this rule matches ${values.protocol} only`,
+      `PyWall would match ${other} packets with these ` +
+        `ports too; here this rule matches ${values.protocol} only`,
     );
   },
   create: (values, setup) =>

@@ -26,7 +26,8 @@ class PrintRule extends Rule {
 /** `PrintRule`. */
 export const printRule: RuleDefinition = defineRule({
   summary:
-    "Prints two lines about each packet on standard output, `IP Packet A => B, proto=NAME` and `TCP from S to D`; never matches.",
+    "Prints two lines about each packet on standard output, `IP " +
+    "Packet A => B, proto=NAME` and `TCP from S to D`; never matches.",
   arguments: {},
   action: "none",
   ignored: { action: "it prints and never matches, in PyWall too" },

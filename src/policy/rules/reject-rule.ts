@@ -29,7 +29,8 @@ export const rejectRule: RuleDefinition = defineRule({
     with: withDefault(
       choice(["auto", "tcp-reset", "port-unreachable", "host-unreachable", "admin-prohibited"]),
       "auto",
-      "The answer: a TCP reset or an ICMP error. `auto` is a reset for TCP and port unreachable for everything else; " +
+      "The answer: a TCP reset or an ICMP error. `auto` is a " +
+        "reset for TCP and port unreachable for everything else; " +
         "a reset is never sent for anything but TCP, port unreachable takes its place.",
     ),
   },
@@ -41,7 +42,8 @@ export const rejectRule: RuleDefinition = defineRule({
 /** `ReturnRule`. */
 export const returnRule: RuleDefinition = defineRule({
   summary:
-    "Sends every packet back to the rule behind the jump that led into this chain; where nothing jumped, to default_chain. " +
+    "Sends every packet back to the rule behind the jump that " +
+    "led into this chain; where nothing jumped, to default_chain. " +
     'To return only some packets, give another rule the action "RETURN".',
   arguments: {},
   action: { fixed: "RETURN" },

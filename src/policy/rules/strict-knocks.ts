@@ -2,14 +2,15 @@
  * Knocking for a hostile network. Beyond the compatible mode:
  *
  * - A TCP knock is a SYN and nothing else (no ACK, RST or FIN beside it).
- * - A packet to a door that is not the next one is a wrong knock: the source begins again. Sweeping all ports in
- *   order opens nothing unless the doors are neighbours.
- * - The SYN counted last, sent again by its sender's TCP (same ports, same sequence number), is no wrong knock.
+ * - A packet to a door that is not the next one is a wrong knock: the source begins again. Sweeping all ports
+ *   in order opens nothing unless the doors are neighbours.
+ * - The SYN counted last, sent again by its sender's TCP (same ports, same sequence number), is no wrong
+ *   knock.
  * - The first knock and the last are at most `deadline` apart.
- * - A source may begin `attempts` times within `attempt_window`; further first knocks do not count. Passing all
- *   doors clears the count.
- * - A source whose times have all run out is forgotten; the table is bounded besides (see source-table.ts), and
- *   open ports are given up last, so spoofed knocks cannot close them.
+ * - A source may begin `attempts` times within `attempt_window`; further first knocks do not count. Passing
+ *   all doors clears the count.
+ * - A source whose times have all run out is forgotten; the table is bounded besides (see source-table.ts),
+ *   and open ports are given up last, so spoofed knocks cannot close them.
  */
 import { formatAddress, PROTOCOL, TCP_FLAG } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";

@@ -1,4 +1,4 @@
-/** TCPStateRule: the state that the tracker holds of the packet's connection, before the packet itself counts. */
+/** TCPStateRule: the state that the tracker holds of a packet's connection, before the packet counts. */
 import { PROTOCOL, TCP_STATES, type TcpState, tcpStateIndex } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { listOf, withDefault } from "../argument.ts";
@@ -44,14 +44,16 @@ class TcpStateRule extends Rule {
 /** `TCPStateRule`. */
 export const tcpStateRule: RuleDefinition = defineRule({
   summary:
-    "Matches TCP packets by the state of their connection as it is before the packet; an unknown connection is CLOSED.",
+    "Matches TCP packets by the state of their connection as " +
+    "it is before the packet; an unknown connection is CLOSED.",
   arguments: {
     match_if: withDefault(listOf(tcpState), [], "Matches in one of these states."),
     match_if_not: withDefault(listOf(tcpState), [], "Matches in every state but these."),
   },
   action: "required",
   difference:
-    "In PyWall names of states are not checked, and a rule without `action` loads and never acts. Postern adds the " +
+    "In PyWall names of states are not checked, and a rule " +
+    "without `action` loads and never acts. Postern adds the " +
     "states TIME_WAIT and INVALID.",
   check({ match_if, match_if_not }, check) {
     if (match_if.length > 0 && match_if_not.length > 0) {

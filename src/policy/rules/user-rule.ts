@@ -34,7 +34,8 @@ class UserRule extends Rule {
 /** `UserRule`. */
 export const userRule: RuleDefinition = defineRule({
   summary:
-    "Matches packets sent by the programs of a user or a group of this host (chain OUTPUT only); a packet without an " +
+    "Matches packets sent by the programs of a user or a " +
+    "group of this host (chain OUTPUT only); a packet without an " +
     "owner, such as the kernel's own, matches neither way.",
   arguments: {
     user: optional(user, "User name or id."),
