@@ -1,16 +1,14 @@
 /**
- * Postern's queue loop for the benchmark, one queue on one worker thread, as `postern up` runs it.
+ * Postern's queue loop alone, one queue on one worker thread, for the benchmark.
  *
  *   node queue-loop.mjs [--queue N] [--batch N] [--no-gso] [--judge MODULE]
  *
  * MODULE exports `createJudge(): (queue) => void`, called for each packet; it must call one of the queue's
- * answers. Without it every packet is accepted. Prints the same lines as accept-all.c, and ends on SIGTERM.
+ * answers. Without it every packet is accepted. Prints "ready" when the queue is bound, and ends on SIGTERM.
  */
-import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { EventFd, QueueSocket } from "../dist/system/index.js";
-
-const PRINT_EVERY_MS = 200;
 
 async function loadJudge(module) {
   if (module === undefined) return (queue) => queue.accept();
@@ -19,7 +17,7 @@ async function loadJudge(module) {
 }
 
 async function work() {
-  const { values, wakeFd, shared } = workerData;
+  const { values, wakeFd } = workerData;
   const judge = await loadJudge(values.judge);
   const queue = QueueSocket.open({
     queue: Number(values.queue),
@@ -37,7 +35,6 @@ async function work() {
     queue.receive(-1);
     while (queue.next()) judge(queue);
     queue.flush();
-    shared[0] = queue.counters.packets;
   }
   queue.close();
 }
@@ -52,21 +49,8 @@ function supervise() {
     },
   });
   const wake = EventFd.create();
-  const shared = new Float64Array(new SharedArrayBuffer(8));
-  const print = () => {
-    const { user, system } = process.cpuUsage();
-    const atMs = Number(process.hrtime.bigint()) / 1e6;
-    process.stdout.write(`${JSON.stringify({ atMs, packets: shared[0], cpuMs: (user + system) / 1000 })}\n`);
-  };
-  const worker = new Worker(new URL(import.meta.url), { workerData: { values, wakeFd: wake.fd, shared } });
-  worker.once("message", () => {
-    const timer = setInterval(print, PRINT_EVERY_MS);
-    worker.once("exit", () => {
-      clearInterval(timer);
-      print();
-    });
-    print();
-  });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { values, wakeFd: wake.fd } });
+  worker.once("message", () => process.stdout.write("ready\n"));
   process.once("SIGTERM", () => wake.signal());
 }
 

@@ -15,18 +15,21 @@
  * compiler for the loop in C; what is missing is left out, and said.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { constants, cpus, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { HOST_PAIR, laboratoryObstacle, withTopology } from "../dist/lab/index.js";
-import { kernelRelease } from "../dist/system/index.js";
+import { HOST_PAIR, laboratoryObstacle, startFirewall, withTopology } from "../dist/lab/index.js";
+import { kernelRelease, parseQueueStatistics } from "../dist/system/index.js";
 
 const FLOOD_PORT = 9000;
 const LATENCY_PORT = 9001;
 const ROUND_TRIPS = 20_000;
 const SETTLE_MS = 500;
+
+/** Length of a tick in /proc/PID/stat: USER_HZ is 100 on every platform that Node runs on. */
+const MILLISECONDS_PER_TICK = 10;
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const node = (name, ...words) => [process.execPath, here(name), ...words.map(String)];
@@ -55,23 +58,37 @@ function compileReference(folder) {
   return undefined;
 }
 
-/** The contenders of a question: a name, and the program that answers the queue; none for no firewall. */
-function contenders(reference, judge, words = []) {
+/**
+ * The contenders of a question. `command` answers the queue and leaves the rules to us; `policy` is for
+ * `postern up`, which does everything; with neither there is no firewall.
+ */
+function contenders({ reference, judge, gso = true }) {
+  const words = gso ? [] : ["--no-gso"];
   const judged = judge === undefined ? [] : ["--judge", pathToFileURL(resolve(judge)).href];
-  const list = [{ name: "none", command: undefined }];
+  const list = [{ name: "none" }];
   if (reference !== undefined) {
     list.push({ name: "c", command: [reference, ...words] });
     list.push({ name: "cJoined", command: [reference, "--join", ...words] });
   }
-  list.push({ name: "postern", command: node("queue-loop.mjs", ...words, ...judged) });
+  list.push({ name: "loop", command: node("queue-loop.mjs", ...words, ...judged) });
+  // `postern up` has the kernel hand up super-packets whole, always.
+  if (gso) list.push({ name: "postern", policy: here("twenty-rules.json") });
   return list;
 }
 
 /** Runs a measurement with a contender at the queue, and nothing of it before or after. */
 async function withContender(firewall, contender, measure) {
+  if (contender.policy !== undefined) {
+    const running = await startFirewall(firewall, { policy: contender.policy });
+    try {
+      return await measure(running.program);
+    } finally {
+      await running.stop();
+    }
+  }
   if (contender.command === undefined) return measure(undefined);
   const loop = firewall.start(contender.command);
-  await loop.waitForLine(/"packets"/);
+  await loop.waitForLine(/ready/);
   const installed = await firewall.run(node("rules.mjs", "install", "INPUT,OUTPUT"));
   if (installed.status !== 0) throw new Error(installed.output);
   try {
@@ -82,29 +99,36 @@ async function withContender(firewall, contender, measure) {
   }
 }
 
-/** Verdicts each second and processor time for each, from the lines a loop printed between two moments. */
-function readLoop(loop, fromMs, toMs) {
-  const lines = loop.lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-  const inside = lines.filter((line) => line.atMs >= fromMs && line.atMs <= toMs);
-  const first = inside[0];
-  const last = inside.at(-1);
-  if (first === undefined || last === undefined || first === last) return { perSecond: Number.NaN };
-  const packets = last.packets - first.packets;
-  return {
-    perSecond: (1000 * packets) / (last.atMs - first.atMs),
-    cpuNs: (1e6 * (last.cpuMs - first.cpuMs)) / packets,
-  };
+/** Verdicts given so far in a namespace, processor time of a program, and the time, all in this moment. */
+async function takeStock(firewall, program) {
+  const { output } = await firewall.run(["cat", "/proc/net/netfilter/nfnetlink_queue"]);
+  const atMs = performance.now();
+  const verdicts = parseQueueStatistics(output).reduce((sum, queue) => sum + queue.queued - queue.waiting, 0);
+  // proc(5): fields 14 and 15 are the ticks in user and kernel mode, counted behind the program's name.
+  const fields = readFileSync(`/proc/${program.pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  const cpuMs = (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
+  return { atMs, verdicts, cpuMs };
 }
 
-const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
-
-async function measureFlood({ client, firewall }, seconds, loop) {
-  const command = node("traffic.mjs", "flood", firewall.ipv4, FLOOD_PORT, 1000 * seconds + SETTLE_MS);
-  const started = monotonicMs();
-  const finished = await client.run(command, 60_000);
-  const sent = JSON.parse(finished.output);
-  if (loop === undefined) return { perSecond: (1000 * sent.packets) / sent.elapsedMs };
-  return readLoop(loop, started + SETTLE_MS, monotonicMs() - SETTLE_MS / 2);
+async function measureFlood({ client, firewall }, seconds, program) {
+  const command = node("traffic.mjs", "flood", firewall.ipv4, FLOOD_PORT, 1000 * seconds + 3 * SETTLE_MS);
+  const flood = client.run(command, 60_000);
+  if (program === undefined) {
+    const sent = JSON.parse((await flood).output);
+    return { perSecond: (1000 * sent.packets) / sent.elapsedMs };
+  }
+  await pause(2 * SETTLE_MS);
+  const before = await takeStock(firewall, program);
+  await pause(1000 * seconds);
+  const after = await takeStock(firewall, program);
+  await flood;
+  const verdicts = after.verdicts - before.verdicts;
+  return {
+    perSecond: (1000 * verdicts) / (after.atMs - before.atMs),
+    cpuNs: (1e6 * (after.cpuMs - before.cpuMs)) / verdicts,
+  };
 }
 
 async function measureGoodput({ client, firewall }, seconds) {
@@ -163,25 +187,26 @@ export async function benchQueue({ rounds = 3, seconds = 3, judge, only } = {}) 
   const wanted = (question) => only === undefined || only === question;
   try {
     const reference = compileReference(folder);
+    const all = contenders({ reference, judge });
     const results = await withTopology(HOST_PAIR, async (hosts) => {
       const answers = {};
       if (wanted("flood")) {
         const sink = hosts.firewall.start(node("traffic.mjs", "sink", FLOOD_PORT));
         await sink.waitForLine(/ready/);
-        const list = contenders(reference, judge);
-        answers.flood = await ask(hosts, list, rounds, (loop) => measureFlood(hosts, seconds, loop));
+        answers.flood = await ask(hosts, all, rounds, (program) => measureFlood(hosts, seconds, program));
         await sink.stop("SIGTERM");
       }
       if (wanted("goodput") && hasIperf()) {
         const measure = () => measureGoodput(hosts, seconds);
-        answers.goodput = await ask(hosts, contenders(reference, judge), rounds, measure);
-        const cut = contenders(reference, judge, ["--no-gso"]);
-        answers.goodputNoGso = await ask(hosts, cut, rounds, measure);
+        answers.goodput = await ask(hosts, all, rounds, measure);
+        answers.goodputNoGso = await ask(
+          hosts,
+          contenders({ reference, judge, gso: false }),
+          rounds,
+          measure,
+        );
       }
-      if (wanted("latency")) {
-        const list = contenders(reference, judge);
-        answers.latency = await ask(hosts, list, rounds, () => measureLatency(hosts));
-      }
+      if (wanted("latency")) answers.latency = await ask(hosts, all, rounds, () => measureLatency(hosts));
       return answers;
     });
     return { ...describeMachine(), rounds, seconds, results };
@@ -209,18 +234,27 @@ const ROWS = [
   ["latency", "p99Us", "UDP round trip p99, µs", 1],
 ];
 
+/** Columns: contender and title. */
+const COLUMNS = [
+  ["none", "no firewall"],
+  ["c", "C loop"],
+  ["cJoined", "C loop, joined verdicts"],
+  ["loop", "Postern's loop"],
+  ["postern", "`postern up`, 20 rules"],
+];
+
 /** The figures as a Markdown table. */
 export function formatTable(report) {
-  const columns = ["none", "c", "cJoined", "postern"];
-  const heads = ["no firewall", "C loop", "C loop, joined verdicts", "Postern", "Postern / C"];
+  const heads = [...COLUMNS.map(([, title]) => title), "loop / C", "up / C"];
   const lines = [`| | ${heads.join(" | ")} |`, `|---|${"---:|".repeat(heads.length)}`];
   for (const [question, figure, title, digits] of ROWS) {
     const row = report.results[question];
     if (row === undefined) continue;
-    const text = (value) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
-    const ratio = row.postern?.[figure] / row.c?.[figure];
-    const cells = columns.map((column) => text(row[column]?.[figure]));
-    lines.push(`| ${title} | ${cells.join(" | ")} | ${Number.isFinite(ratio) ? ratio.toFixed(2) : "–"} |`);
+    const value = (name) => row[name]?.[figure] ?? Number.NaN;
+    const text = (number, places) => (Number.isFinite(number) ? number.toFixed(places) : "–");
+    const cells = COLUMNS.map(([name]) => text(value(name), digits));
+    const ratios = ["loop", "postern"].map((name) => text(value(name) / value("c"), 2));
+    lines.push(`| ${[title, ...cells, ...ratios].join(" | ")} |`);
   }
   const { date, kernel, node: version, processors, processor, rounds, seconds: each } = report;
   const machine = `${date}, kernel ${kernel}, Node ${version}, ${processors} × ${processor}`;

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { HOST_PAIR, type Namespace } from "../lab/index.ts";
 import { netnsTest, QueueHost } from "../testing/index.ts";
 
+const SYSTEM = new URL("../system/index.js", import.meta.url).href;
 const BACKEND = new URL("./index.js", import.meta.url).href;
 const HOST_PROGRAM = fileURLToPath(new URL("../testing/programs/queue-host.js", import.meta.url));
 
@@ -147,6 +148,39 @@ netnsTest(
     assert.equal(await ruleSet(firewall), before);
   },
 );
+
+netnsTest("nftables says what it refuses, and where", HOST_PAIR, async ({ firewall }) => {
+  const before = await ruleSet(firewall);
+  const script = `
+    const { Nftables } = await import("${SYSTEM}");
+    const nftables = Nftables.open();
+    const attempt = (commands, options) => {
+      try {
+        return nftables.run(commands, options);
+      } catch ({ code, message, details: { line, column } }) {
+        return { code, message, line, column };
+      }
+    };
+    const outcomes = [
+      attempt("add table inet t\\nadd chian inet t c"),
+      attempt("add table inet t\\nadd rule inet t nowhere accept"),
+      attempt("add table inet t", { dryRun: true }),
+      JSON.parse(attempt("list tables", { json: true })).nftables.filter(({ table }) => table),
+      attempt("add table inet t") + attempt("list tables") + attempt("delete table inet t"),
+    ];
+    nftables.close();
+    console.log(JSON.stringify(outcomes));`;
+  const { output } = await firewall.run([process.execPath, "--input-type=module", "-e", script]);
+  const [misspelt, refused, dry, tables, done] = JSON.parse(output) as Record<string, unknown>[];
+  assert.deepEqual([misspelt?.["code"], misspelt?.["line"]], ["NFTABLES_REFUSED", 2], output);
+  assert.match(String(misspelt?.["message"]), /at "add chian inet t c" \(line 2, column \d+\): syntax error/);
+  assert.deepEqual([refused?.["code"], refused?.["line"]], ["NFTABLES_REFUSED", 2], output);
+  assert.match(String(refused?.["message"]), /No such file or directory/);
+  assert.equal(dry, "");
+  assert.deepEqual(tables, [], "what was refused and what was only tried left nothing");
+  assert.equal(done, "table inet t\n");
+  assert.equal(await ruleSet(firewall), before);
+});
 
 netnsTest("probing leaves nothing behind and finds a way to queue", HOST_PAIR, async ({ firewall }) => {
   await addForeignRules(firewall);

@@ -67,6 +67,11 @@ export const eventfd: (initial: number, flags: number) => number = library.func(
 /** `open(2)` of a file that is there. Returns a file descriptor, or -1. */
 export const open: (path: string, flags: number) => number = library.func("int open(str path, int flags)");
 
+/** `memfd_create(2)`: a file without a name. Returns a file descriptor, or -1. */
+export const memfdCreate: (name: string, flags: number) => number = library.func(
+  "int memfd_create(str name, uint flags)",
+);
+
 /** `read(2)`. Returns bytes, or -1. */
 export const read: (fd: number, memory: Memory, bytes: number) => number = library.func(
   "long read(int fd, void *memory, size_t bytes)",

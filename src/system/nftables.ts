@@ -4,11 +4,16 @@
  * One run is one transaction: all commands take effect or none. The library opens its netlink socket when a
  * context is made, so a context belongs to the network namespace in which its maker was at that moment.
  */
+import { writeSync } from "node:fs";
 import koffi from "koffi";
 import { FirewallError, invariant } from "../base/index.ts";
+import { close, memfdCreate } from "./libc.ts";
 
 /** Name of the library; its number is that of its binary interface, stable since 2018. */
 const LIBRARY = "libnftables.so.1";
+
+/** MFD_CLOEXEC */
+const CLOSE_ON_EXEC = 1;
 
 /** NFT_CTX_OUTPUT_JSON */
 const OUTPUT_JSON = 1 << 4;
@@ -23,6 +28,7 @@ interface Functions {
   readonly setOutput: (context: Context, flags: number) => void;
   readonly setDryRun: (context: Context, dry: boolean) => void;
   readonly run: (context: Context, commands: string) => number;
+  readonly runFile: (context: Context, path: string) => number;
   readonly output: (context: Context) => string;
   readonly error: (context: Context) => string;
 }
@@ -46,6 +52,7 @@ function load(): Functions {
     setOutput: library.func("void nft_ctx_output_set_flags(void *context, uint flags)"),
     setDryRun: library.func("void nft_ctx_set_dry_run(void *context, bool dry)"),
     run: library.func("int nft_run_cmd_from_buffer(void *context, str commands)"),
+    runFile: library.func("int nft_run_cmd_from_filename(void *context, str path)"),
     output: library.func("str nft_ctx_get_output_buffer(void *context)"),
     error: library.func("str nft_ctx_get_error_buffer(void *context)"),
   };
@@ -73,7 +80,7 @@ export function parseNftablesErrors(text: string): NftablesError[] {
 
 /** How a run shall differ from the usual. */
 export interface NftablesRun {
-  /** True: output as JSON. */
+  /** True: output as JSON, and commands may be JSON. */
   readonly json?: boolean;
   /** True: check everything, change nothing. */
   readonly dryRun?: boolean;
@@ -115,7 +122,7 @@ export class Nftables {
   /**
    * Runs commands as one transaction.
    *
-   * @param commands - text in nftables' language, or a JSON document of its schema
+   * @param commands - text in nftables' language; with `json` also a JSON document of its schema
    * @returns what the commands print
    * @throws {FirewallError} `NFTABLES_REFUSED` with nftables' or the kernel's own words and their place
    */
@@ -128,8 +135,28 @@ export class Nftables {
     const result = library.run(context, commands);
     const output = library.output(context) ?? "";
     const complaint = library.error(context) ?? "";
-    if (result !== 0) throw refusal(complaint, commands);
-    return output;
+    if (result === 0) return output;
+    const located = options.json === true ? "" : this.#locate(context, commands);
+    throw refusal(located === "" ? complaint : located, commands);
+  }
+
+  /**
+   * Finds out where commands are wrong. Of commands in memory the library names no line, of commands in a file it
+   * does; so they are checked once more, as a file without a name, and change nothing.
+   *
+   * @returns the complaint with its place; "" when there is none this time
+   */
+  #locate(context: Context, commands: string): string {
+    const file = memfdCreate("nftables", CLOSE_ON_EXEC);
+    if (file < 0) return "";
+    try {
+      writeSync(file, commands);
+      this.#library.setDryRun(context, true);
+      this.#library.runFile(context, `/proc/self/fd/${file}`);
+      return this.#library.error(context) ?? "";
+    } finally {
+      close(file);
+    }
   }
 
   /** Frees the context. */

@@ -10,6 +10,9 @@
  * (NETLINK_NO_ENOBUFS), because the packets it had no room for are dropped or passed by the kernel according
  * to the fail-open flag and counted there: see queue-statistics.ts. Nothing is allocated for a packet.
  *
+ * Give each wait an end, a second for instance: a process that exits waits for its threads, and nothing but a
+ * packet or the eventfd ends a wait that has none.
+ *
  * @example
  * const queue = QueueSocket.open(options);
  * while (!stopped) {
