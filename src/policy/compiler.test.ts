@@ -679,7 +679,6 @@ test("settings have defaults and can all be set", () => {
   assert.deepEqual(set.policy?.settings.outcomes, {
     malformed: "ACCEPT",
     ruleError: "DROP",
-    overload: "DROP",
   });
   assert.equal(set.policy?.settings.limits.copyRangeBytes, 256);
   assert.equal(set.policy?.settings.limits.flows, 1000);
