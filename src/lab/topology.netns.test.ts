@@ -113,7 +113,7 @@ test("an interrupted run cleans up, and a killed one is cleaned up after", { ski
   const script = `
     const { withTopology, HOST_PAIR } = await import(${JSON.stringify(lab)});
     await withTopology(HOST_PAIR, async ({ client }) => {
-      client.start(["sleep", "1000"]);
+      await client.start(["sh", "-c", "echo up; exec sleep 1000"]).waitForLine(/up/);
       console.log("built");
       await new Promise((resolve) => setTimeout(resolve, 60_000));
     });`;
