@@ -101,7 +101,7 @@ function addCounter(sum: Map<Counter, number>, event: RunnerEvent): boolean {
 /** Counts a skipped test under the reason it gave. */
 function addSkip(reasons: Map<string, number>, event: RunnerEvent): void {
   const { skip } = event.data;
-  if (skip === undefined || skip === false) return;
+  if (event.type !== "test:pass" || skip === undefined || skip === false) return;
   const reason = typeof skip === "string" && skip !== "" ? skip : "no reason given";
   reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
 }
@@ -127,7 +127,7 @@ async function* eventsOf(
       if (!addCounter(sum, event)) yield event;
     }
   }
-  for (const [reason, count] of skips) yield diagnostic(`skipped ${count} tests: ${reason}`);
+  for (const [reason, count] of skips) yield diagnostic(`skipped because ${reason}: ${count}`);
   for (const counter of COUNTERS) {
     yield diagnostic(`${counter} ${sum.get(counter) ?? 0}`);
   }
