@@ -11,6 +11,7 @@ import {
   type Problem,
   policyModules,
   type RuleRegistry,
+  ruleToolkit,
 } from "../policy/index.ts";
 import { resolveGroup, resolveUser } from "../system/index.ts";
 import type { PolicySource } from "./worker-protocol.ts";
@@ -54,7 +55,10 @@ export function readPolicySource(file: string): PolicySource {
   }
 }
 
-/** Lets one module register its rules: it exports a function that takes the registry as `default`. */
+/**
+ * Lets one module register its rules: it exports a function as `default`, which takes the registry and what
+ * rules are made of.
+ */
 async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
   try {
     // A module is remembered by its address for the life of the thread; the time of its last change makes a
@@ -62,7 +66,8 @@ async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
     const address = `${pathToFileURL(path).href}?changed=${statSync(path).mtimeMs}`;
     const loaded = (await import(address)) as { default?: unknown };
     if (typeof loaded.default !== "function") throw new Error("it exports no function as default");
-    await (loaded.default as (registry: RuleRegistry) => unknown)(registry);
+    const register = loaded.default as (registry: RuleRegistry, toolkit: typeof ruleToolkit) => unknown;
+    await register(registry, ruleToolkit);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FirewallError("POLICY_MODULE", `cannot load the rules of ${path}: ${reason}`, { cause });

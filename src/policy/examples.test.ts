@@ -16,6 +16,7 @@ import {
   policyJsonSchema,
   policyModules,
   type RuleRegistry,
+  ruleToolkit,
 } from "./index.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -172,6 +173,34 @@ test("gateway.json lets the house out, the world to the server, and knockers in"
     ["DROP", "DROP", "DROP", "DROP", "ACCEPT"],
   );
   assert.equal(made.judge({ ...ssh, source: "192.168.1.9", inInterface: 3 }), "ACCEPT");
+});
+
+test("a module without this package makes its rule from what it is handed", () => {
+  const registry = createRegistry();
+  const register = (target: RuleRegistry, { Rule, integer, required }: typeof ruleToolkit): void => {
+    class HopsRule extends Rule {
+      readonly #least: number;
+      constructor(least: number) {
+        super();
+        this.#least = least;
+      }
+      override match({ timeToLive }: { readonly timeToLive: number }): boolean {
+        return timeToLive >= this.#least;
+      }
+    }
+    target.register("HopsRule", {
+      summary: "Matches packets that may still cross so many routers.",
+      arguments: { least: required(integer({ min: 1, max: 255 }), "Least time to live.") },
+      action: "required",
+      create: ({ least }) => new HopsRule(least),
+    });
+  };
+  register(registry, ruleToolkit);
+  const made = new PolicyProbe({ INPUT: [{ name: "HopsRule", least: 60, action: "DROP" }] }, { registry });
+  assert.deepEqual(
+    [60, 59].map((timeToLive) => made.judge({ ...packet, timeToLive })),
+    ["DROP", "ACCEPT"],
+  );
 });
 
 test("own-rule: a rule from a module reads the packet's bytes", async () => {

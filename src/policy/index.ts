@@ -56,4 +56,5 @@ export {
 export { createRegistry } from "./rules/catalogue.ts";
 export type { Compatibility, FailMode, Settings } from "./settings.ts";
 export { RANK, type Rank, SourceTable } from "./source-table.ts";
+export { ruleToolkit } from "./toolkit.ts";
 export { network, port, portProtocol } from "./value-types.ts";

@@ -32,17 +32,12 @@ function actionWords(use: ActionUse): string {
 }
 
 function ruleSection(name: string, definition: RuleDefinition): string[] {
-  const { summary, difference, action } = definition;
-  const parts = [
-    `### ${name}`,
-    "",
-    summary,
-    "",
-    actionWords(action),
-    "",
-    ...argumentTable(definition.arguments),
-  ];
-  return difference === undefined ? parts : [...parts, `*PyWall:* ${difference}`, ""];
+  const { summary, notes, difference, action } = definition;
+  const table = argumentTable(definition.arguments);
+  const parts = [`### ${name}`, "", summary, "", actionWords(action), "", ...table];
+  if (notes !== undefined) parts.push(notes, "");
+  if (difference !== undefined) parts.push(`*PyWall:* ${difference}`, "");
+  return parts;
 }
 
 /** One section for each rule, in the order of the registry. */
@@ -54,13 +49,18 @@ export function rulesManual(registry: RuleRegistry): string {
   return sections.join("\n").trim();
 }
 
+/** Names of timeouts hold dots themselves. */
+function memberName(name: string, inner: string): string {
+  return inner.includes(".") ? `${name}["${inner}"]` : `${name}.${inner}`;
+}
+
 /** One table of all settings; those that hold settings of their own are told apart by a dot. */
 export function settingsManual(): string {
   const flat: [string, Argument<unknown>][] = [];
   for (const [name, argument] of Object.entries(SETTING_ARGUMENTS) as [string, Argument<unknown>][]) {
     const { members } = argument.type;
     if (members === undefined) flat.push([name, argument]);
-    else for (const [inner, member] of Object.entries(members)) flat.push([`${name}.${inner}`, member]);
+    else for (const [inner, member] of Object.entries(members)) flat.push([memberName(name, inner), member]);
   }
   return argumentTable(Object.fromEntries(flat)).join("\n").trim().replace("| Argument |", "| Setting |");
 }

@@ -67,6 +67,8 @@ export interface RuleDefinition<S extends ArgumentSet = ArgumentSet> {
   readonly matchesAll?: boolean;
   /** Arguments that PyWall reads and does not use: the reason, by name. */
   readonly ignored?: { readonly [name: string]: string };
+  /** More than fits into a sentence, for the manual. */
+  readonly notes?: string;
   /** What differs from PyWall, for the manual. Absent for rules that PyWall has not. */
   readonly difference?: string;
   /** Checks what concerns several arguments at once. */

@@ -131,6 +131,10 @@ export const icmpRule: RuleDefinition = defineRule({
   summary: "Matches ICMP and ICMPv6 messages, by type and code if given.",
   arguments: ICMP_ARGUMENTS,
   action: "required",
+  notes:
+    `Types: ${Object.keys(ICMP_TYPES).join(", ")}. Codes: ` +
+    `${Object.keys(ICMP_CODES).join(", ")}. A name stands ` +
+    "for its number in each of the two versions.",
   check: (values, check) => checkNumbers(values, check),
   create: (values) => new IcmpRule(values),
 });

@@ -51,6 +51,10 @@ export const tcpStateRule: RuleDefinition = defineRule({
     match_if_not: withDefault(listOf(tcpState), [], "Matches in every state but these."),
   },
   action: "required",
+  notes:
+    `States: ${TCP_STATES.join(", ")}. The first packet of ` +
+    `a connection meets CLOSED, so "match_if": ["CLOSED"] ` +
+    'with "action": "DROP" keeps out what nobody here has asked for.',
   difference:
     "In PyWall names of states are not checked, and a rule " +
     "without `action` loads and never acts. Postern adds the " +

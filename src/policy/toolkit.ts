@@ -1,0 +1,42 @@
+/**
+ * What modules with rules of one's own are handed beside the registry, so that they need not find this
+ * package: a module in /etc has no node_modules above it.
+ */
+import {
+  choice,
+  decimal,
+  flag,
+  integer,
+  listOf,
+  optional,
+  pairOf,
+  required,
+  text,
+  withDefault,
+} from "./argument.ts";
+import { FLOW, makeGate, NEEDS, Rule, VerdictRule } from "./rule.ts";
+import { SourceTable } from "./source-table.ts";
+import { network, port, portProtocol } from "./value-types.ts";
+
+/** Base classes, argument types and constants, under the names by which `postern/rules` exports them. */
+export const ruleToolkit = {
+  Rule,
+  VerdictRule,
+  NEEDS,
+  FLOW,
+  makeGate,
+  SourceTable,
+  required,
+  optional,
+  withDefault,
+  integer,
+  decimal,
+  flag,
+  text,
+  choice,
+  listOf,
+  pairOf,
+  network,
+  port,
+  portProtocol,
+} as const;
