@@ -13,9 +13,14 @@ const PARTS = { A: 29 };
 const ROW = /^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \|$/;
 const REFERENCE = /^`([^`]+)` › "(.+)"$/;
 
-/** The first argument of whatever declares a test: a string or a template. */
-const TITLE =
-  /\b(?:test|it|describe|suite|netnsTest)(?:\.\w+)?\(\s*(?:"((?:\\.|[^"\\])*)"|`((?:\\.|[^`\\])*)`)/g;
+/** The first argument of whatever declares a test, or the title in a table of cases: a string or a template. */
+const TITLE = new RegExp(
+  [
+    String.raw`\b(?:(?:test|it|describe|suite|netnsTest)(?:\.\w+)?\(|title:)\s*`,
+    '(?:"((?:\\\\.|[^"\\\\])*)"|`((?:\\\\.|[^`\\\\])*)`)',
+  ].join(""),
+  "g",
+);
 
 interface Row {
   readonly id: string;
@@ -73,8 +78,9 @@ test("every test that COVERAGE.md names exists", () => {
 
 test("titles are found in sources, also computed ones", () => {
   const source =
-    'test("one", f); netnsTest(\n  `two ${x.y} three`, P, f); it.skip(\'no\'); describe("a \\"b\\"", f);';
-  assert.deepEqual(titlesIn(source), ["one", "two … three", 'a "b"']);
+    'test("one", f); netnsTest(\n  `two ${x.y} three`, P, f); it.skip(\'no\'); describe("a \\"b\\"", f);' +
+    ' const CASES = [{ title: "a row" }];';
+  assert.deepEqual(titlesIn(source), ["one", "two … three", 'a "b"', "a row"]);
   assert.equal(complaintsAbout('`test/coverage.test.ts` › "no such"').length, 1);
   assert.deepEqual(
     complaintsAbout('`test/coverage.test.ts` › "COVERAGE.md has every promised row once"'),

@@ -36,7 +36,7 @@ export interface RunningFirewall {
    *
    * @param signal - SIGINT or SIGTERM: both end it in order; SIGKILL does not
    */
-  stop(signal?: NodeJS.Signals): Promise<void>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
 /**
