@@ -13,7 +13,9 @@ const PARTS = { A: 29 };
 const ROW = /^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \|$/;
 const REFERENCE = /^`([^`]+)` › "(.+)"$/;
 
-/** The first argument of whatever declares a test, or the title in a table of cases: a string or a template. */
+/**
+ * The first argument of whatever declares a test, or the title in a table of cases: a string or a template.
+ */
 const TITLE = new RegExp(
   [
     String.raw`\b(?:(?:test|it|describe|suite|netnsTest)(?:\.\w+)?\(|title:)\s*`,

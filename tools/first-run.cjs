@@ -30,8 +30,9 @@ const NODE_OLDEST = [20, 19];
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 };
 
 /**
- * What comes from Debian: the package, a file or command that shows it is there, and what for. The check
- * looks for the thing itself and not for the package, so that any other way to install it is as good.
+ * What comes from Debian: the package, a file or command that shows it is there, and what for; `only`
+ * names the one command that needs it. The check looks for the thing itself and not for the package, so that
+ * any other way to install it is as good.
  */
 const PACKAGES = [
   { name: "iproute2", command: "ip", why: "network namespaces and links" },
@@ -40,6 +41,7 @@ const PACKAGES = [
   { name: "iptables", command: "iptables", why: "showing that its rules stay as they were" },
   { name: "conntrack", command: "conntrack", why: "comparing flows with the kernel's own" },
   { name: "iputils-ping", command: "ping", why: "ICMP traffic and round-trip times" },
+  { name: "iperf3", command: "iperf3", why: "measuring the goodput of a stream", only: "bench" },
 ];
 
 const COMMAND_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -49,7 +51,7 @@ const LIBRARY_FOLDERS = ["/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib", "/l
 const COMMANDS = {
   test: { kernel: "may", run: [["dist/tools/run-tests.js"]] },
   demo: { kernel: "must", run: [["dist/cli/main.js", "demo"]] },
-  bench: { kernel: "must", run: [["dist/cli/main.js", "bench"]] },
+  bench: { kernel: "must", run: [["bench/queue.mjs"]] },
   // Everything but the compiled code, which `npm run check` makes from clean.
   prepare: { kernel: "may", run: [], unbuilt: true },
 };
@@ -211,8 +213,9 @@ function aptUpdate() {
   return runQuietly("apt-get", ["-q", "update"]);
 }
 
-function ensurePackages() {
-  const missing = PACKAGES.filter((item) => !isInstalled(item));
+function ensurePackages(name) {
+  const wanted = PACKAGES.filter((item) => item.only === undefined || item.only === name);
+  const missing = wanted.filter((item) => !isInstalled(item));
   if (missing.length === 0) return;
   const names = missing.map((item) => item.name);
   if (!exists("/usr/bin/apt-get")) {
@@ -328,7 +331,7 @@ function main(name, words) {
   if (command.kernel === "must") requireRoot(name);
   if (isRoot() && hasCapabilities()) {
     requireQueues();
-    ensurePackages();
+    ensurePackages(name);
   }
   ensureModules();
   if (!command.unbuilt) build();

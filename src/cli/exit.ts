@@ -9,6 +9,3 @@ export const EXIT = {
   /** The system refused: no root, no kernel support, no such file. */
   REFUSED: 3,
 } as const;
-
-/** An exit status. */
-export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];

@@ -1,6 +1,6 @@
 /**
- * A floor under speed, far below what bench/ measures: the reference system's paper reports 0.375 ms added to a mean
- * round trip and 14 Mbit/s.
+ * A floor under speed, far below what bench/ measures: the reference system's paper reports 0.375 ms added to
+ * a mean round trip and 14 Mbit/s.
  */
 import assert from "node:assert/strict";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
