@@ -87,7 +87,8 @@ export class Prefix {
   /** True when an address of this family lies in the network. */
   contains(family: Family, words: AddressWords): boolean {
     if (family !== this.family) return false;
-    for (let at = 0; at < ADDRESS_WORDS; at += 1) {
+    // IPv4 addresses are kept in mapped form, so only their last word tells them apart.
+    for (let at = family === 4 ? ADDRESS_WORDS - 1 : 0; at < ADDRESS_WORDS; at += 1) {
       if ((((words[at] ?? 0) ^ (this.words[at] ?? 0)) & (this.#masks[at] ?? 0)) !== 0) return false;
     }
     return true;

@@ -84,6 +84,23 @@ export function defineRule<S extends ArgumentSet>(definition: RuleDefinition<S>)
   return definition;
 }
 
+/** What a definition lacks; modules in JavaScript have no compiler that would say so. */
+function definitionFault(definition: RuleDefinition): string | undefined {
+  if (typeof definition !== "object" || definition === null) return "the definition must be an object";
+  const { summary, arguments: declared, action } = definition;
+  if (typeof summary !== "string") return '"summary" must say in a sentence what the rule matches';
+  if (typeof declared !== "object" || declared === null) return '"arguments" must be an object, {} for none';
+  const isOwnAction = typeof action === "object" && action !== null;
+  if (!isOwnAction && !["required", "own", "none"].includes(action)) {
+    return '"action" must be "required", "own", "none", {"fallback": …} or {"fixed": …}';
+  }
+  if (typeof definition.create !== "function") return '"create" must be a function that makes the rule';
+  const wrong = Object.keys(declared).find((name) => typeof declared[name]?.type?.read !== "function");
+  return wrong === undefined
+    ? undefined
+    : `argument "${wrong}" must be made with required, optional or withDefault`;
+}
+
 /** Member names that every rule has. */
 export const COMMON_MEMBERS: readonly string[] = ["name", "action", "not", "comment"];
 
@@ -97,10 +114,12 @@ export class RuleRegistry {
    *
    * @param name - as policy files write it, case-sensitive
    * @param definition - its arguments and how it is made
-   * @throws {FirewallError} `RULE_NAME_TAKEN` when there is such a rule, `RULE_ARGUMENT_TAKEN` when an
-   *   argument bears the name of a member that every rule has
+   * @throws {FirewallError} `RULE_DEFINITION` when the definition is not one, `RULE_NAME_TAKEN` when there is
+   *   such a rule, `RULE_ARGUMENT_TAKEN` when an argument bears the name of a member that every rule has
    */
   register<S extends ArgumentSet>(name: string, definition: RuleDefinition<S>): void {
+    const fault = definitionFault(definition);
+    if (fault !== undefined) throw new FirewallError("RULE_DEFINITION", `rule "${name}": ${fault}`);
     if (this.#definitions.has(name) || this.#aliases.has(name)) {
       throw new FirewallError(
         "RULE_NAME_TAKEN",

@@ -10,7 +10,6 @@ import {
   type RuleCheck,
   type RuleDefinition,
   type RuleRegistry,
-  type RuleSetup,
   sharedMemory,
 } from "./registry.ts";
 import type { Settings } from "./settings.ts";
@@ -61,6 +60,8 @@ function findMember(value: JsonValue, name: string): JsonMember | undefined {
 /** True when an object is what a chain can ask; its class may come from another copy of this package. */
 function isRule(made: unknown, decides: boolean): boolean {
   if (typeof made !== "object" || made === null) return false;
+  if (typeof Reflect.get(made, "needs") !== "number" || typeof Reflect.get(made, "gate") !== "object")
+    return false;
   const methods = decides
     ? ["match", "peek", "explain", "decide", "peekVerdict"]
     : ["match", "peek", "explain"];
@@ -262,8 +263,19 @@ export class RuleReader {
         }
       },
     });
-    if (values !== undefined) definition.check?.(values, this.#checkFor(site));
+    if (values !== undefined) this.#guard(site, () => definition.check?.(values, this.#checkFor(site)));
     return values;
+  }
+
+  /** Runs what a definition brings along; what it throws is a problem of the file. */
+  #guard<T>(site: Site, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#error(site.value, "rule-refused", `${site.name} cannot be made: ${reason}`);
+      return undefined;
+    }
   }
 
   #checkFor(site: Site): RuleCheck {
@@ -286,20 +298,15 @@ export class RuleReader {
   #try(site: Site, values: DraftRule["values"], action: string | undefined): number | undefined {
     const { definition, value, name, chain, index } = site;
     const { limits, compatibility } = this.#settings;
-    try {
+    return this.#guard(site, () => {
       const bytes = definition.memoryBytes?.(values, limits) ?? 0;
       const memory = sharedMemory(bytes);
-      const setup: RuleSetup = { chain, index, action, compatibility, limits, memory };
-      if (isRule(definition.create(values, setup), definition.action === "own")) return bytes;
-      this.#error(
-        value,
-        "rule-refused",
-        `${name} is badly made: create must return an object of a class that extends Rule`,
-      );
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#error(value, "rule-refused", `${name} cannot be made: ${reason}`);
-    }
-    return undefined;
+      const made = definition.create(values, { chain, index, action, compatibility, limits, memory });
+      if (isRule(made, definition.action === "own")) return bytes;
+      const base = definition.action === "own" ? "VerdictRule" : "Rule";
+      const message = `${name} is badly made: create must return an object of a class that extends ${base}`;
+      this.#error(value, "rule-refused", message);
+      return undefined;
+    });
   }
 }

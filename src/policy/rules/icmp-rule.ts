@@ -4,7 +4,7 @@ import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, choice, optional, reportWrongType, type ValueType } from "../argument.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleCheck, type RuleDefinition } from "../registry.ts";
-import { NEEDS, Rule } from "../rule.ts";
+import { type Gate, makeGate, NEEDS, Rule } from "../rule.ts";
 import { didYouMean } from "../suggestion.ts";
 import { ICMP_CODES, ICMP_TYPES } from "./icmp-names.ts";
 
@@ -75,8 +75,15 @@ function wantedOf(values: IcmpValues, version: Version): Wanted | undefined {
   return agrees ? { type, code } : undefined;
 }
 
+/** Open when both versions can match. */
+function icmpGate(icmp: Wanted | undefined, icmpV6: Wanted | undefined): Gate {
+  if (icmp !== undefined && icmpV6 !== undefined) return makeGate();
+  return makeGate({ protocol: icmp === undefined ? PROTOCOL.ICMPV6 : PROTOCOL.ICMP });
+}
+
 class IcmpRule extends Rule {
   override readonly needs: number;
+  override readonly gate: Gate;
   readonly #icmp: Wanted | undefined;
   readonly #icmpV6: Wanted | undefined;
 
@@ -86,6 +93,7 @@ class IcmpRule extends Rule {
     this.#icmpV6 = wantedOf(values, 1);
     const protocolOnly = values.type === undefined && values.code === undefined;
     this.needs = protocolOnly ? NEEDS.NETWORK : NEEDS.TRANSPORT;
+    this.gate = icmpGate(this.#icmp, this.#icmpV6);
   }
 
   #wanted(packet: Packet): Wanted | undefined {
