@@ -45,6 +45,11 @@ export function wordsAt(slot: number): number {
   return (slot & ROW_MASK) * ROW.WORDS;
 }
 
+/** Position of a slot's row in its chunk's doubles. */
+export function doublesAt(slot: number): number {
+  return (slot & ROW_MASK) * ROW.DOUBLES;
+}
+
 /** Rows of flows, by slot. Slots given to the accessors must have been allocated. */
 export class FlowSlab {
   readonly #chunks: Chunk[] = [];
@@ -114,6 +119,11 @@ export class FlowSlab {
   /** The words of the chunk that holds a slot; the row begins at {@link wordsAt}. */
   words(slot: number): Int32Array {
     return this.#chunk(slot).words;
+  }
+
+  /** The doubles of the chunk that holds a slot; the row begins at {@link doublesAt}. */
+  doubles(slot: number): Float64Array {
+    return this.#chunk(slot).doubles;
   }
 
   word(slot: number, field: number): number {

@@ -6,6 +6,10 @@
  * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once;
  * its memory comes back when the wheel gets to it.
  *
+ * **Doubles** are not handed from method to method here, nor answered but for people: unless the callee happens to
+ * be inlined, each costs an allocation of 16 bytes. So the present is a field, and instants are read and written in
+ * place (measured, tracker-allocation.test).
+ *
  * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after
  * a timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small
  * steps.
@@ -16,14 +20,17 @@ import { FlowHash } from "./flow-hash.ts";
 import { FlowIndex } from "./flow-index.ts";
 import { type FlowKey, kindProtocol } from "./flow-key.ts";
 import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
-import { FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
+import { doublesAt, FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
 import { flattenTimeouts, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
-import { adaptiveScale, leastTimeout } from "./timeout.ts";
+import { leastTimeout } from "./timeout.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 
 /** Time in which a sweep goes through the whole table; pf's `interval`. */
 const SWEEP_INTERVAL: Milliseconds = 10 * SECOND;
+
+/** Resolution of the expiry wheel. */
+const TICK: Milliseconds = 100;
 
 /** Rows a sweep looks at for each unit of the expiry budget: a look costs far less than a removal. */
 const SWEEP_ROWS = 4;
@@ -58,6 +65,12 @@ export class FlowTable {
   #leastTimeout: Milliseconds;
   /** The key that {@link FlowTable.find} looks for. */
   #wanted: FlowKey | undefined = undefined;
+  /** Factor by which timeouts shrink at the present size. */
+  #scale = 1;
+  /** The present. */
+  #now: Milliseconds = Number.NEGATIVE_INFINITY;
+  /** When tick zero of the wheel was: the first instant the table hears of. */
+  #epoch: Milliseconds = Number.NaN;
   #sweepAt = 0;
   /** Rows that are still to be swept because a timeout was changed. */
   #sweepsOwed = 0;
@@ -101,6 +114,13 @@ export class FlowTable {
     this.#phaseTimeouts = flattenTimeouts(values);
     this.#leastTimeout = leastTimeout(values, this.capacity);
     this.#sweepsOwed = this.slab.reach;
+    this.#rescale();
+  }
+
+  /** Tells the time. It never goes back: packets of a capture may be out of order by a little. */
+  advance(now: Milliseconds): void {
+    if (now > this.#now) this.#now = now;
+    if (Number.isNaN(this.#epoch)) this.#epoch = now;
   }
 
   /** Gives a key its hash, which find and insert rely on; turning the key keeps it. */
@@ -112,10 +132,10 @@ export class FlowTable {
    * Slot of the flow with this key, -1 when there is none. A flow found to have expired is removed. Expected
    * O(1).
    */
-  find(key: FlowKey, now: Milliseconds): number {
+  find(key: FlowKey): number {
     this.#wanted = key;
     const slot = this.#index.find(key.hash);
-    if (slot === NO_SLOT || this.#isAlive(slot, now)) return slot;
+    if (slot === NO_SLOT || !this.#isExpired(slot)) return slot;
     this.remove(slot, COUNTER.expired);
     return NO_SLOT;
   }
@@ -128,7 +148,7 @@ export class FlowTable {
    * @param flags - bits of FLOW_FLAG
    * @returns its slot, -1 when the table is full of established flows
    */
-  insert(key: FlowKey, state: number, flags: number, now: Milliseconds): number {
+  insert(key: FlowKey, state: number, flags: number): number {
     if (this.size >= this.capacity && !this.#evict()) {
       this.#counters.add(COUNTER.refused);
       return NO_SLOT;
@@ -139,19 +159,20 @@ export class FlowTable {
     slab.setHalf(slot, HALF.KIND, key.kind);
     slab.setHalf(slot, HALF.FLAGS, flags);
     slab.setByte(slot, BYTE.STATE, state);
-    slab.setDouble(slot, DOUBLE.CREATED, now);
-    slab.setDouble(slot, DOUBLE.LAST_SEEN, now);
+    slab.doubles(slot)[doublesAt(slot) + DOUBLE.CREATED] = this.#now;
+    this.touch(slot);
+    this.#rescale();
     this.#index.insert(key.hash, slot);
     this.#enqueue(slot, stageOf(this.#phase(slot)));
-    this.#wheel.advance(now);
-    this.#wheel.schedule(slot, this.deadline(slot));
+    this.#wheel.advance(this.#tick);
+    this.#wheel.schedule(slot, this.#deadlineTick(slot));
     this.#counters.add(COUNTER.inserts);
     return slot;
   }
 
   /** Marks a flow as alive now. The wheel hears of it when the flow's turn comes. */
-  touch(slot: number, now: Milliseconds): void {
-    this.slab.setDouble(slot, DOUBLE.LAST_SEEN, now);
+  touch(slot: number): void {
+    this.slab.doubles(slot)[doublesAt(slot) + DOUBLE.LAST_SEEN] = this.#now;
   }
 
   /** Puts a flow into another state, and where state and flags then belong. */
@@ -165,13 +186,13 @@ export class FlowTable {
       if (this.#queues.isListed(slot)) this.#queues.remove(slot);
       this.#enqueue(slot, stageOf(after));
     }
-    if (this.#timeoutAt(after) < this.#timeoutAt(before)) this.#reschedule(slot);
+    if (this.#isShorter(after, before)) this.#reschedule(slot);
   }
 
   /** When the flow expires if it stays silent. */
   deadline(slot: number): Milliseconds {
-    const scale = adaptiveScale(this.#timeouts["adaptive.start"], this.#timeouts["adaptive.end"], this.size);
-    return this.slab.double(slot, DOUBLE.LAST_SEEN) + this.#timeoutAt(this.#phase(slot)) * scale;
+    const timeout = this.#phaseTimeouts[this.#phase(slot)] as number;
+    return this.slab.double(slot, DOUBLE.LAST_SEEN) + timeout * this.#scale;
   }
 
   /**
@@ -185,6 +206,7 @@ export class FlowTable {
     this.#wheel.cancel(slot);
     if (this.#queues.isListed(slot)) this.#queues.remove(slot);
     this.slab.free(slot);
+    this.#rescale();
     this.#counters.add(COUNTER.removals);
     this.#counters.add(cause);
   }
@@ -195,17 +217,17 @@ export class FlowTable {
    * @param budget - most flows to look at
    * @returns flows removed
    */
-  expire(now: Milliseconds, budget: number): number {
-    this.#wheel.advance(now);
+  expire(budget: number): number {
+    this.#wheel.advance(this.#tick);
     const before = this.size;
     let looks = 0;
     for (; looks < budget; looks += 1) {
       const slot = this.#wheel.due;
       if (slot === NO_SLOT) break;
-      if (this.deadline(slot) <= now) this.remove(slot, COUNTER.expired);
+      if (this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
       else this.#reschedule(slot);
     }
-    this.#sweep(now, (budget - looks) * SWEEP_ROWS);
+    this.#sweep((budget - looks) * SWEEP_ROWS);
     return before - this.size;
   }
 
@@ -220,9 +242,19 @@ export class FlowTable {
     return this.slab.half(slot, HALF.KIND) === key.kind && key.matches(this.slab.words(slot), wordsAt(slot));
   }
 
-  /** Most flows were seen so lately that no timeout can have run out, which saves looking theirs up. */
-  #isAlive(slot: number, now: Milliseconds): boolean {
-    return now - this.slab.double(slot, DOUBLE.LAST_SEEN) < this.#leastTimeout || now < this.deadline(slot);
+  #isExpired(slot: number): boolean {
+    const silence = this.#now - (this.slab.doubles(slot)[doublesAt(slot) + DOUBLE.LAST_SEEN] as number);
+    // Most flows were seen so lately that no timeout can have run out, which saves looking theirs up.
+    if (silence < this.#leastTimeout) return false;
+    return silence >= (this.#phaseTimeouts[this.#phase(slot)] as number) * this.#scale;
+  }
+
+  /** Sets the factor after a change of size or of timeouts. */
+  #rescale(): void {
+    const start = this.#timeouts["adaptive.start"];
+    const end = this.#timeouts["adaptive.end"];
+    if (start === 0 || this.size <= start) this.#scale = 1;
+    else this.#scale = Math.max(end - this.size, 0) / (end - start);
   }
 
   #phase(slot: number): number {
@@ -231,13 +263,25 @@ export class FlowTable {
     return phaseOf(protocol, slab.byte(slot, BYTE.STATE), slab.half(slot, HALF.FLAGS));
   }
 
-  #timeoutAt(phase: number): Milliseconds {
-    return this.#phaseTimeouts[phase] ?? 0;
+  #isShorter(phase: number, other: number): boolean {
+    return (this.#phaseTimeouts[phase] as number) < (this.#phaseTimeouts[other] as number);
   }
 
   #reschedule(slot: number): void {
     this.#wheel.cancel(slot);
-    this.#wheel.schedule(slot, this.deadline(slot));
+    this.#wheel.schedule(slot, this.#deadlineTick(slot));
+  }
+
+  /** Tick of the present. */
+  get #tick(): number {
+    return Math.floor((this.#now - this.#epoch) / TICK) | 0;
+  }
+
+  /** First tick by which a flow has expired. */
+  #deadlineTick(slot: number): number {
+    const timeout = (this.#phaseTimeouts[this.#phase(slot)] as number) * this.#scale;
+    const lastSeen = (this.slab.doubles(slot)[doublesAt(slot) + DOUBLE.LAST_SEEN] as number) - this.#epoch;
+    return (Math.floor((lastSeen + timeout) / TICK) + 1) | 0;
   }
 
   #enqueue(slot: number, stage: number): void {
@@ -258,9 +302,9 @@ export class FlowTable {
   }
 
   /** Looks at as many rows as the time since the last sweep calls for. */
-  #sweep(now: Milliseconds, rowsMax: number): void {
-    const elapsed = now - this.#lastSweep;
-    this.#lastSweep = now;
+  #sweep(rowsMax: number): void {
+    const elapsed = this.#now - this.#lastSweep;
+    this.#lastSweep = this.#now;
     const { reach } = this.slab;
     const start = this.#timeouts["adaptive.start"];
     const adapting = start > 0 && this.size > start;
@@ -271,7 +315,7 @@ export class FlowTable {
       if (this.#sweepAt >= reach) this.#sweepAt = 0;
       const slot = this.#sweepAt;
       this.#sweepAt += 1;
-      if (this.slab.isLive(slot) && this.deadline(slot) <= now) this.remove(slot, COUNTER.expired);
+      if (this.slab.isLive(slot) && this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
     }
   }
 }

@@ -7,16 +7,14 @@
  * moves the flow's deadline, and when the bucket's turn comes the flow is put where it then belongs. (The
  * kernel's timer wheel has the same form.)
  *
+ * The wheel counts whole ticks; how long one is, its owner decides.
+ *
  * Buckets that are due are chained to one list in constant time each, and taken from it as far as the
  * caller's budget goes, so a bucket of a million flows makes no pause.
  */
-import type { Milliseconds } from "../base/index.ts";
 import { WORD } from "./flow-row.ts";
 import type { FlowSlab } from "./flow-slab.ts";
 import { SlotLists } from "./slot-lists.ts";
-
-/** Resolution of the wheel. */
-export const TICK_MS: Milliseconds = 100;
 
 const LEVELS = 8;
 const LEVEL_SHIFT = 3;
@@ -32,14 +30,12 @@ const AHEAD = BUCKETS - 2;
 /** List of the flows whose turn has come. */
 const DUE = LEVELS * BUCKETS;
 
-/** Furthest deadline the wheel can hold: about 150 days. */
-export const REACH_MS: Milliseconds = TICK_MS * AHEAD * 2 ** (LEVEL_SHIFT * (LEVELS - 1));
+/** Furthest deadline the wheel can hold, in ticks ahead: with ticks of 100 ms, about 150 days. */
+export const REACH_TICKS: number = AHEAD << (LEVEL_SHIFT * (LEVELS - 1));
 
 /** A timing wheel over the rows of a slab. */
 export class TimingWheel {
   readonly #lists: SlotLists;
-  /** When tick zero was; the first instant the wheel hears of. */
-  #epoch: Milliseconds = Number.NaN;
   #tick = 0;
 
   /** @param slab - rows that hold the links */
@@ -47,10 +43,12 @@ export class TimingWheel {
     this.#lists = new SlotLists(slab, WORD.WHEEL_NEXT, DUE + 1);
   }
 
-  /** Turns the wheel to an instant. Constant work for each bucket passed, and never more than all buckets. */
-  advance(now: Milliseconds): void {
-    if (Number.isNaN(this.#epoch)) this.#epoch = now;
-    const tick = Math.floor((now - this.#epoch) / TICK_MS);
+  /**
+   * Turns the wheel. Constant work for each bucket passed, and never more than all buckets.
+   *
+   * @param tick - the present, 0 to 2^31 - 1; the past is ignored
+   */
+  advance(tick: number): void {
     if (tick <= this.#tick) return;
     for (let level = 0; level < LEVELS; level += 1) {
       const shift = level * LEVEL_SHIFT;
@@ -67,11 +65,11 @@ export class TimingWheel {
   /**
    * Puts a slot that the wheel does not hold where its deadline belongs.
    *
-   * @param deadline - not before the wheel's last instant; deadlines beyond {@link REACH_MS} are looked at
-   *   there
+   * @param deadline - tick at which the flow is to be looked at; at the end of the wheel's reach at the latest, and
+   *   at its next turn when it has passed
    */
-  schedule(slot: number, deadline: Milliseconds): void {
-    const due = Math.max(Math.ceil((deadline - this.#epoch) / TICK_MS), this.#tick);
+  schedule(slot: number, deadline: number): void {
+    const due = Math.max(deadline, this.#tick);
     let level = 0;
     while (level < LEVELS - 1 && due - this.#tick >= AHEAD << (level * LEVEL_SHIFT)) level += 1;
     const shift = level * LEVEL_SHIFT;

@@ -29,7 +29,7 @@ import { DIRECTION, FLOWING } from "./direction.ts";
 import { FlowKey, isEchoRequest } from "./flow-key.ts";
 import { FlowReader } from "./flow-reader.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
-import { NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
+import { doublesAt, NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
 import { FlowTable, type RemovalListener } from "./flow-table.ts";
 import { isAdoption, REOPENS, TcpFlows } from "./tcp-flow.ts";
 import { checkTimeouts, defaultTimeouts } from "./timeout.ts";
@@ -89,7 +89,6 @@ export class Tracker {
   #flowing: number = FLOWING.RECEIVED;
   /** Slot of an ended connection whose tuple the packet takes over. */
   #ended: number = NO_SLOT;
-  #now: Milliseconds = Number.NEGATIVE_INFINITY;
 
   /** @throws {FirewallError} `TIMEOUT_INVALID` */
   constructor(options: TrackerOptions = {}) {
@@ -158,7 +157,7 @@ export class Tracker {
    * @param now - monotonic time
    */
   lookup(packet: Packet, now: Milliseconds): void {
-    this.#advance(now);
+    this.#table.advance(now);
     this.#counters.add(COUNTER.searches);
     this.slot = NO_SLOT;
     this.tcpState = CLOSED;
@@ -179,7 +178,7 @@ export class Tracker {
    * @returns bits of COMMIT
    */
   commit(packet: Packet, now: Milliseconds): number {
-    this.#advance(now);
+    this.#table.advance(now);
     if (this.related) {
       this.#counters.add(COUNTER.related);
       return COMMIT.RELATED;
@@ -189,7 +188,7 @@ export class Tracker {
     if (this.tcpState === INVALID) return COMMIT.INVALID | COMMIT.OUT_OF_WINDOW;
     const result = packet.protocol === PROTOCOL.TCP ? this.#stepTcp(packet) : this.#stepDatagram();
     this.#count(packet);
-    if ((result & COMMIT.DISBELIEVED) === 0) this.#table.touch(this.slot, this.#now);
+    if ((result & COMMIT.DISBELIEVED) === 0) this.#table.touch(this.slot);
     return result;
   }
 
@@ -246,13 +245,8 @@ export class Tracker {
    * @returns flows removed
    */
   expire(now: Milliseconds, budget: number = EXPIRE_BUDGET): number {
-    this.#advance(now);
-    return this.#table.expire(this.#now, budget);
-  }
-
-  /** Time never goes back: packets of a capture may be out of order by a little. */
-  #advance(now: Milliseconds): void {
-    if (now > this.#now) this.#now = now;
+    this.#table.advance(now);
+    return this.#table.expire(budget);
   }
 
   #find(packet: Packet): void {
@@ -274,10 +268,10 @@ export class Tracker {
 
   /** Looks for the key, and at FORWARD, where either end may be the local one, for the turned key too. */
   #findEitherWay(turns: boolean): number {
-    let slot = this.#table.find(this.#key, this.#now);
+    let slot = this.#table.find(this.#key);
     if (slot === NO_SLOT && turns) {
       this.#key.turn();
-      slot = this.#table.find(this.#key, this.#now);
+      slot = this.#table.find(this.#key);
       if (slot === NO_SLOT) this.#key.turn();
     }
     this.#flowing = this.#key.flowing;
@@ -320,7 +314,7 @@ export class Tracker {
     const adopted = isTcp && isAdoption(packet.tcpFlags);
     const flags = packet.hook | (adopted ? FLOW_FLAG.SLOPPY : 0);
     const state = isTcp ? this.#tcp.firstState(this.#flowing, packet) : 0;
-    const slot = this.#table.insert(this.#key, state, flags, this.#now);
+    const slot = this.#table.insert(this.#key, state, flags);
     if (slot === NO_SLOT) return COMMIT.REFUSED;
     this.slot = slot;
     this.#describe(packet);
@@ -363,10 +357,11 @@ export class Tracker {
 
   #count(packet: Packet): void {
     const { slab } = this.#table;
-    const { slot, direction } = this;
-    slab.setDouble(slot, DOUBLE.PACKETS + direction, slab.double(slot, DOUBLE.PACKETS + direction) + 1);
-    const bytes = slab.double(slot, DOUBLE.BYTES + direction) + packet.wireBytes;
-    slab.setDouble(slot, DOUBLE.BYTES + direction, bytes);
+    const { slot } = this;
+    const doubles = slab.doubles(slot);
+    const at = doublesAt(slot) + this.direction;
+    doubles[at + DOUBLE.PACKETS] = (doubles[at + DOUBLE.PACKETS] as number) + 1;
+    doubles[at + DOUBLE.BYTES] = (doubles[at + DOUBLE.BYTES] as number) + packet.wireBytes;
     const sender = this.#flowing;
     const lowest = slab.byte(slot, BYTE.TIME_TO_LIVE + sender);
     if (lowest === 0 || packet.timeToLive < lowest) {
