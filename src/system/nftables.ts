@@ -141,8 +141,8 @@ export class Nftables {
   }
 
   /**
-   * Finds out where commands are wrong. Of commands in memory the library names no line, of commands in a file it
-   * does; so they are checked once more, as a file without a name, and change nothing.
+   * Finds out where commands are wrong. Of commands in memory the library names no line, of commands in a
+   * file it does; so they are checked once more, as a file without a name, and change nothing.
    *
    * @returns the complaint with its place; "" when there is none this time
    */
