@@ -1,8 +1,8 @@
 /**
  * Reading flows, field by field, by slot: what lists, watchers and filters are made of.
  *
- * Every method takes the slot of a live flow; nothing is checked. A slot is good until the flow is removed, an id
- * for longer: {@link FlowReader.slotOf} finds its slot or tells that it is gone.
+ * Every method takes the slot of a live flow; nothing is checked. A slot is good until the flow is removed,
+ * an id for longer: {@link FlowReader.slotOf} finds its slot or tells that it is gone.
  */
 import {
   type AddressWords,

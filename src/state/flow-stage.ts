@@ -1,8 +1,8 @@
 /**
  * How far a flow has come, which decides its timeout and who gives way when the table is full.
  *
- * A flow counts as established only when the end that did not speak first has proved itself: a flood of forged
- * first packets, answered or not, stays half-open and can't push an established flow out.
+ * A flow counts as established only when the end that did not speak first has proved itself: a flood of
+ * forged first packets, answered or not, stays half-open and can't push an established flow out.
  */
 import {
   PROTOCOL,

@@ -6,9 +6,9 @@
  * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once;
  * its memory comes back when the wheel gets to it.
  *
- * **Doubles** are not handed from method to method here, nor answered but for people: unless the callee happens to
- * be inlined, each costs an allocation of 16 bytes. So the present is a field, and instants are read and written in
- * place (measured, tracker-allocation.test).
+ * **Doubles** are not handed from method to method here, nor answered but for people: unless the callee
+ * happens to be inlined, each costs an allocation of 16 bytes. So the present is a field, and instants are
+ * read and written in place (measured, tracker-allocation.test).
  *
  * **Adaptive timeouts** make deadlines depend on how full the table is, so while they are at work (and after
  * a timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small

@@ -1,14 +1,15 @@
 /**
- * What TCP segments do to their flows: the machine decides on order, the window on numbers, and both must agree.
+ * What TCP segments do to their flows: the machine decides on order, the window on numbers, and both must
+ * agree.
  *
- * **Liberal** (the default): a segment outside the window is counted and keeps the flow alive, but steps nothing
- * on a flow whose numbers are known, so forged segments can't close it. One that acknowledges what the other end
- * really sent is believed in spite of its sequence number, and the window moves to it: only who sees the
- * connection knows that number, and segments may have passed unseen while the queue was bypassed.
+ * **Liberal** (the default): a segment outside the window is counted and keeps the flow alive, but steps
+ * nothing on a flow whose numbers are known, so forged segments can't close it. One that acknowledges what
+ * the other end really sent is believed in spite of its sequence number, and the window moves to it: only who
+ * sees the connection knows that number, and segments may have passed unseen while the queue was bypassed.
  * **Strict**: such a segment is INVALID and is not entered.
  *
- * Segments that this host sends itself are believed in both. Flows without known numbers (picked up in the middle,
- * or with a handshake that does not add up) step by their control bits alone, as PyWall's do.
+ * Segments that this host sends itself are believed in both. Flows without known numbers (picked up in the
+ * middle, or with a handshake that does not add up) step by their control bits alone, as PyWall's do.
  */
 import { HOOK, TCP_FLAG, TCP_STATES, tcpStateIndex } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
@@ -171,8 +172,8 @@ export class TcpFlows {
   #isInside(state: number, tcpFlags: number): boolean {
     if ((tcpFlags & RST) !== 0) return (this.#fit & (FIT.RESET | FIT.SEQUENCE)) !== 0;
     if ((tcpFlags & SYN) === 0) return (this.#fit & FITS) === FITS;
-    // A SYN begins its own numbers. On a synchronised connection "irrespective of the sequence number, TCP MUST
-    // send a 'challenge ACK'" (RFC 5961 section 4.2), so it has to get through.
+    // A SYN begins its own numbers. On a synchronised connection "irrespective of the sequence number, TCP
+    // MUST send a 'challenge ACK'" (RFC 5961 section 4.2), so it has to get through.
     return !isOpening(state) || (this.#fit & FIT.ACKNOWLEDGEMENT) !== 0;
   }
 

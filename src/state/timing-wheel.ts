@@ -22,8 +22,8 @@ const BUCKETS = 64;
 const BUCKET_MASK = BUCKETS - 1;
 
 /**
- * Reach of a level, in its own buckets. Rounding up may add one, and so may the hand's standing within a bucket;
- * the sum must not come round to the bucket the hand stands on.
+ * Reach of a level, in its own buckets. Rounding up may add one, and so may the hand's standing within a
+ * bucket; the sum must not come round to the bucket the hand stands on.
  */
 const AHEAD = BUCKETS - 2;
 
@@ -65,8 +65,8 @@ export class TimingWheel {
   /**
    * Puts a slot that the wheel does not hold where its deadline belongs.
    *
-   * @param deadline - tick at which the flow is to be looked at; at the end of the wheel's reach at the latest, and
-   *   at its next turn when it has passed
+   * @param deadline - tick at which the flow is to be looked at; at the end of the wheel's reach at the
+   *   latest, and at its next turn when it has passed
    */
   schedule(slot: number, deadline: number): void {
     const due = Math.max(deadline, this.#tick);

@@ -1,6 +1,7 @@
 /**
  * Bytes that the tracker allocates per packet. The measurement runs in a process of its own, with a young
- * generation wide enough that nothing is collected while it runs: with default flags a collection would hide it.
+ * generation wide enough that nothing is collected while it runs: with default flags a collection would hide
+ * it.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -39,7 +40,9 @@ const traffic = makeTraffic();
 const trackers = [new Tracker({ capacity: 1000 }), new Tracker({ capacity: 1000, strict: true })];
 const clock = { now: 1.7e12 };
 
-/** One batch: a round of the traffic from an address of its own, so that flows are made, closed and evicted. */
+/**
+ * One batch: a round of the traffic from an address of its own, so that flows are made, closed and evicted.
+ */
 function trackBatch(address: number, now: number): number {
   let answers = 0;
   for (const packet of traffic) {

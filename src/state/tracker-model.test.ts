@@ -1,6 +1,7 @@
 /**
- * The tracker against a model that keeps plain objects in a Map and says the rules in the plainest way: same states,
- * same sizes, same victims, for any packets. The model knows nothing of rows, links, wheels or hashes.
+ * The tracker against a model that keeps plain objects in a Map and says the rules in the plainest way: same
+ * states, same sizes, same victims, for any packets. The model knows nothing of rows, links, wheels or
+ * hashes.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";

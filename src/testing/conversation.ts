@@ -17,7 +17,10 @@ export function flagsOf(letters: string): number {
   return flags;
 }
 
-/** Fields of a segment that differ from what the script would give it. One with its own sequence moves nothing on. */
+/**
+ * Fields of a segment that differ from what the script would give it. One with its own sequence moves nothing
+ * on.
+ */
 export type SegmentFields = Partial<PacketFields> & {
   /** Payload length, in bytes. */
   readonly bytes?: number;
