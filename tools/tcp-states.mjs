@@ -121,36 +121,40 @@ export function render() {
 <!-- Made by tools/tcp-states.mjs from src/state. Change the tables there, then run it. -->
 
 Postern follows each connection with its own tracker. Rules ask for its states by name
-(\`TCPStateRule\`); they see the state *before* the packet they judge, and CLOSED for a connection that is not known.
-The states describe what the firewall has seen of the connection, looking at the *local* end: this host at INPUT and
-OUTPUT, the responder at FORWARD. *Received* means towards that end, *sent* means away from it.
+(\`TCPStateRule\`); they see the state *before* the packet they judge, and CLOSED for a connection
+that is not known. The states describe what the firewall has seen of the connection, looking at the
+*local* end: this host at INPUT and OUTPUT, the responder at FORWARD. *Received* means towards that
+end, *sent* means away from it.
 
-Letters stand for the control bits of a segment: S for SYN, A for ACK, F for FIN; \`!S\` means that S is clear. Bits that
-are not named do not matter.
+Letters stand for the control bits of a segment: S for SYN, A for ACK, F for FIN; \`!S\` means that
+S is clear. Bits that are not named do not matter.
 
 ## How the next state is found
 
-1. A RST that can be believed goes by the last column of *States and timeouts*. One that can't changes nothing.
+1. A RST that can be believed goes by the last column of *States and timeouts*. One that can't
+   changes nothing.
 2. Where the extension has a cell that fits, it decides. Otherwise PyWall's table does.
 3. Where neither has one the segment is *undefined*: the state stays, and the segment is counted.
 4. A SYN without ACK on CLOSED or TIME_WAIT begins another connection; rules see it as CLOSED.
-5. While a connection closes, and its sequence numbers are known, A means that the segment acknowledges *everything* the
-   other end has sent. An acknowledgement of older data is not taken for that of a FIN.
+5. While a connection closes, and its sequence numbers are known, A means that the segment
+   acknowledges *everything* the other end has sent. An acknowledgement of older data is not taken
+   for that of a FIN.
 
 ${diagram()}
 
 ## PyWall's table
 
-All 15 states, 2 directions and 8 sets of control bits: 240 cases. Cells that are not listed are undefined. CLOSED stands
-for a connection that is not known.
+All 15 states, 2 directions and 8 sets of control bits: 240 cases. Cells that are not listed are
+undefined. CLOSED stands for a connection that is not known.
 
 ${literalTable(PYWALL_TABLE)}
 
 ## The extension
 
-What PyWall's table lacks: segments sent again, half-closed connections (RFC 1122 section 4.2.2.13), simultaneous open
-and close in any order, TIME_WAIT. *stay* keeps the state and is no error. CLOSED here is a connection that has ended and
-is remembered for a while, so that its late segments are not adopted as another one.
+What PyWall's table lacks: segments sent again, half-closed connections (RFC 1122 section 4.2.2.13),
+simultaneous open and close in any order, TIME_WAIT. *stay* keeps the state and is no error. CLOSED
+here is a connection that has ended and is remembered for a while, so that its late segments are not
+adopted as another one.
 
 ${literalTable(EXTENSION_TABLE)}
 
@@ -162,23 +166,24 @@ ${matrix()}
 
 ## States and timeouts
 
-A connection that is silent for its timeout is forgotten. When the table is full the oldest *half-open* flow gives way,
-then the oldest *closing* one; an *established* one never does. An adopted connection counts as half-open, with
-\`tcp.first\`, until both ends have been seen.
+A connection that is silent for its timeout is forgotten. When the table is full the oldest
+*half-open* flow gives way, then the oldest *closing* one; an *established* one never does. An
+adopted connection counts as half-open, with \`tcp.first\`, until both ends have been seen.
 
 ${stateTable()}
 
 ## Other protocols
 
-UDP, UDP-Lite, ICMP echo, SCTP and all others have no handshake to follow. Their machine counts who has spoken; levels are
-pf's, of the end that spoke first and of the other one.
+UDP, UDP-Lite, ICMP echo, SCTP and all others have no handshake to follow. Their machine counts who
+has spoken; levels are pf's, of the end that spoke first and of the other one.
 
 ${datagramTable()}
 
 ## Timeouts
 
-In seconds, under pf's names, for each optimisation profile. While the table fills from \`adaptive.start\` flows
-(60 % of the limit) to \`adaptive.end\` (120 %) all timeouts shrink by the same factor, from one to nothing.
+In seconds, under pf's names, for each optimisation profile. While the table fills from
+\`adaptive.start\` flows (60 % of the limit) to \`adaptive.end\` (120 %) all timeouts shrink by the
+same factor, from one to nothing.
 
 ${timeoutTable()}
 `;

@@ -123,7 +123,8 @@ export const EXTENSION_TABLE = {
   FIN_WAIT_3: { received: { "!S": "stay" }, sent: { A: "TIME_WAIT", "!S&!A": "stay" } },
   CLOSING: { received: { "!S&!A": "stay" }, sent: { "!S&!A": "stay" } },
   CLOSING2: { received: { A: "TIME_WAIT", "!S&!A": "stay" }, sent: { "!S": "stay" } },
-  TIME_WAIT: { received: { any: "stay" }, sent: { any: "stay" } }, // a FIN again is answered, a late ACK revives nothing
+  // A FIN again is answered, a late ACK revives nothing.
+  TIME_WAIT: { received: { any: "stay" }, sent: { any: "stay" } },
 } as const satisfies TcpTable<FlowState, FlowState | "stay">;
 
 /** What a believed RST makes of each state. */
