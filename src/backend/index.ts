@@ -15,3 +15,5 @@ export {
   probeKernel,
   requireQueueExpression,
 } from "./probe.ts";
+export type { ChainPlan } from "./pinholes/chain-text.ts";
+export { NftablesPinholes } from "./pinholes/nftables-pinholes.ts";

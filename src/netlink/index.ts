@@ -46,9 +46,18 @@ export {
   NftablesBatch,
   type QueueExpression,
   type QueueRange,
-  TABLE_FAMILY,
-  type TableName,
 } from "./nftables-batch.ts";
+export { type ElementFacts, type ObjectFacts, SetBatch, type SetName } from "./nftables-set-batch.ts";
+export {
+  decodeSetName,
+  ElementReader,
+  encodeElementGet,
+  encodeElementsDump,
+  encodeSetsDump,
+  type HeldElement,
+  isInterrupted,
+} from "./nftables-set-reader.ts";
+export { NFTABLES_MESSAGE, TABLE_FAMILY, type TableName } from "./nftables-transaction.ts";
 export {
   COPY_RANGE_MAX_BYTES,
   encodeQueueBind,

@@ -57,6 +57,11 @@ export class MessageWriter {
   #messageAt = 0;
   readonly #nests: number[] = [];
 
+  /** Bytes written so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** The messages written so far, in a copy of their own. */
   get bytes(): Uint8Array {
     return new Uint8Array(this.#bytes.buffer.slice(0, this.#length));
@@ -125,6 +130,13 @@ export class MessageWriter {
   /** Writes an attribute of four bytes in this machine's order. */
   hostUint32(type: number, value: number): void {
     this.#bytes.setUint32(this.#header(type, 4), value, HOST_ORDER);
+  }
+
+  /** Writes an attribute of eight bytes in network order, exact to 2^53. */
+  uint64(type: number, value: number): void {
+    const at = this.#header(type, 8);
+    this.#bytes.setUint32(at, Math.floor(value / 0x1_0000_0000));
+    this.#bytes.setUint32(at + 4, value % 0x1_0000_0000);
   }
 
   /** Writes an attribute of ASCII text with the zero byte the kernel expects. */

@@ -55,12 +55,16 @@ export const MESSAGE_FLAG = {
   MULTI: 0x002,
   /** NLM_F_ACK: answer also when all went well */
   ACK: 0x004,
+  /** NLM_F_DUMP_INTR: what is listed changed meanwhile */
+  INTERRUPTED: 0x010,
   /** NLM_F_CAPPED: an error that quotes only the header of its request */
   CAPPED: 0x100,
   /** NLM_F_ACK_TLVS: an error with attributes that explain it */
   EXPLAINED: 0x200,
   /** NLM_F_DUMP: every entry of a table */
   DUMP: 0x300,
+  /** NLM_F_REPLACE, NLM_F_EXCL: what is there already is an error */
+  EXCLUSIVE: 0x200,
   /** NLM_F_CREATE */
   CREATE: 0x400,
   /** NLM_F_APPEND */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { NftablesBatch, TABLE_FAMILY } from "./nftables-batch.ts";
+import { NftablesBatch } from "./nftables-batch.ts";
+import { TABLE_FAMILY } from "./nftables-transaction.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 const TABLE = { family: TABLE_FAMILY.INET, name: "postern" };

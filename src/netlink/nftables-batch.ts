@@ -10,19 +10,8 @@
  */
 import { HOST_ORDER } from "./byte-order.ts";
 import { MESSAGE_FLAG } from "./message.ts";
-import { MessageWriter } from "./message-writer.ts";
-
-/** NFNL_SUBSYS_NFTABLES */
-const NFTABLES = 10;
-
-// Messages of a batch (`linux/netfilter/nfnetlink.h`).
-const BATCH_BEGIN = 0x10;
-const BATCH_END = 0x11;
-
-// Operations (enum nf_tables_msg_types).
-const DELETE_TABLE = (NFTABLES << 8) | 2;
-const NEW_RULE = (NFTABLES << 8) | 6;
-const DELETE_RULE = (NFTABLES << 8) | 8;
+import type { MessageWriter } from "./message-writer.ts";
+import { NFTABLES_MESSAGE, NftablesTransaction, type TableName } from "./nftables-transaction.ts";
 
 // Attributes.
 const TABLE_NAME = 1;
@@ -45,15 +34,6 @@ const CPU_FANOUT = 2;
 
 /** Revision of the NFQUEUE target that has flags (struct xt_NFQ_info_v3). */
 const TARGET_WITH_FLAGS = 3;
-
-/** Protocol families of nf_tables tables (enum of `linux/netfilter.h`). */
-export const TABLE_FAMILY = { INET: 1, IPV4: 2, IPV6: 10 } as const;
-
-/** A table by family and name. */
-export interface TableName {
-  readonly family: number;
-  readonly name: string;
-}
 
 /** Which queues packets go to, and what becomes of them when nobody listens. */
 export interface QueueRange {
@@ -108,34 +88,32 @@ function writeQueueTarget(writer: MessageWriter, range: QueueRange, flags: numbe
  * socket.transact(batch.end());
  */
 export class NftablesBatch {
-  readonly #writer: MessageWriter = new MessageWriter();
-  #sequence: number;
+  readonly #transaction: NftablesTransaction;
 
   /** @param firstSequence - number of the first message; the others follow */
   constructor(firstSequence: number) {
-    this.#sequence = firstSequence;
-    this.#mark(BATCH_BEGIN);
+    this.#transaction = new NftablesTransaction(firstSequence);
   }
 
   /** Removes a table with all it holds. The kernel answers ENOENT when there is none. */
   deleteTable(table: TableName): void {
-    this.#begin(DELETE_TABLE, 0, table.family);
-    this.#writer.text(TABLE_NAME, table.name);
-    this.#writer.end();
+    const writer = this.#transaction.begin(NFTABLES_MESSAGE.DELETE_TABLE, MESSAGE_FLAG.ACK, table.family);
+    writer.text(TABLE_NAME, table.name);
+    writer.end();
   }
 
   /** Removes every rule of a chain; the chain stays. */
   flushChain(table: TableName, chain: string): void {
-    this.#begin(DELETE_RULE, 0, table.family);
-    this.#writer.text(RULE_TABLE, table.name);
-    this.#writer.text(RULE_CHAIN, chain);
-    this.#writer.end();
+    const writer = this.#transaction.begin(NFTABLES_MESSAGE.DELETE_RULE, MESSAGE_FLAG.ACK, table.family);
+    writer.text(RULE_TABLE, table.name);
+    writer.text(RULE_CHAIN, chain);
+    writer.end();
   }
 
   /** Appends to a chain the rule that sends every packet to userspace. */
   appendQueueRule(table: TableName, chain: string, range: QueueRange, expression: QueueExpression): void {
-    const writer = this.#writer;
-    this.#begin(NEW_RULE, MESSAGE_FLAG.CREATE | MESSAGE_FLAG.APPEND, table.family);
+    const appended = MESSAGE_FLAG.ACK | MESSAGE_FLAG.CREATE | MESSAGE_FLAG.APPEND;
+    const writer = this.#transaction.begin(NFTABLES_MESSAGE.NEW_RULE, appended, table.family);
     writer.text(RULE_TABLE, table.name);
     writer.text(RULE_CHAIN, chain);
     writer.beginNest(RULE_EXPRESSIONS);
@@ -150,20 +128,6 @@ export class NftablesBatch {
 
   /** Ends the transaction and gives its bytes. */
   end(): Uint8Array {
-    this.#mark(BATCH_END);
-    return this.#writer.bytes;
-  }
-
-  #begin(type: number, flags: number, family: number): void {
-    const request = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK;
-    this.#writer.beginNetfilter({ type, flags: request | flags, sequence: this.#sequence, family });
-    this.#sequence += 1;
-  }
-
-  #mark(type: number): void {
-    const flags = MESSAGE_FLAG.REQUEST;
-    this.#writer.beginNetfilter({ type, flags, sequence: this.#sequence, resource: NFTABLES });
-    this.#writer.end();
-    this.#sequence += 1;
+    return this.#transaction.end();
   }
 }

@@ -29,6 +29,8 @@ import { expectSuccess, systemError } from "./system-error.ts";
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
@@ -163,6 +165,18 @@ export class NetlinkSocket {
     if (refused === undefined) return true;
     if (errnoName(refused.errno) === expected) return false;
     throw refusal(refused, action);
+  }
+
+  /**
+   * Makes room for requests longer than the 200 KiB that the system allows by default. The kernel takes memory only
+   * while it works on a request.
+   *
+   * @param bytes - longest request, in bytes, at most 2^30
+   * @returns false when that takes a capability (CAP_NET_ADMIN) that we lack
+   */
+  allowRequests(bytes: number): boolean {
+    // The kernel doubles the number, for its own bookkeeping.
+    return setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes);
   }
 
   /** Gives the file descriptor back. */

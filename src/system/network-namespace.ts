@@ -50,3 +50,23 @@ export function inFreshNamespace<Result>(work: () => Result): Result {
     close(home);
   }
 }
+
+/**
+ * Does synchronous work in a network namespace and comes back. Sockets that were opened there stay there.
+ *
+ * @param name - as `ip netns` knows it, or a path
+ * @throws {FirewallError} `NAMESPACE_REFUSED`
+ */
+export function inNamespace<Result>(name: string, work: () => Result): Result {
+  const home = openNamespace(OWN);
+  try {
+    enterNamespace(name);
+    try {
+      return work();
+    } finally {
+      expectSuccess(setns(home, CLONE_NEWNET), "NAMESPACE_REFUSED", "Cannot return from a network namespace");
+    }
+  } finally {
+    close(home);
+  }
+}

@@ -1,0 +1,201 @@
+/** What sets and maps of nf_tables hold: requests for it, and the elements in the kernel's answers. */
+import { AttributeCursor, MESSAGE_FLAG, MESSAGE_HEADER_BYTES, MessageCursor } from "./message.ts";
+import { MessageWriter, NETFILTER_HEADER_BYTES } from "./message-writer.ts";
+import { NFTABLES_MESSAGE, type TableName } from "./nftables-transaction.ts";
+
+// Attributes of a set (enum nft_set_attributes).
+const SET_TABLE = 1;
+const SET_NAME = 2;
+
+// Attributes of a list of elements (enum nft_set_elem_list_attributes).
+const LIST_TABLE = 1;
+const LIST_SET = 2;
+const LIST_ELEMENTS = 3;
+const LIST_ELEMENT = 1;
+
+// Attributes of one element (enum nft_set_elem_attributes) and of a value (enum nft_data_attributes).
+const ELEMENT_KEY = 1;
+const ELEMENT_EXPIRATION = 5;
+const ELEMENT_EXPRESSION = 7;
+const ELEMENT_OBJECT = 9;
+const ELEMENT_KEY_END = 10;
+const DATA_VALUE = 1;
+
+// A statement of an element, here always a counter (enum nft_expr_attributes, nft_counter_attributes).
+const EXPRESSION_DATA = 2;
+const COUNTER_BYTES = 1;
+const COUNTER_PACKETS = 2;
+
+/** One element as the kernel holds it. */
+export interface HeldElement {
+  readonly key: Uint8Array;
+  /** Last value of an interval; empty in sets of single values. */
+  readonly keyEnd: Uint8Array;
+  /** Milliseconds until the kernel drops it; Infinity when it never does. */
+  readonly leftMs: number;
+  /** Packets that matched it; 0 when nobody counts. */
+  readonly packets: number;
+  /** Their length, in bytes, IP headers included. */
+  readonly bytes: number;
+  /** In maps of objects: name of the object; empty elsewhere. */
+  readonly object: string;
+}
+
+function beginDump(writer: MessageWriter, type: number, table: TableName): void {
+  const flags = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.DUMP;
+  writer.beginNetfilter({ type, flags, sequence: 1, family: table.family });
+}
+
+/** Asks for all sets of a table. The answer to a table that is not there is empty. */
+export function encodeSetsDump(table: TableName): Uint8Array {
+  const writer = new MessageWriter();
+  beginDump(writer, NFTABLES_MESSAGE.GET_SET, table);
+  writer.text(SET_TABLE, table.name);
+  writer.end();
+  return writer.bytes;
+}
+
+/** Asks for all elements of a set; ENOENT when there is no such set. */
+export function encodeElementsDump(table: TableName, set: string): Uint8Array {
+  const writer = new MessageWriter();
+  beginDump(writer, NFTABLES_MESSAGE.GET_ELEMENTS, table);
+  writer.text(LIST_TABLE, table.name);
+  writer.text(LIST_SET, set);
+  writer.end();
+  return writer.bytes;
+}
+
+/**
+ * Asks for one element; ENOENT when it is not there.
+ *
+ * @param element - its key, in sets of intervals with both ends
+ */
+export function encodeElementGet(
+  table: TableName,
+  set: string,
+  element: { readonly key: Uint8Array; readonly keyEnd?: Uint8Array },
+): Uint8Array {
+  const writer = new MessageWriter();
+  const flags = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK;
+  const type = NFTABLES_MESSAGE.GET_ELEMENTS;
+  writer.beginNetfilter({ type, flags, sequence: 1, family: table.family });
+  writer.text(LIST_TABLE, table.name);
+  writer.text(LIST_SET, set);
+  writer.beginNest(LIST_ELEMENTS);
+  writer.beginNest(LIST_ELEMENT);
+  for (const [attribute, value] of [
+    [ELEMENT_KEY, element.key],
+    [ELEMENT_KEY_END, element.keyEnd],
+  ] as const) {
+    if (value === undefined) continue;
+    writer.beginNest(attribute);
+    writer.attribute(DATA_VALUE, value);
+    writer.endNest();
+  }
+  writer.endNest();
+  writer.endNest();
+  writer.end();
+  return writer.bytes;
+}
+
+function viewOf(message: Uint8Array): DataView {
+  return new DataView(message.buffer, message.byteOffset, message.byteLength);
+}
+
+function attributesOf(view: DataView): AttributeCursor {
+  const cursor = new AttributeCursor();
+  cursor.bind(view, MESSAGE_HEADER_BYTES + NETFILTER_HEADER_BYTES, view.byteLength);
+  return cursor;
+}
+
+/** True when the list changed while the kernel wrote it, so that something may be missing. */
+export function isInterrupted(message: Uint8Array): boolean {
+  const cursor = new MessageCursor();
+  cursor.bind(viewOf(message), 0, message.byteLength);
+  return cursor.next() && (cursor.flags & MESSAGE_FLAG.INTERRUPTED) !== 0;
+}
+
+/** The name in a message about a set; empty when it has none. */
+export function decodeSetName(message: Uint8Array): string {
+  const cursor = attributesOf(viewOf(message));
+  while (cursor.next()) if (cursor.type === SET_NAME) return cursor.text();
+  return "";
+}
+
+type Count = Pick<HeldElement, "packets" | "bytes">;
+
+/** Reads elements out of messages. One reader serves many. */
+export class ElementReader {
+  #view: DataView = new DataView(new ArrayBuffer(0));
+  #bytes: Uint8Array = new Uint8Array(0);
+  readonly #list: AttributeCursor = new AttributeCursor();
+  readonly #element: AttributeCursor = new AttributeCursor();
+  readonly #value: AttributeCursor = new AttributeCursor();
+
+  /**
+   * Hands on each element of a message. Attributes that are not known here are skipped.
+   *
+   * @param message - a message with its header
+   * @param visit - called for each element; keys are copies
+   */
+  read(message: Uint8Array, visit: (element: HeldElement) => void): void {
+    this.#bytes = message;
+    this.#view = viewOf(message);
+    const cursor = attributesOf(this.#view);
+    while (cursor.next()) {
+      if (cursor.type !== LIST_ELEMENTS) continue;
+      this.#list.bind(this.#view, cursor.at, cursor.end);
+      while (this.#list.next()) visit(this.#readElement());
+    }
+  }
+
+  #readElement(): HeldElement {
+    const element = this.#element;
+    element.bind(this.#view, this.#list.at, this.#list.end);
+    let key = NO_BYTES;
+    let keyEnd = NO_BYTES;
+    let leftMs = Number.POSITIVE_INFINITY;
+    let count: Count = NOTHING;
+    let object = "";
+    while (element.next()) {
+      if (element.type === ELEMENT_KEY) key = this.#readValue();
+      else if (element.type === ELEMENT_KEY_END) keyEnd = this.#readValue();
+      else if (element.type === ELEMENT_EXPIRATION) leftMs = element.uint64();
+      else if (element.type === ELEMENT_EXPRESSION) count = this.#readCounter();
+      else if (element.type === ELEMENT_OBJECT) object = element.text();
+    }
+    return { key, keyEnd, leftMs, object, ...count };
+  }
+
+  #readValue(): Uint8Array {
+    const value = this.#value;
+    value.bind(this.#view, this.#element.at, this.#element.end);
+    while (value.next()) if (value.type === DATA_VALUE) return this.#bytes.slice(value.at, value.end);
+    return NO_BYTES;
+  }
+
+  #readCounter(): Count {
+    const value = this.#value;
+    value.bind(this.#view, this.#element.at, this.#element.end);
+    while (value.next()) {
+      if (value.type !== EXPRESSION_DATA) continue;
+      const inner = new AttributeCursor();
+      inner.bind(this.#view, value.at, value.end);
+      return readCount(inner);
+    }
+    return NOTHING;
+  }
+}
+
+function readCount(cursor: AttributeCursor): Count {
+  let packets = 0;
+  let bytes = 0;
+  while (cursor.next()) {
+    if (cursor.type === COUNTER_PACKETS) packets = cursor.uint64();
+    if (cursor.type === COUNTER_BYTES) bytes = cursor.uint64();
+  }
+  return { packets, bytes };
+}
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+const NOTHING: Count = { packets: 0, bytes: 0 };

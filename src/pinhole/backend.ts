@@ -1,0 +1,116 @@
+/**
+ * What every packet filter behind the pinholes can do. The model knows no other way to a kernel, and the same suite
+ * of tests holds each of them to these words.
+ */
+import type { Milliseconds } from "../base/index.ts";
+import type { Box, Element, StandingElement } from "./element.ts";
+import type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
+
+/** What a backend can do, as `GET /v1/backends` tells it. */
+export interface BackendAbilities {
+  /** True: packets meet either the old or the new rule set, never something between. */
+  readonly isAtomic: boolean;
+  /** True: what reaches its deadline is gone even when nobody watches. */
+  readonly expires: boolean;
+  /** True: it counts packets for each element. */
+  readonly counts: boolean;
+  /** Limits that it enforces. */
+  readonly limits: readonly (keyof PinholeLimits)[];
+  /** True: it translates addresses. */
+  readonly translates: boolean;
+  /** Up to this many ports, a range costs it less as single ports. */
+  readonly expansionMax: number;
+}
+
+/** What shall be in force. */
+export interface DesiredState {
+  readonly now: Milliseconds;
+  readonly generation: number;
+  readonly elements: Iterable<StandingElement>;
+  readonly limits: Iterable<StandingLimits>;
+}
+
+/** What was done to make a filter hold what it shall. */
+export interface Restoration {
+  /** Generation that was in force; undefined when the filter held nothing of ours. */
+  readonly found: number | undefined;
+  /** Elements that were in force, right or wrong. */
+  readonly held: number;
+  /** Elements that were missing and are in force. */
+  readonly added: readonly Element[];
+  /** Elements that had the wrong deadline, by a second or more. */
+  readonly renewed: readonly Element[];
+  /** Names of elements that nobody asked for and that are gone. */
+  readonly removed: readonly string[];
+}
+
+/** A plan that the backend has made ready. */
+export interface PreparedPlan {
+  readonly plan: KernelPlan;
+}
+
+/** What passed through an element. */
+export interface Traffic {
+  readonly packets: number;
+  /** IP headers included. */
+  readonly bytes: number;
+}
+
+/** A connection of the kernel's tracker, as its first packet had it. */
+export interface Connection {
+  readonly protocol: number;
+  readonly box: Box;
+}
+
+/** Which live connections shall end. */
+export interface Cut {
+  /** Boxes that no longer pass, or that are blocked, for packets of either direction. */
+  readonly boxes: readonly Box[];
+  /** Asked for each connection in one of the boxes: true when something else still permits its first packet. */
+  isPermitted(first: Box): boolean;
+}
+
+/** Somebody else changed what is ours. */
+export interface Drift {
+  /** Who did it, as far as the system tells: name and process id; empty when it does not. */
+  readonly culprit: string;
+  /** What the system tells of it, one clause. */
+  readonly what: string;
+}
+
+/**
+ * A packet filter.
+ *
+ * A plan goes through `prepare`, then `commit` or `rollback`, one plan at a time. Failures are of the class
+ * `FirewallError`: `BACKEND_REFUSED` when the plan itself cannot be carried out, `BACKEND_DRIFTED` when the filter does
+ * not hold the generation that the plan builds on (then {@link PinholeBackend.restore} puts it right),
+ * `BACKEND_UNAVAILABLE` when it may work a moment later. After any of them the former generation is in force.
+ */
+export interface PinholeBackend {
+  /** What kind of filter it is: `nftables`, `iptables`, `simulator`. */
+  readonly name: string;
+  readonly abilities: BackendAbilities;
+  /**
+   * Reads what is in force, compares, and puts right what differs, in one step. What is right is not touched, so
+   * packets pass meanwhile as they did. To be called before the first plan, and when something drifted.
+   */
+  restore(desired: DesiredState): Promise<Restoration>;
+  /** Makes everything ready that can fail without the kernel. Nothing takes effect. */
+  prepare(plan: KernelPlan): PreparedPlan;
+  /** Puts a plan into force. When it returns, the kernel has confirmed it. */
+  commit(prepared: PreparedPlan): Promise<void>;
+  /** Forgets a plan that was not committed, or whose commit failed. */
+  rollback(prepared: PreparedPlan): void;
+  /** What passed through elements; zero for those that are not in force. */
+  traffic(elements: readonly Element[]): Promise<Traffic[]>;
+  /**
+   * Ends live connections.
+   *
+   * @returns how many were ended
+   */
+  cut(cut: Cut): Promise<number>;
+  /** Calls a listener when somebody else changes what is ours, within a second. */
+  watch(listener: (drift: Drift) => void): void;
+  /** Lets go of the filter. What is in force stays. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,79 @@
+/** One side of a pinhole: a network and a range of ports. */
+import { type Family, familyBits, ipv4Words, type Port, Prefix } from "../base/index.ts";
+
+/** Largest port. */
+export const PORT_MAX = 65_535;
+
+/** Ports from `low` to `high`, both included. */
+export interface PortRange {
+  readonly low: Port;
+  readonly high: Port;
+}
+
+/** Every port: what a protocol without ports has, and what a wildcard means. */
+export const ALL_PORTS: PortRange = { low: 0, high: PORT_MAX };
+
+/** True for {@link ALL_PORTS}. */
+export function isAllPorts(ports: PortRange): boolean {
+  return ports.low === 0 && ports.high === PORT_MAX;
+}
+
+/** How many ports a range has. */
+export function portCount(ports: PortRange): number {
+  return ports.high - ports.low + 1;
+}
+
+/** Every address of a family. */
+export function allAddresses(family: Family): Prefix {
+  return new Prefix(family, family === 4 ? ipv4Words(0) : new Uint32Array(4), 0);
+}
+
+/** A network and a range of ports. Equal endpoints have equal keys. */
+export class Endpoint {
+  readonly prefix: Prefix;
+  readonly ports: PortRange;
+  /** Names the endpoint: `192.0.2.0/24:5004-5005`; `*` stands for all ports. */
+  readonly key: string;
+  readonly #network: string;
+
+  /**
+   * @param prefix - the network; all addresses of a family when its length is 0
+   * @param ports - {@link ALL_PORTS} where ports do not count
+   * @param network - the prefix as text, when the caller has it already
+   */
+  constructor(prefix: Prefix, ports: PortRange, network: string = prefix.toString()) {
+    this.prefix = prefix;
+    this.ports = ports;
+    this.#network = network;
+    this.key = `${network}:${portsKey(ports)}`;
+  }
+
+  get family(): Family {
+    return this.prefix.family;
+  }
+
+  /** True when it means one address. */
+  get isHost(): boolean {
+    return this.prefix.length === familyBits(this.prefix.family);
+  }
+
+  /** True when it means every address of its family. */
+  get isAnyAddress(): boolean {
+    return this.prefix.length === 0;
+  }
+
+  /** True when every port belongs to it. */
+  get isAnyPort(): boolean {
+    return isAllPorts(this.ports);
+  }
+
+  /** The same network with other ports. */
+  withPorts(ports: PortRange): Endpoint {
+    return new Endpoint(this.prefix, ports, this.#network);
+  }
+}
+
+function portsKey(ports: PortRange): string {
+  if (isAllPorts(ports)) return "*";
+  return ports.low === ports.high ? `${ports.low}` : `${ports.low}-${ports.high}`;
+}
