@@ -135,8 +135,7 @@ export class MessageWriter {
   /** Writes an attribute of eight bytes in network order, exact to 2^53. */
   uint64(type: number, value: number): void {
     const at = this.#header(type, 8);
-    this.#bytes.setUint32(at, Math.floor(value / 0x1_0000_0000));
-    this.#bytes.setUint32(at + 4, value % 0x1_0000_0000);
+    this.#bytes.setBigUint64(at, BigInt(value));
   }
 
   /** Writes an attribute of ASCII text with the zero byte the kernel expects. */

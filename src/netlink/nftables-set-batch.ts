@@ -1,9 +1,9 @@
 /**
  * nf_tables transactions that change what sets and maps hold.
  *
- * A set's elements go out in messages of up to 64 KiB each, because an attribute is no longer than that. Each message
- * asks for an answer: when all of them say yes the transaction is in force; otherwise the kernel names
- * the message it refuses and takes nothing.
+ * A set's elements go out in messages of up to 64 KiB each, because an attribute is no longer than that. Each
+ * message asks for an answer: when all of them say yes the transaction is in force; otherwise the kernel
+ * names the message it refuses and takes nothing.
  */
 import { ATTRIBUTE_VALUE_MAX_BYTES, MESSAGE_FLAG } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";

@@ -1,6 +1,6 @@
 /**
- * What every packet filter behind the pinholes can do. The model knows no other way to a kernel, and the same suite
- * of tests holds each of them to these words.
+ * What every packet filter behind the pinholes can do. The model knows no other way to a kernel, and the same
+ * suite of tests holds each of them to these words.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Box, Element, StandingElement } from "./element.ts";
@@ -66,7 +66,9 @@ export interface Connection {
 export interface Cut {
   /** Boxes that no longer pass, or that are blocked, for packets of either direction. */
   readonly boxes: readonly Box[];
-  /** Asked for each connection in one of the boxes: true when something else still permits its first packet. */
+  /**
+   * Asked for each connection in one of the boxes: true when something else still permits its first packet.
+   */
   isPermitted(first: Box): boolean;
 }
 
@@ -82,17 +84,18 @@ export interface Drift {
  * A packet filter.
  *
  * A plan goes through `prepare`, then `commit` or `rollback`, one plan at a time. Failures are of the class
- * `FirewallError`: `BACKEND_REFUSED` when the plan itself cannot be carried out, `BACKEND_DRIFTED` when the filter does
- * not hold the generation that the plan builds on (then {@link PinholeBackend.restore} puts it right),
- * `BACKEND_UNAVAILABLE` when it may work a moment later. After any of them the former generation is in force.
+ * `FirewallError`: `BACKEND_REFUSED` when the plan itself cannot be carried out, `BACKEND_DRIFTED` when the
+ * filter does not hold the generation that the plan builds on (then {@link PinholeBackend.restore} puts it
+ * right), `BACKEND_UNAVAILABLE` when it may work a moment later. After any of them the former generation is
+ * in force.
  */
 export interface PinholeBackend {
   /** What kind of filter it is: `nftables`, `iptables`, `simulator`. */
   readonly name: string;
   readonly abilities: BackendAbilities;
   /**
-   * Reads what is in force, compares, and puts right what differs, in one step. What is right is not touched, so
-   * packets pass meanwhile as they did. To be called before the first plan, and when something drifted.
+   * Reads what is in force, compares, and puts right what differs, in one step. What is right is not touched,
+   * so packets pass meanwhile as they did. To be called before the first plan, and when something drifted.
    */
   restore(desired: DesiredState): Promise<Restoration>;
   /** Makes everything ready that can fail without the kernel. Nothing takes effect. */

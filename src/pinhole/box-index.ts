@@ -1,9 +1,9 @@
 /**
  * Finds what overlaps a pair of endpoints among very many.
  *
- * Everything is filed twice, under each of its two networks. A question goes to whichever tree has less to show: for a
- * block of one outside host that is the tree of outside networks, for one inside host the other. What it shows is then
- * compared exactly.
+ * Everything is filed twice, under each of its two networks. A question goes to whichever tree has less to
+ * show: for a block of one outside host that is the tree of outside networks, for one inside host the other.
+ * What it shows is then compared exactly.
  */
 import { type Family, type Prefix } from "../base/index.ts";
 import type { Endpoint, PortRange } from "./endpoint.ts";

@@ -1,15 +1,15 @@
 /**
  * What a pinhole means to a packet filter: *elements*, each a box of packets in one of five sets.
  *
- * A box is a product of ranges: protocol, source network and ports, destination network and ports, for one direction
- * of travel. The five sets are asked in a fixed order, and the first that holds the packet decides:
+ * A box is a product of ranges: protocol, source network and ports, destination network and ports, for one
+ * direction of travel. The five sets are asked in a fixed order, and the first that holds the packet decides:
  *
  * 1. `block`: the packet is dropped, whoever permits it.
  * 2. A TCP segment that opens a connection (SYN without ACK) is passed by `setup`, then by `setup-limited`.
  * 3. Any other packet is passed by `pass`, then by `pass-limited`.
  *
- * The limited sets lead on to the limits of the pinhole that made the element. A packet that no set holds is none of
- * our business.
+ * The limited sets lead on to the limits of the pinhole that made the element. A packet that no set holds is
+ * none of our business.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Endpoint } from "./endpoint.ts";

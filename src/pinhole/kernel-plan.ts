@@ -1,4 +1,6 @@
-/** What a packet filter is told: differences, not states, so that the effort follows the number of changes. */
+/**
+ * What a packet filter is told: differences, not states, so that the effort follows the number of changes.
+ */
 import type { Milliseconds } from "../base/index.ts";
 import type { Element, StandingElement } from "./element.ts";
 

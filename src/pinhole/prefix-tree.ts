@@ -1,10 +1,11 @@
 /**
  * Finds everything filed under networks that overlap a given one.
  *
- * Two networks overlap only if one contains the other, so the answer is: what lies on the way down to the network, and
- * everything below it. The tree is binary and path-compressed: a node exists where something is filed or where two
- * branches part, so a look-up takes at most as many steps as a prefix has bits, whatever the tree holds. Each node
- * knows how much is filed in and below it, so what a look-up would visit is known beforehand; see box-index.ts.
+ * Two networks overlap only if one contains the other, so the answer is: what lies on the way down to the
+ * network, and everything below it. The tree is binary and path-compressed: a node exists where something is
+ * filed or where two branches part, so a look-up takes at most as many steps as a prefix has bits, whatever
+ * the tree holds. Each node knows how much is filed in and below it, so what a look-up would visit is known
+ * beforehand; see box-index.ts.
  */
 import { type AddressWords, type Family, invariant, Prefix } from "../base/index.ts";
 import { allAddresses } from "./endpoint.ts";

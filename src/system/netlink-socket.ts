@@ -168,8 +168,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * Makes room for requests longer than the 200 KiB that the system allows by default. The kernel takes memory only
-   * while it works on a request.
+   * Makes room for requests longer than the 200 KiB that the system allows by default. The kernel takes
+   * memory only while it works on a request.
    *
    * @param bytes - longest request, in bytes, at most 2^30
    * @returns false when that takes a capability (CAP_NET_ADMIN) that we lack

@@ -1,8 +1,9 @@
 /**
  * Our part of the rule set in nftables' language.
  *
- * Everything hangs below one chain, whose name the administrator chooses and which his rules jump to. A packet that we
- * have no opinion about returns to him. Where nobody jumps to us we make a table of our own with base chains that do.
+ * Everything hangs below one chain, whose name the administrator chooses and which his rules jump to. A
+ * packet that we have no opinion about returns to him. Where nobody jumps to us we make a table of our own
+ * with base chains that do.
  *
  * ```
  * CHAIN ─┬─ CHAIN-v4 ─┬─ CHAIN-v4-block           one rule for each set: in it? drop
@@ -11,8 +12,9 @@
  *        └─ CHAIN-v6 ─ …
  * ```
  *
- * Chains begin empty. A set and the rule that asks it come with the first element that needs it, so packets pay for
- * nothing that nobody uses. Every name begins with the chain's, and nothing else of the table is read or written.
+ * Chains begin empty. A set and the rule that asks it come with the first element that needs it, so packets
+ * pay for nothing that nobody uses. Every name begins with the chain's, and nothing else of the table is read
+ * or written.
  */
 import { type Family, FirewallError, type HookName } from "../../base/index.ts";
 import type { ElementRole } from "../../pinhole/index.ts";
@@ -22,7 +24,10 @@ import { type SetIdentity, setSuffix, shapeExpression, shapeType } from "./set-s
 export interface ChainPlan {
   /** Name of the table, of family `inet`. */
   readonly table: string;
-  /** Name of our chain; with {@link ChainPlan.hooks} absent it is in a table of the administrator, who jumps to it. */
+  /**
+   * Name of our chain; with {@link ChainPlan.hooks} absent it is in a table of the administrator, who jumps
+   * to it.
+   */
   readonly chain: string;
   /** What happens to a packet that a pinhole permits: `accept`, or a chain of the same table. */
   readonly target?: string;
@@ -86,13 +91,9 @@ function familyChains(plan: ChainPlan, family: Family): string {
   return names.map((name) => `	chain ${name} {\n	}`).join("\n");
 }
 
-/** True when the table holds nothing but what is ours. */
-export function ownsTable(plan: ChainPlan): boolean {
-  return plan.hooks !== undefined;
-}
-
 /**
- * The transaction that makes our chains and rules, whatever of them is there already, and leaves what sets hold alone.
+ * The transaction that makes our chains and rules, whatever of them is there already, and leaves what sets
+ * hold alone.
  *
  * @param sets - sets that exist, or shall
  */
@@ -163,7 +164,8 @@ function verdictOf(plan: ChainPlan, family: Family, role: ElementRole): string {
 /**
  * The commands that make a set and the rule that asks it.
  *
- * @param place - `insert`: before all rules of its chain, where sets without limits belong; `add`: behind them
+ * @param place - `insert`: before all rules of its chain, where sets without limits belong; `add`: behind
+ *   them
  */
 export function setText(plan: ChainPlan, set: SetIdentity, place: "add" | "insert" = placeOf(set)): string {
   const { shape, role } = set;

@@ -1,8 +1,10 @@
 /**
- * The number of the rule set in force, in the kernel itself: a set with one element that every transaction replaces.
+ * The number of the rule set in force, in the kernel itself: a set with one element that every transaction
+ * replaces.
  *
- * Because the old number must be there to be replaced, a transaction that was made for another rule set is refused as
- * a whole: two daemons on one chain, or a table that somebody emptied, are noticed before anything is lost.
+ * Because the old number must be there to be replaced, a transaction that was made for another rule set is
+ * refused as a whole: two daemons on one chain, or a table that somebody emptied, are noticed before anything
+ * is lost.
  */
 import { HOST_ORDER } from "../../netlink/index.ts";
 import { LAYOUT } from "./chain-text.ts";

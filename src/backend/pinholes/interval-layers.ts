@@ -1,10 +1,11 @@
 /**
  * Where boxes with ranges live.
  *
- * A set of intervals takes no two that overlap, unless they are equal, and each change of it costs time in proportion
- * to what it holds. So there are several sets of a kind, called layers, and a box goes to the first where it overlaps
- * nothing and there is room. A packet asks all layers; it does not matter in which one it finds itself. Equal boxes
- * never come here twice: the model counts who needs a box, and tells us once.
+ * A set of intervals takes no two that overlap, unless they are equal, and each change of it costs time in
+ * proportion to what it holds. So there are several sets of a kind, called layers, and a box goes to the
+ * first where it overlaps nothing and there is room. A packet asks all layers; it does not matter in which
+ * one it finds itself. Equal boxes never come here twice: the model counts who needs a box, and tells us
+ * once.
  */
 import { FirewallError, invariant } from "../../base/index.ts";
 import { BoxIndex, type Element } from "../../pinhole/index.ts";

@@ -1,10 +1,11 @@
 /**
  * Pinholes in nftables.
  *
- * One plan is one transaction over netlink: elements leave, elements come, and the mark of the generation moves on, or
- * nothing of it happens. The text language is used only for what is rare: chains, rules, and a set when the first
- * element of its kind comes; it comes before the transaction, empty, and so changes nothing for packets. Elements
- * carry their lease as a lifetime of their own, so they end on time even when we are dead.
+ * One plan is one transaction over netlink: elements leave, elements come, and the mark of the generation
+ * moves on, or nothing of it happens. The text language is used only for what is rare: chains, rules, and a
+ * set when the first element of its kind comes; it comes before the transaction, empty, and so changes
+ * nothing for packets. Elements carry their lease as a lifetime of their own, so they end on time even when
+ * we are dead.
  */
 import { FirewallError } from "../../base/index.ts";
 import { type ElementFacts, SetBatch, type SetName, TABLE_FAMILY } from "../../netlink/index.ts";
@@ -79,8 +80,8 @@ export class NftablesPinholes implements PinholeBackend {
    * Takes hold of a chain, in the calling thread's network namespace. Nothing changes before
    * {@link NftablesPinholes.restore}.
    *
-   * @throws {FirewallError} `CHAIN_NAME_INVALID`, `NFTABLES_MISSING`, `NETLINK_UNAVAILABLE`, or `NFTABLES_REFUSED`
-   *   when we may not change the rules
+   * @throws {FirewallError} `CHAIN_NAME_INVALID`, `NFTABLES_MISSING`, `NETLINK_UNAVAILABLE`, or
+   *   `NFTABLES_REFUSED` when we may not change the rules
    */
   static open(plan: ChainPlan): NftablesPinholes {
     checkPlan(plan);

@@ -4,8 +4,8 @@ import type { KernelAnswer } from "../../netlink/index.ts";
 import { errnoName, errnoText } from "../../system/index.ts";
 
 /**
- * `BACKEND_REFUSED`: this plan cannot be carried out. `BACKEND_DRIFTED`: the filter does not hold what the plan builds
- * on. `BACKEND_UNAVAILABLE`: it may work a moment later.
+ * `BACKEND_REFUSED`: this plan cannot be carried out. `BACKEND_DRIFTED`: the filter does not hold what the
+ * plan builds on. `BACKEND_UNAVAILABLE`: it may work a moment later.
  */
 export type PlanFailureCode = "BACKEND_REFUSED" | "BACKEND_DRIFTED" | "BACKEND_UNAVAILABLE";
 
@@ -49,7 +49,7 @@ export function attempt<Result>(work: () => Result): Promise<Result> {
   try {
     return Promise.resolve(work());
   } catch (error) {
-    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what was thrown is handed on as it is
+    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- handed on as it was thrown
     return Promise.reject(translate(error));
   }
 }

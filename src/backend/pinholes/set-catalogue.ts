@@ -6,7 +6,9 @@ import { type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
 /** One step that can be taken back. */
 type Undo = () => void;
 
-/** Keeps account of sets and of the layers of intervals. Changes are noted, so that a plan can be taken back. */
+/**
+ * Keeps account of sets and of the layers of intervals. Changes are noted, so that a plan can be taken back.
+ */
 export class SetCatalogue {
   readonly #sets: Map<string, SetIdentity> = new Map();
   readonly #layers: Map<string, IntervalLayers> = new Map();

@@ -1,13 +1,13 @@
 /**
  * Which nftables set an element lives in, and how it is written there.
  *
- * Five fields describe a box: both addresses, both ports, the protocol. In each of them a box says one value, every
- * value, or a range. A box without ranges goes to a hash set whose key is made of the fields that say one value; the
- * others are not asked at all. So `any host to 192.0.2.1 port 5004` is one element, found in one step, and a packet
- * pays for each combination of fields that is in use and not for each pinhole. A box with a range goes to a set of
- * intervals, of which there are two kinds: with ports, and without for boxes that mean every port (ports of other
- * protocols than TCP and its like must not be read). Sets of intervals take no overlaps, so there are several, called
- * layers; see interval-layers.ts.
+ * Five fields describe a box: both addresses, both ports, the protocol. In each of them a box says one value,
+ * every value, or a range. A box without ranges goes to a hash set whose key is made of the fields that say
+ * one value; the others are not asked at all. So `any host to 192.0.2.1 port 5004` is one element, found in
+ * one step, and a packet pays for each combination of fields that is in use and not for each pinhole. A box
+ * with a range goes to a set of intervals, of which there are two kinds: with ports, and without for boxes
+ * that mean every port (ports of other protocols than TCP and its like must not be read). Sets of intervals
+ * take no overlaps, so there are several, called layers; see interval-layers.ts.
  */
 import { type Family, invariant, ipv4Words, Prefix, sameWords } from "../../base/index.ts";
 import {
@@ -64,7 +64,9 @@ const INTERVAL_FIELDS = {
 
 /** A kind of set: what distinguishes it but its layer. */
 export interface SetShape {
-  /** Names the shape, and within a role and family nothing else: `saddr.sport.daddr.dport.proto` or `ports`. */
+  /**
+   * Names the shape, and within a role and family nothing else: `saddr.sport.daddr.dport.proto` or `ports`.
+   */
   readonly name: string;
   readonly family: Family;
   readonly fields: readonly Field[];
@@ -273,7 +275,8 @@ function decodeProtocol(shape: SetShape, bounds: Bounds): number | undefined {
  * The box that a key stands for.
  *
  * @param keyEnd - last value of an interval; empty for single values
- * @returns the box, or `undefined` when it is none of ours: a range of addresses that is no network, for example
+ * @returns the box, or `undefined` when it is none of ours: a range of addresses that is no network, for
+ *   example
  */
 export function decodeBox(shape: SetShape, key: Uint8Array, keyEnd: Uint8Array): Box | undefined {
   if (key.length !== shape.keyBytes) return undefined;
