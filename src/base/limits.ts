@@ -95,6 +95,14 @@ export const LIMITS = {
     max: 16_777_216,
     meaning: "entries of one address table; an addition that would exceed it is refused as a whole",
   },
+  watchedFlows: {
+    unit: "flows",
+    default: 1_048_576,
+    min: 16,
+    max: 16_777_216,
+    meaning:
+      "kernel connections a watcher remembers by number; what vanishes unseen beyond it is not told after a gap",
+  },
   captureRecordBytes: {
     unit: "bytes",
     default: 1_048_576,

@@ -78,6 +78,21 @@ describe("conntrack requests", () => {
     assert.deepEqual(sequences, [100, 101, 102]);
   });
 
+  it("delete hundreds in one request, each whole", () => {
+    const keys = Array.from({ length: 300 }, (_, id) => keyFor(id % 2 === 0 ? 4 : 6, 6, id + 1));
+    const request = encodeConntrackDelete(keys, 1);
+    const bytes = new DataView(request.buffer);
+    const cursor = new MessageCursor();
+    cursor.bind(bytes, 0, request.length);
+    const entry = new ConntrackEntry();
+    const found: ConntrackKey[] = [];
+    while (cursor.next()) {
+      assert.equal(new ConntrackReader().read(entry, bytes, cursor.bodyAt, cursor.end), undefined);
+      found.push(keyOf(entry));
+    }
+    assert.deepEqual(found, keys);
+  });
+
   it("change mark and timeout", () => {
     const change = { mark: { value: 0x10000000, mask: 0x30000000 }, timeoutSeconds: 30 };
     const request = encodeConntrackUpdate(keyFor(4, 6, 9), change, 1);

@@ -50,7 +50,7 @@ export interface MaskedValue {
   readonly mask: number;
 }
 
-/** Parts of a tuple that must be equal; parts left out are not compared. */
+/** Parts of a tuple that must be equal; parts left out, and IPv6 addresses, are not compared. */
 export interface TupleFilter {
   readonly source?: AddressWords;
   readonly destination?: AddressWords;
@@ -136,7 +136,7 @@ export function encodeConntrackDelete(keys: readonly ConntrackKey[], sequence: n
   for (const [index, key] of keys.entries()) {
     const family = familyNumber(key.family);
     const type = CONNTRACK_MESSAGE.DELETE;
-    writer.beginNetfilter({ type, flags: ACKNOWLEDGED, sequence: sequence + index, family });
+    writer.beginNetfilter({ type, flags: MESSAGE_FLAG.REQUEST, sequence: sequence + index, family });
     writeKey(writer, key);
     writer.end();
   }
@@ -267,6 +267,9 @@ function writeTupleFilter(
 
 function writeAddressFilter(writer: MessageWriter, family: Family, filter: TupleFilter): number {
   const { source, destination } = filter;
+  // The kernel compares IPv6 addresses the wrong way round and selects those that differ (ctnetlink_filter_match_tuple,
+  // seen on Linux 6.18): no selection is better than that one.
+  if (family === 6) return 0;
   if (source === undefined && destination === undefined) return 0;
   let parts = 0;
   writer.beginNest(TUPLE.ADDRESSES);

@@ -119,17 +119,23 @@ export class MessageWriter {
 
   /** Writes an attribute of two bytes in network order. */
   uint16(type: number, value: number): void {
-    this.#bytes.setUint16(this.#header(type, 2), value);
+    // The header may move the buffer, so it comes first.
+    const at = this.#header(type, 2);
+    this.#bytes.setUint16(at, value);
   }
 
   /** Writes an attribute of four bytes in network order. */
   uint32(type: number, value: number): void {
-    this.#bytes.setUint32(this.#header(type, 4), value);
+    // The header may move the buffer, so it comes first.
+    const at = this.#header(type, 4);
+    this.#bytes.setUint32(at, value);
   }
 
   /** Writes an attribute of four bytes in this machine's order. */
   hostUint32(type: number, value: number): void {
-    this.#bytes.setUint32(this.#header(type, 4), value, HOST_ORDER);
+    // The header may move the buffer, so it comes first.
+    const at = this.#header(type, 4);
+    this.#bytes.setUint32(at, value, HOST_ORDER);
   }
 
   /** Writes an attribute of eight bytes in network order, exact to 2^53. */

@@ -1,5 +1,14 @@
 export { findAccount, resolveGroup, resolveUser } from "./accounts.ts";
 export { errnoName, errnoText } from "./libc.ts";
+export { Conntrack, type ConntrackDeletion } from "./conntrack.ts";
+export { ConntrackEvents, type ConntrackListener, type ConntrackRead } from "./conntrack-events.ts";
+export { ConntrackList } from "./conntrack-list.ts";
+export {
+  type ConntrackAccounting,
+  enableConntrackAccounting,
+  readConntrackAccounting,
+} from "./conntrack-settings.ts";
+export { type ConntrackObserver, ConntrackWatch, type ConntrackWatchOptions } from "./conntrack-watch.ts";
 export { EventFd } from "./event-fd.ts";
 export { InterfaceNames, interfaceIndex } from "./interface-names.ts";
 export {
@@ -10,6 +19,7 @@ export {
   readCapabilities,
   readSysctl,
 } from "./kernel-settings.ts";
+export { LocalAddresses } from "./local-addresses.ts";
 export { type Answers, NETLINK_PROTOCOL, NetlinkSocket } from "./netlink-socket.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";

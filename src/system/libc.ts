@@ -28,10 +28,24 @@ export const bind: (fd: number, address: Memory, bytes: number) => number = libr
 export const setsockopt: (fd: number, level: number, option: number, value: Memory, bytes: number) => number =
   library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");
 
+const POLL = "int poll(void *entries, ulong count, int timeout)";
+const pollFunction = library.func(POLL);
+
 /** `poll(2)`; `timeout` in milliseconds, -1 for ever. Returns how many are ready, or -1. */
-export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(
-  "int poll(void *entries, ulong count, int timeout)",
-);
+export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(POLL);
+
+/**
+ * `poll(2)` on a thread of its own, so that the event loop goes on meanwhile. `entries` must live until the promise is
+ * settled. Resolves to how many are ready, or -1.
+ */
+export function pollLater(entries: Memory, count: number, timeout: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    pollFunction.async(entries, count, timeout, (error: Error | null, ready: number) => {
+      if (error === null) resolve(ready);
+      else reject(error);
+    });
+  });
+}
 
 /** `recvmmsg(2)` without a time limit of its own. Returns how many datagrams came, or -1. */
 export const recvmmsg: (fd: number, headers: Memory, count: number, flags: number, timeout: null) => number =

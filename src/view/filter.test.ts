@@ -266,8 +266,13 @@ describe("filters of named conditions", () => {
 describe("what the kernel can filter", () => {
   it("is the family, the mark, and nothing under or, not, or negation", () => {
     const of = (text: string): unknown => StateFilter.parse(text).kernelFilter();
-    assert.deepEqual(of("inet6 tcp mark 1/3"), { family: 6, mark: { value: 1, mask: 3 } });
-    assert.deepEqual(of("from 10.0.0.0/8 tcp"), { family: 4 });
+    assert.deepEqual(of("inet6 tcp mark 1/3"), {
+      family: 6,
+      mark: { value: 1, mask: 3 },
+      original: { protocol: 6 },
+    });
+    assert.deepEqual(of("from 10.0.0.0/8 tcp"), { family: 4, original: { protocol: 6 } });
+    assert.deepEqual(of("tcp"), {});
     assert.deepEqual(of("from ! 10.0.0.0/8"), {});
     assert.deepEqual(of("inet or udp"), {});
     assert.deepEqual(of("not inet"), {});

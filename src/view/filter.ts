@@ -68,7 +68,10 @@ export class StateFilter {
     let filter: ConntrackFilter = {};
     const nodes = this.node.kind === "and" ? this.node.nodes : [this.node];
     for (const node of nodes) filter = { ...filter, ...kernelPart(node) };
-    return filter;
+    const protocol = nodes.find((node) => node.kind === "protocol")?.protocol;
+    // The kernel compares protocols only where it knows the family.
+    if (filter.family === undefined || protocol === undefined) return filter;
+    return { ...filter, original: { protocol } };
   }
 }
 
