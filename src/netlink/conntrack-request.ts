@@ -267,8 +267,8 @@ function writeTupleFilter(
 
 function writeAddressFilter(writer: MessageWriter, family: Family, filter: TupleFilter): number {
   const { source, destination } = filter;
-  // The kernel compares IPv6 addresses the wrong way round and selects those that differ (ctnetlink_filter_match_tuple,
-  // seen on Linux 6.18): no selection is better than that one.
+  // The kernel compares IPv6 addresses the wrong way round and selects those that differ
+  // (ctnetlink_filter_match_tuple, seen on Linux 6.18): no selection is better than that one.
   if (family === 6) return 0;
   if (source === undefined && destination === undefined) return 0;
   let parts = 0;

@@ -1,8 +1,8 @@
 /**
  * News of the kernel's connection tracker: entries that come, change and go.
  *
- * The kernel sends news whether somebody reads or not; what finds the socket's buffer full is lost, and the socket says
- * so once (ENOBUFS). Then whoever wants to know the table must list it anew: see ConntrackWatch.
+ * The kernel sends news whether somebody reads or not; what finds the socket's buffer full is lost, and the
+ * socket says so once (ENOBUFS). Then whoever wants to know the table must list it anew: see ConntrackWatch.
  */
 import {
   CONNTRACK_GROUP,

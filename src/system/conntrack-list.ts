@@ -1,8 +1,8 @@
 /**
  * Lists of the kernel's connection tracker, part by part.
  *
- * The kernel writes the next part of a dump when the part before has been read, so nothing piles up however large
- * the table is, and whoever reads can let other work in between two parts.
+ * The kernel writes the next part of a dump when the part before has been read, so nothing piles up however
+ * large the table is, and whoever reads can let other work in between two parts.
  */
 import { FirewallError, invariant } from "../base/index.ts";
 import {

@@ -14,8 +14,8 @@ export interface ConntrackAccounting {
   /** When they began. */
   readonly timestamps: boolean;
   /**
-   * Of which entries news are sent: of all; of those that begin while somebody listens (the kernel's default); of
-   * none.
+   * Of which entries news are sent: of all; of those that begin while somebody listens (the kernel's
+   * default); of none.
    */
   readonly news: "all" | "listened" | "none";
   /** Settings that are off, with the command that sets them; empty when all is on. */
@@ -33,8 +33,8 @@ export function readConntrackAccounting(): ConntrackAccounting {
 }
 
 /**
- * Makes the tracker count packets and bytes, note times, and send news of every connection, as far as they begin from
- * then on. Only ever called when the user asked for it.
+ * Makes the tracker count packets and bytes, note times, and send news of every connection, as far as they
+ * begin from then on. Only ever called when the user asked for it.
  *
  * @throws {FirewallError} `SYSCTL_REFUSED`
  */

@@ -1,14 +1,14 @@
 /**
  * The kernel's connections as they come, change and go, without a hole that goes unnoticed.
  *
- * First every entry there is, then the news. When news were lost, a gap is told, the table is listed anew and what
- * the list shows is told as news: entries that were not known, and numbers of entries that have vanished. Only
- * numbers of entries are remembered; at the limit `watchedFlows` no more are, and what vanishes in a gap from then
- * on is not told.
+ * First every entry there is, then the news. When news were lost, a gap is told, the table is listed anew and
+ * what the list shows is told as news: entries that were not known, and numbers of entries that have
+ * vanished. Only numbers of entries are remembered; at the limit `watchedFlows` no more are, and what
+ * vanishes in a gap from then on is not told.
  *
- * The kernel sends no news of entries that are older than its first listener, unless told to (`nf_conntrack_events`
- * is 2 by default, "only while somebody listens", and decided when an entry begins). So the table is also listed anew
- * from time to time, and old entries that have ended are told as vanished.
+ * The kernel sends no news of entries that are older than its first listener, unless told to
+ * (`nf_conntrack_events` is 2 by default, "only while somebody listens", and decided when an entry begins).
+ * So the table is also listed anew from time to time, and old entries that have ended are told as vanished.
  */
 import { LIMITS } from "../base/index.ts";
 import { ConntrackEntry } from "../netlink/index.ts";

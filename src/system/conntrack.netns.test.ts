@@ -1,4 +1,7 @@
-/** The kernel's connections on real traffic: a gateway that translates addresses, and flows whose truth is known. */
+/**
+ * The kernel's connections on real traffic: a gateway that translates addresses, and flows whose truth is
+ * known.
+ */
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirewallError, formatAddress, PROTOCOL, parseAddress } from "../base/index.ts";
@@ -129,7 +132,8 @@ netnsTest("states of real flows tell ends, translation, traffic and age", GATEWA
   assert.deepEqual(plain.nk, plain.sk);
   assert.deepEqual([plain.src.levelName, plain.dst.levelName], ["ESTABLISHED", "ESTABLISHED"]);
   assert.equal(plain.direction, "in");
-  // Three to open, one with eight bytes each way and their acknowledgements; options make headers of 52 and 60 bytes.
+  // Three to open, one with eight bytes each way and their acknowledgements; options make headers of 52 and
+  // 60 bytes.
   const [sent, received] = plain.packets ?? assert.fail("no counters");
   assert.ok(sent >= 3 && sent <= 5 && received >= 2 && received <= 4, `${sent}:${received} packets`);
   const [bytesSent, bytesReceived] = plain.bytes ?? assert.fail("no counters");

@@ -1,7 +1,9 @@
 /**
- * The kernel's connection tracker of the network namespace in which this was opened: look up, delete, change, count.
+ * The kernel's connection tracker of the network namespace in which this was opened: look up, delete, change,
+ * count.
  *
- * Every call is synchronous; the kernel answers at once. Lists go through ConntrackList, news through ConntrackEvents.
+ * Every call is synchronous; the kernel answers at once. Lists go through ConntrackList, news through
+ * ConntrackEvents.
  */
 import {
   CONNTRACK_MESSAGE,
