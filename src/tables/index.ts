@@ -6,6 +6,7 @@ export {
   type TableEntryView,
   type TableOptions,
 } from "./address-table.ts";
+export { type AddressRange, coveredRanges } from "./coverage.ts";
 export type { EntryStatistics, TableStatistics, Traffic } from "./counters.ts";
 export { EntryList, type EntryProblem, formatEntry, type TableEntry } from "./entry-list.ts";
 export { type TableMemory, tableBytes } from "./memory.ts";

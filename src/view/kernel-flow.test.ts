@@ -12,7 +12,7 @@ import {
   ConntrackReader,
   MessageCursor,
 } from "../netlink/index.ts";
-import { type IsLocal, KernelFlow, type State, verboseLines } from "./index.ts";
+import { type IsLocal, KernelFlow, type State, StateFacts, StateFilter, verboseLines } from "./index.ts";
 
 function localAre(...texts: string[]): IsLocal {
   return (family, words) => texts.includes(formatAddress(family, words));
@@ -122,8 +122,8 @@ describe("an entry of the kernel: orientation", () => {
   });
 });
 
-/** The states of the captured table, as the router has them. */
-function capturedStates(): State[] {
+/** The states of the captured table, as the router has them, each with the entry it was made of. */
+function capturedStates(see: (flow: KernelFlow) => void = () => undefined): State[] {
   const file = new URL("../../captures/conntrack/dump.hex", import.meta.url);
   const isLocal = localAre("10.71.1.1", "10.71.2.1", "10.71.2.77", "fd71:1::1", "fd71:2::1");
   const flow = new KernelFlow({ isLocal, creatorId: 1 });
@@ -141,6 +141,7 @@ function capturedStates(): State[] {
       reader.read(entry, bytes, cursor.bodyAt, cursor.end);
       flow.bind(entry, entry.startMs + 5000);
       states.push(flow.state());
+      see(flow);
     }
   }
   return states;
@@ -183,4 +184,39 @@ describe("entries of a real router", () => {
     assert.equal(echo.nk.ports[1], 128);
     assert.ok(echo.nk.ports[0] > 0);
   });
+});
+
+describe("filters", () => {
+  const texts = [
+    "tcp",
+    "inet6 icmp6",
+    "from 10.71.1.0/24 to port 7000:7004",
+    "local 10.71.2.2 port 7001",
+    "local 10.71.1.1",
+    "from 10.71.2.77",
+    "host ! 10.71.1.2",
+    "nat",
+    "zone 9",
+    "mark 0x10203040",
+    "state CLOSE_WAIT:*",
+    "half-open",
+    "established",
+    "age > 4s bytes > 1K",
+    "packets < 3 or expires > 1h",
+    "kernel in not udp",
+  ];
+  for (const text of texts) {
+    it(`choose the same entries as states of them: ${text}`, () => {
+      const filter = StateFilter.parse(text);
+      const facts = new StateFacts();
+      const ofEntries: boolean[] = [];
+      const states = capturedStates((flow) => ofEntries.push(filter.matches(flow)));
+      const ofStates = states.map((state) => {
+        facts.bind(state);
+        return filter.matches(facts);
+      });
+      assert.deepEqual(ofEntries, ofStates);
+      assert.ok(ofStates.includes(true), "the filter chooses something");
+    });
+  }
 });
