@@ -17,7 +17,13 @@ import {
   type TableName,
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
-import { type TablePlan, tableText, USERSPACE_CHAIN } from "./table-text.ts";
+import {
+  type ExpectedReset,
+  expectedResetText,
+  type TablePlan,
+  tableText,
+  USERSPACE_CHAIN,
+} from "./table-text.ts";
 
 /** Name of our table unless somebody wants another. */
 export const DEFAULT_TABLE = "postern";
@@ -90,6 +96,21 @@ export class KernelRules {
       throw error;
     }
     return rules;
+  }
+
+  /**
+   * Lets TCP resets of our own making pass unjudged for a moment.
+   *
+   * @param resets - from whom to whom
+   * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table
+   */
+  expectResets(resets: readonly ExpectedReset[]): void {
+    const nftables = Nftables.open();
+    try {
+      nftables.run(resets.map((reset) => expectedResetText(this.#table, reset)).join("\n"));
+    } finally {
+      nftables.close();
+    }
   }
 
   /** Takes the queueing rule out, in one step for all hooks: from here on packets pass unjudged. */

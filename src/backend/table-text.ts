@@ -128,6 +128,22 @@ ${PASSED[hook]}		goto queueing
 	}`;
 }
 
+/** A TCP reset that shall pass. */
+export interface ExpectedReset {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+}
+
+/** The command that makes a reset pass; sets hold the ends of what a reset answers, so the other way round. */
+export function expectedResetText(table: string, reset: ExpectedReset): string {
+  const { source, sourcePort, destination, destinationPort } = reset;
+  const set = source.includes(":") ? "resets-v6" : "resets-v4";
+  const element = `${destination} . ${destinationPort} . ${source} . ${sourcePort}`;
+  return `add element inet ${table} ${set} { ${element} timeout ${ANSWER_SECONDS}s }`;
+}
+
 function checkName(table: string): void {
   if (/^[A-Za-z][A-Za-z0-9_.-]{0,47}$/.test(table)) return;
   const message = `"${table}" is no name for a table: use a letter, then letters, digits, "-", "_" or ".".`;

@@ -10,7 +10,9 @@ import { addExplainCommand } from "./commands/explain.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addReplayCommand } from "./commands/replay.ts";
 import { addSchemaCommand } from "./commands/schema.ts";
+import { addStatesCommand } from "./commands/states.ts";
 import { addStatusCommand } from "./commands/status.ts";
+import { addTimeoutsCommand } from "./commands/timeouts.ts";
 import { addUpCommand } from "./commands/up.ts";
 import { EXIT } from "./exit.ts";
 
@@ -19,6 +21,11 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   POLICY_INVALID: EXIT.NO,
   PACKET_WORDS: EXIT.USAGE,
   USAGE: EXIT.USAGE,
+  FILTER_INVALID: EXIT.USAGE,
+  TIMEOUT_INVALID: EXIT.USAGE,
+  TIMEOUT_UNKNOWN: EXIT.USAGE,
+  PROFILE_UNKNOWN: EXIT.USAGE,
+  STATE_GONE: EXIT.NO,
 };
 
 function version(): string {
@@ -41,6 +48,8 @@ export function createProgram(): Command {
   addDownCommand(program);
   addReloadCommand(program);
   addStatusCommand(program);
+  addStatesCommand(program);
+  addTimeoutsCommand(program);
   addCheckCommand(program);
   addReplayCommand(program);
   addExplainCommand(program);

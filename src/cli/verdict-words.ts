@@ -20,6 +20,8 @@ export function verdictReason(evaluator: Evaluator, packet: Packet): string {
       return `malformed: ${packet.fault ?? ""}`;
     case "rule-error":
       return `${ruleWords(evaluator)} failed`;
+    case "killed":
+      return "its connection was killed";
     case "no-chain":
       return `no chain ${hookName(packet.hook) ?? HOOK.INPUT}`;
   }

@@ -2,6 +2,7 @@
  * What goes over the control socket: the shapes of requests and answers, shared by the daemon and its
  * clients.
  */
+import type { State } from "../view/index.ts";
 
 /** One complaint about a policy file. */
 export interface ProblemReport {
@@ -16,6 +17,40 @@ export interface ProblemReport {
   /** From 1. */
   readonly column: number;
 }
+
+/** Whose table is asked. */
+export type TableSource = "own" | "kernel" | "both";
+
+/** Which states are asked for. */
+export interface StateQuery {
+  /** In the language of state filters; all when absent. */
+  readonly filter?: string;
+  readonly source?: TableSource;
+}
+
+/** Body of `POST /v1/states/kill`. */
+export interface KillRequest {
+  readonly filter: string;
+  readonly source?: TableSource;
+  /** Whether both ends of connections are sent a TCP reset. */
+  readonly reset?: boolean;
+}
+
+/** Answer of `POST /v1/states/kill`. */
+export interface KillAnswer {
+  /** Flows ended in our tables. */
+  readonly own: number;
+  /** Connections deleted in the kernel's. */
+  readonly kernel: number;
+  /** Resets sent. */
+  readonly resets: number;
+}
+
+/** What a watch tells. */
+export type WatchEvent =
+  | { readonly kind: "new" | "update" | "destroy"; readonly state: State }
+  /** Events that there was no room for. */
+  | { readonly kind: "gap"; readonly lost: number };
 
 /** What one queue worker is doing. */
 export interface WorkerStatus {

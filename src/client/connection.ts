@@ -1,5 +1,6 @@
 /** HTTP over the daemon's Unix socket: requests with JSON bodies and JSON answers. */
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
+import { createInterface } from "node:readline";
 import { FirewallError } from "../base/index.ts";
 import type { ProblemDetails } from "./api.ts";
 
@@ -93,4 +94,33 @@ export function callApi(socket: string, call: ApiRequest): Promise<unknown> {
     outgoing.on("error", (cause: NodeJS.ErrnoException) => reject(connectError(socket, cause)));
     outgoing.end(body);
   });
+}
+
+/**
+ * Sends one request and reads the answer as JSON lines, as they come. Leaving the loop ends the request.
+ *
+ * @param socket - path of the Unix socket
+ * @param path - path and query of a GET request
+ * @throws {ApiError} when the firewall answers with an error
+ * @throws {FirewallError} `CONTROL_SOCKET` when it cannot be reached
+ */
+export async function* streamApi(socket: string, path: string): AsyncGenerator<unknown> {
+  const outgoing = request({ socketPath: socket, path, method: "GET" });
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once("response", resolve);
+    outgoing.once("error", (cause: NodeJS.ErrnoException) => reject(connectError(socket, cause)));
+    outgoing.end();
+  });
+  try {
+    if ((answer.statusCode ?? 0) >= 400) throw answerError(answer.statusCode ?? 0, await readText(answer));
+    for await (const line of createInterface({ input: answer })) yield JSON.parse(line);
+  } finally {
+    outgoing.destroy();
+  }
+}
+
+async function readText(answer: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of answer.setEncoding("utf8")) text += String(chunk);
+  return text;
 }

@@ -1,11 +1,16 @@
 export {
   DEFAULT_SOCKET,
   type FirewallStatus,
+  type KillAnswer,
+  type KillRequest,
   type ProblemDetails,
   type ProblemReport,
   type ReloadAnswer,
   type ReloadRequest,
+  type StateQuery,
+  type TableSource,
+  type WatchEvent,
   type WorkerStatus,
 } from "./api.ts";
-export { ApiError, callApi } from "./connection.ts";
+export { ApiError, callApi, streamApi } from "./connection.ts";
 export { type ConnectOptions, connect, FirewallClient } from "./firewall-client.ts";

@@ -10,11 +10,14 @@ import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { FirewallError } from "../base/index.ts";
 import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from "../client/index.ts";
 import { PolicyInvalidError } from "./policy-file.ts";
+import type { StateService } from "./state-service.ts";
+import { addStateRoutes } from "./state-routes.ts";
 
 /** What the control socket can ask of the firewall. */
 export interface ControlTarget {
   status(): Promise<FirewallStatus>;
   reload(file: string | undefined): Promise<ReloadAnswer>;
+  readonly states: StateService;
 }
 
 /** Where the control socket lies and who may open it. */
@@ -33,6 +36,14 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Most clients at a time; further ones are refused by the kernel's backlog. */
 const CONNECTIONS_MAX = 256;
 
+/** Failures whose HTTP status is not 409. */
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  FILTER_INVALID: 400,
+  TIMEOUT_INVALID: 400,
+  STATE_GONE: 404,
+  WATCHES_LIMIT: 503,
+};
+
 /** Turns any error into problem details (RFC 9457). */
 function problemOf(error: FastifyError | Error): ProblemDetails {
   if (error instanceof PolicyInvalidError) {
@@ -46,7 +57,8 @@ function problemOf(error: FastifyError | Error): ProblemDetails {
     };
   }
   if (error instanceof FirewallError) {
-    return { type: "about:blank", title: "Refused", status: 409, detail: error.message, code: error.code };
+    const status = STATUS_BY_CODE[error.code] ?? 409;
+    return { type: "about:blank", title: "Refused", status, detail: error.message, code: error.code };
   }
   const status = "statusCode" in error && error.statusCode !== undefined ? error.statusCode : 500;
   const code = status < 500 ? "BAD_REQUEST" : "INTERNAL";
@@ -68,6 +80,7 @@ function addRoutes(server: FastifyInstance, target: ControlTarget): void {
     },
     (request) => target.reload(request.body.file),
   );
+  addStateRoutes(server, target.states);
 }
 
 /** True when somebody answers on the socket. */

@@ -7,6 +7,7 @@
  * started anew on the same queue; meanwhile the policy's `queueBypass` decides. One that keeps dying ends the
  * firewall.
  */
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import {
   DEFAULT_PRIORITY,
@@ -29,6 +30,8 @@ import { readQueueStatistics } from "../system/index.ts";
 import { type ControlOptions, ControlServer } from "./control-server.ts";
 import type { Log } from "./log.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
+import { KernelTable } from "./kernel-table.ts";
+import { StateService } from "./state-service.ts";
 import { WorkerPool } from "./worker-pool.ts";
 import type { PolicySource } from "./worker-protocol.ts";
 
@@ -78,27 +81,35 @@ function packageVersion(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
+/** What a running firewall is made of. */
+interface FirewallParts {
+  readonly pool: WorkerPool;
+  readonly rules: KernelRules;
+  readonly driver: string;
+  readonly creatorId: number;
+}
+
 /** A firewall in force in the network namespace of the process. */
 export class Firewall {
   readonly #options: FirewallOptions;
   readonly #pool: WorkerPool;
   readonly #rules: KernelRules;
   readonly #driver: string;
+  /** The state table. */
+  readonly states: StateService;
   readonly #startedAt: number = performance.now();
   #inForce: InForce;
   #control: ControlServer | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    options: FirewallOptions,
-    inForce: InForce,
-    parts: { pool: WorkerPool; rules: KernelRules; driver: string },
-  ) {
+  private constructor(options: FirewallOptions, inForce: InForce, parts: FirewallParts) {
     this.#options = options;
     this.#inForce = inForce;
     this.#pool = parts.pool;
     this.#rules = parts.rules;
     this.#driver = parts.driver;
+    const kernel = new KernelTable(parts.creatorId);
+    this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel });
   }
 
   /**
@@ -115,10 +126,12 @@ export class Firewall {
     const queueing = requireQueueExpression(probeKernel());
     const inForce: InForce = { source, policy, memory: allocateMemory(policy), revision: 1 };
     const first = options.firstQueue ?? 0;
+    const creatorId = randomInt(1, 2 ** 32);
     const pool = await WorkerPool.start(inForce, {
       firstQueue: first,
       log: options.log,
       print: options.print,
+      creatorId,
     });
     try {
       const table = options.table ?? DEFAULT_TABLE;
@@ -132,7 +145,12 @@ export class Firewall {
       };
       const rules = KernelRules.install(plan, queueing);
       options.log.info(`Set up nftables: table inet ${table}, queues ${first} to ${first + pool.size - 1}`);
-      const firewall = new Firewall(options, inForce, { pool, rules, driver: DRIVER_WORDS[queueing] });
+      const firewall = new Firewall(options, inForce, {
+        pool,
+        rules,
+        driver: DRIVER_WORDS[queueing],
+        creatorId,
+      });
       await firewall.#openControl();
       return firewall;
     } catch (error) {
@@ -178,6 +196,7 @@ export class Firewall {
   /** Stops judging and removes everything that was set up. */
   async stop(): Promise<void> {
     const { log, table } = this.#options;
+    this.states.close();
     await this.#control?.close();
     await this.#reloading;
     this.#rules.stopQueueing();

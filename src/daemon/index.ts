@@ -1,4 +1,5 @@
 export { Firewall, type FirewallOptions } from "./firewall.ts";
+export { KernelTable } from "./kernel-table.ts";
 export { LOG_LEVELS, Log, type LogFacts, type LogLevel, type LogOptions } from "./log.ts";
 export {
   compileSource,

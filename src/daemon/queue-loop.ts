@@ -1,15 +1,17 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../backend/index.ts";
-import { FirewallError, type Milliseconds, VERDICT } from "../base/index.ts";
+import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT } from "../base/index.ts";
 import { COUNTER, Engine, type EnginePolicy } from "../engine/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, QueueSocket } from "../system/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
+import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
 import { loadPolicy } from "./policy-file.ts";
+import { RuleBook } from "./rule-book.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
-import type { WorkerLine, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
+import type { WorkerMessage, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
 
 /** The kernel's form of each refusal: it makes of a reset what the protocol allows. */
 const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
@@ -42,37 +44,57 @@ function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {
 
 /** The packet path of one queue. */
 export class QueueLoop {
+  /** Lists, kills and events of this worker's flows. */
+  readonly desk: FlowDesk;
   readonly #queue: QueueSocket;
   readonly #engine: Engine;
   readonly #packet: Packet = new Packet();
   readonly #lines: LineBuffer;
   readonly #marks: RejectMarks;
   readonly #counters: Float64Array;
+  readonly #rules = new RuleBook();
+  readonly #send: (message: WorkerMessage) => void;
   #prepared: EnginePolicy | undefined;
   #now: Milliseconds = monotonicNow();
 
-  private constructor(settings: WorkerSettings, initial: EnginePolicy, send: (lines: WorkerLine[]) => void) {
-    const { limits, markMask, timeouts, strictTcp } = initial.policy.settings;
-    const names = new InterfaceNames();
+  private constructor(
+    settings: WorkerSettings,
+    initial: EnginePolicy,
+    send: (message: WorkerMessage) => void,
+  ) {
+    const { limits, markMask } = initial.policy.settings;
+    const interfaces = new InterfaceNames();
+    const interfaceName = (index: number): string => interfaces.name(index, this.#now);
+    this.#send = send;
     this.#lines = new LineBuffer(
       { pending: limits.pendingEvents, perSecond: settings.report.linesPerSecond },
-      send,
+      (lines) => send({ kind: "lines", lines }),
     );
     const reporter = new VerdictReporter(this.#lines, settings.report.level, () => this.#now);
+    const tracker = this.#openTracker(settings, initial);
     this.#counters = new Float64Array(settings.counters);
     this.#marks = new RejectMarks(markMask);
+    this.#rules.add(initial);
     this.#engine = new Engine({
       initial,
-      tracker: new Tracker({
-        capacity: limits.flows,
-        timeouts,
-        strict: strictTcp,
-        seed: settings.hashSeed,
-      }),
+      tracker,
       report: reporter,
-      interfaceName: (index) => names.name(index, this.#now),
+      interfaceName,
       counters: this.#counters,
       ...(reporter.observes ? { observer: reporter } : {}),
+    });
+    this.desk = new FlowDesk({
+      tracker,
+      names: {
+        interfaceName,
+        rule: (chain, rule, revision) => this.#rules.names(chain, rule, revision),
+        application: () => "",
+        details: () => undefined,
+      },
+      worker: settings.worker,
+      creatorId: settings.creatorId,
+      eventsMax: limits.pendingEvents,
+      now: () => this.#now,
     });
     this.#queue = openQueue(settings.queue, settings.wakeFd, initial.policy);
   }
@@ -80,10 +102,10 @@ export class QueueLoop {
   /**
    * Loads the policy and binds the queue.
    *
-   * @param send - takes the lines of rules and engine
+   * @param send - takes lines and events for the main thread
    * @throws {FirewallError} when the queue cannot be bound or the policy is not valid
    */
-  static async open(settings: WorkerSettings, send: (lines: WorkerLine[]) => void): Promise<QueueLoop> {
+  static async open(settings: WorkerSettings, send: (message: WorkerMessage) => void): Promise<QueueLoop> {
     const { policy } = await loadPolicy(settings.policy);
     return new QueueLoop(settings, { policy, memory: settings.memory, revision: settings.revision }, send);
   }
@@ -110,6 +132,8 @@ export class QueueLoop {
     this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
     this.#counters[COUNTER.lostLines] = this.#lines.lost;
     this.#lines.flush();
+    const events = this.desk.takeEvents();
+    if (events !== undefined) this.#send({ kind: "events", ...events });
   }
 
   /** Loads a policy beside the one in force. Packets wait in the kernel while modules are read. */
@@ -124,18 +148,44 @@ export class QueueLoop {
     if (prepared?.revision !== revision) {
       throw new FirewallError("POLICY_NOT_PREPARED", `policy revision ${revision} was not prepared`);
     }
+    this.#rules.add(prepared);
     this.#engine.swap(prepared);
     this.#prepared = undefined;
   }
 
   status(): WorkerMethods["status"]["result"] {
-    return { flows: this.#engine.tracker.size };
+    const { size, capacity, counters } = this.#engine.tracker;
+    return { flows: size, capacity, counters };
+  }
+
+  /**
+   * Changes timeouts for the flows that are there as well.
+   *
+   * @param values - those to change, in milliseconds
+   * @returns all of them
+   * @throws {FirewallError} `TIMEOUT_INVALID`; nothing is changed then
+   */
+  setTimeouts(values: Partial<TimeoutValues>): TimeoutValues {
+    const { tracker } = this.#engine;
+    tracker.setTimeouts(values);
+    return tracker.timeouts;
   }
 
   /** Unbinds the queue. */
   close(): void {
     this.#lines.flush();
     this.#queue.close();
+  }
+
+  #openTracker(settings: WorkerSettings, { policy }: EnginePolicy): Tracker {
+    const { limits, timeouts, strictTcp } = policy.settings;
+    return new Tracker({
+      capacity: limits.flows,
+      timeouts,
+      strict: strictTcp,
+      seed: settings.hashSeed,
+      removed: (slot) => this.desk.removed(slot),
+    });
   }
 
   #judge(): void {
@@ -148,5 +198,6 @@ export class QueueLoop {
     if (verdict === VERDICT.ACCEPT) queue.accept();
     else if (verdict === VERDICT.DROP) queue.drop();
     else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
+    if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
   }
 }

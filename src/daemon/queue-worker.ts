@@ -39,7 +39,7 @@ async function answer(handlers: Handlers, request: WorkerRequest): Promise<void>
 }
 
 async function run(settings: WorkerSettings): Promise<void> {
-  const loop = await QueueLoop.open(settings, (lines) => post({ kind: "lines", lines }));
+  const loop = await QueueLoop.open(settings, post);
   let stopped = false;
   const handlers: Handlers = {
     prepare: async (params) => {
@@ -51,6 +51,14 @@ async function run(settings: WorkerSettings): Promise<void> {
       return null;
     },
     status: () => loop.status(),
+    listFlows: (params) => loop.desk.list(params),
+    killFlows: (params) => loop.desk.kill(params),
+    getFlow: ({ id }) => loop.desk.get(id),
+    watchFlows: ({ filter }) => {
+      loop.desk.watch(filter);
+      return null;
+    },
+    setTimeouts: (values) => loop.setTimeouts(values),
     stop: () => {
       stopped = true;
       return null;

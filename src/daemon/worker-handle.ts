@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { FirewallError } from "../base/index.ts";
 import { EventFd } from "../system/index.ts";
 import type {
+  FlowEvent,
   WorkerLine,
   WorkerMessage,
   WorkerMethod,
@@ -13,6 +14,8 @@ import type {
 /** Told what a worker says and when it dies. */
 export interface WorkerListener {
   lines(lines: readonly WorkerLine[]): void;
+  /** What watched flows did, and how many events there was no room for. */
+  events(events: readonly FlowEvent[], lost: number): void;
   /** The worker's thread ended without having been asked to. */
   died(error: Error): void;
 }
@@ -96,6 +99,7 @@ export class WorkerHandle {
 
   #receive(message: WorkerMessage): void {
     if (message.kind === "lines") this.#listener.lines(message.lines);
+    else if (message.kind === "events") this.#listener.events(message.events, message.lost);
     else if (message.kind === "bound") this.#bound?.resolve(undefined);
     else {
       const pending = this.#pending.get(message.id);

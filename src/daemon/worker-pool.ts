@@ -7,7 +7,15 @@ import { COUNTERS_BYTES } from "../engine/index.ts";
 import type { Policy, RuleMemory } from "../policy/index.ts";
 import type { Log } from "./log.ts";
 import { WorkerHandle, type WorkerListener } from "./worker-handle.ts";
-import type { PolicySource, WorkerLine, WorkerSettings } from "./worker-protocol.ts";
+import type { State } from "../view/index.ts";
+import type {
+  FlowEvent,
+  PolicySource,
+  WorkerLine,
+  WorkerMethod,
+  WorkerMethods,
+  WorkerSettings,
+} from "./worker-protocol.ts";
 
 /** Log lines of one worker in one second; a flood of drops must not fill a disk. */
 const LINES_PER_SECOND = 1000;
@@ -27,6 +35,8 @@ export interface PoolOptions {
   readonly firstQueue: number;
   readonly log: Log;
   readonly print: (line: string) => void;
+  /** Id of this host, 32 bits. */
+  readonly creatorId: number;
 }
 
 interface Seat {
@@ -45,6 +55,7 @@ export class WorkerPool {
   readonly failed: Promise<Error>;
   #fail: (reason: Error) => void = () => undefined;
   #policy: PoolPolicy;
+  #tell: (events: readonly FlowEvent[], lost: number) => void = () => undefined;
   #deaths: Milliseconds[] = [];
   #stopping = false;
 
@@ -107,6 +118,40 @@ export class WorkerPool {
     await Promise.all(workers.map((worker) => worker.call("swap", { revision })));
   }
 
+  /** Lets somebody hear what watched flows do. */
+  onEvents(tell: (events: readonly FlowEvent[], lost: number) => void): void {
+    this.#tell = tell;
+  }
+
+  /** Asks all workers the same. @returns their answers, in the order of the queues */
+  callAll<Method extends WorkerMethod>(
+    method: Method,
+    params: WorkerMethods[Method]["params"],
+  ): Promise<WorkerMethods[Method]["result"][]> {
+    return Promise.all(this.#seats.flatMap(({ worker }) => worker?.call(method, params) ?? []));
+  }
+
+  /**
+   * Visits the flows of all workers that a filter chooses, slice by slice.
+   *
+   * @param method - whether they are listed or killed on the way
+   */
+  async *visitFlows(method: "listFlows" | "killFlows", filter: string): AsyncGenerator<State> {
+    for (const { worker } of this.#seats) {
+      for (let cursor = 0; cursor >= 0 && worker !== undefined; ) {
+        const slice = await worker.call(method, { cursor, filter });
+        yield* slice.states;
+        cursor = slice.cursor;
+      }
+    }
+  }
+
+  /** The state with an id, `undefined` when no worker has it. */
+  async getFlow(id: string): Promise<State | undefined> {
+    const answers = await this.callAll("getFlow", { id });
+    return answers.find((state) => state !== null) ?? undefined;
+  }
+
   /** Ends all workers after the batches in hand. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -117,6 +162,8 @@ export class WorkerPool {
     const { source, memory, revision } = this.#policy;
     const settings: Omit<WorkerSettings, "wakeFd"> = {
       queue: seat.queue,
+      worker: seat.queue - this.#options.firstQueue,
+      creatorId: this.#options.creatorId,
       policy: source,
       revision,
       memory,
@@ -126,6 +173,7 @@ export class WorkerPool {
     };
     const listener: WorkerListener = {
       lines: (lines) => this.#report(lines),
+      events: (events, lost) => this.#tell(events, lost),
       died: (error) => void this.#replace(seat, error),
     };
     seat.worker = await WorkerHandle.start(settings, listener);

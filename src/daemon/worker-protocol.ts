@@ -5,6 +5,9 @@
  * Beside answers a worker sends the lines that its rules and its engine produced. A worker blocks in the
  * kernel and hears no message by itself; whoever posts one also signals the worker's eventfd.
  */
+import type { TimeoutValues } from "../base/index.ts";
+import type { CounterValues } from "../state/index.ts";
+import type { State } from "../view/index.ts";
 import type { LogFacts, LogLevel } from "./log.ts";
 
 /** A policy as it is handed from thread to thread: text, not objects. */
@@ -28,6 +31,10 @@ export interface ReportSettings {
 /** What a worker is started with. */
 export interface WorkerSettings {
   readonly queue: number;
+  /** Index of the worker, 0 to 254. */
+  readonly worker: number;
+  /** Id of this host, 32 bits, stamped on its states. */
+  readonly creatorId: number;
   /** File descriptor of the eventfd that wakes it. */
   readonly wakeFd: number;
   readonly policy: PolicySource;
@@ -40,13 +47,52 @@ export interface WorkerSettings {
   readonly report: ReportSettings;
 }
 
+/** Which flows a slice is about. */
+export interface FlowSliceRequest {
+  /** 0 to begin, then the cursor of the last answer. */
+  readonly cursor: number;
+  /** In the language of state filters; "" for all. */
+  readonly filter: string;
+}
+
+/** Some of the flows. */
+export interface FlowSlice {
+  readonly states: readonly State[];
+  /** Where to go on; -1 at the end. */
+  readonly cursor: number;
+}
+
+/** What happened to a flow. */
+export interface FlowEvent {
+  readonly kind: "new" | "update" | "destroy";
+  readonly state: State;
+}
+
+/** A tracker in figures. */
+export interface TrackerStatus {
+  readonly flows: number;
+  /** Most flows. */
+  readonly capacity: number;
+  readonly counters: CounterValues;
+}
+
 /** Requests by method: parameters and result. */
 export interface WorkerMethods {
   /** Loads a policy beside the one in force. */
   prepare: { params: { policy: PolicySource; revision: number; memory: SharedMemory }; result: null };
   /** Puts the prepared policy in force, between two batches. */
   swap: { params: { revision: number }; result: null };
-  status: { params: null; result: { flows: number } };
+  status: { params: null; result: TrackerStatus };
+  /** Flows that a filter chooses, a slice at a time. */
+  listFlows: { params: FlowSliceRequest; result: FlowSlice };
+  /** Removes the flows that a filter chooses, a slice at a time; the answer has them as they were. */
+  killFlows: { params: FlowSliceRequest; result: FlowSlice };
+  /** One flow by its state's id; `null` when it is gone. */
+  getFlow: { params: { id: string }; result: State | null };
+  /** Makes events of the flows that a filter chooses, or of none. */
+  watchFlows: { params: { filter: string | null }; result: null };
+  /** Changes timeouts, in milliseconds, and answers with all of them. */
+  setTimeouts: { params: Partial<TimeoutValues>; result: TimeoutValues };
   stop: { params: null; result: null };
 }
 
@@ -73,5 +119,7 @@ export interface WorkerLine {
 export type WorkerMessage =
   | { readonly kind: "answer"; readonly id: number; readonly result?: unknown; readonly error?: string }
   | { readonly kind: "lines"; readonly lines: readonly WorkerLine[] }
+  /** What watched flows did, and how many events there was no room for. */
+  | { readonly kind: "events"; readonly events: readonly FlowEvent[]; readonly lost: number }
   /** The queue is bound: packets sent to it will be judged. */
   | { readonly kind: "bound" };

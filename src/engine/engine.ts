@@ -119,7 +119,7 @@ export class Engine {
     context.now = now;
     context.tcpState = tracker.tcpState;
     context.flow = tracker.slot < 0 ? FLOW.NEW : tracker.direction;
-    const verdict = evaluator.evaluate(context);
+    const verdict = tracker.killed ? evaluator.dropKilled() : evaluator.evaluate(context);
     this.transition = NOT_TRACKED;
     if (verdict === VERDICT.ACCEPT && packet.fault === undefined) this.#step(packet, now);
     this.#count(packet, verdict);

@@ -41,7 +41,9 @@ export type VerdictReason =
   /** A rule threw: `outcomes.ruleError`. */
   | "rule-error"
   /** The policy has no chain for the packet's hook. */
-  | "no-chain";
+  | "no-chain"
+  /** The packet belongs to a connection that was ended on request. */
+  | "killed";
 
 // Targets as numbers: a chain by its index, everything else below zero.
 const NEXT = -1;
@@ -191,6 +193,11 @@ export class Evaluator {
     } catch (error) {
       return this.#fail(error, context);
     }
+  }
+
+  /** Drops the packet without asking a rule: its connection was ended on request. */
+  dropKilled(): Verdict {
+    return this.#end(VERDICT.DROP, "killed", -1, -1);
   }
 
   /** Packets that a rule has matched since the evaluator was made. */

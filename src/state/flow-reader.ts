@@ -237,7 +237,12 @@ export class FlowReader {
     return this.#has(slot, FLOW_FLAG.REPLIED);
   }
 
-  /** True while the kernel judges the flow by itself. */
+  /** True when the flow was ended on request and waits only for stray segments. */
+  isKilled(slot: number): boolean {
+    return (this.#slab.half(slot, HALF.FLAGS) & FLOW_FLAG.KILLED) !== 0;
+  }
+
+  /** True when the kernel judges the flow by itself. */
   isOffloaded(slot: number): boolean {
     return this.#has(slot, FLOW_FLAG.OFFLOADED);
   }

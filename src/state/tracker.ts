@@ -77,6 +77,8 @@ export class Tracker {
   direction: number = DIRECTION.ORIGINAL;
   /** True when the packet is an ICMP error that quotes a packet of the flow in `slot`. */
   related = false;
+  /** True when the packet belongs to a connection that {@link Tracker.kill} has ended. */
+  killed = false;
 
   readonly #table: FlowTable;
   readonly #tcp: TcpFlows;
@@ -163,6 +165,7 @@ export class Tracker {
     this.tcpState = CLOSED;
     this.direction = DIRECTION.ORIGINAL;
     this.related = false;
+    this.killed = false;
     this.#ended = NO_SLOT;
     this.#trackable = this.#key.bind(packet, packet.hook);
     if (this.#trackable) this.#find(packet);
@@ -238,6 +241,24 @@ export class Tracker {
   }
 
   /**
+   * Ends a flow for good. A connection stays as a closed entry for the timeout of closed ones, so that segments on
+   * their way are not taken for a connection older than the firewall; only a SYN begins another. Any other flow is
+   * removed.
+   *
+   * @param slot - a live flow
+   */
+  kill(slot: number): void {
+    if (this.flows.protocol(slot) !== PROTOCOL.TCP) {
+      this.remove(slot);
+      return;
+    }
+    const flags = this.#table.slab.half(slot, HALF.FLAGS);
+    this.#table.setState(slot, CLOSED, flags | FLOW_FLAG.KILLED);
+    this.#table.touch(slot, this.#now);
+    this.#counters.add(COUNTER.killed);
+  }
+
+  /**
    * Removes flows that have expired. To be called at least every few hundred milliseconds.
    *
    * @param now - monotonic time
@@ -262,6 +283,7 @@ export class Tracker {
       this.tcpState = state;
     }
     this.slot = slot;
+    this.killed = this.flows.isKilled(slot);
     this.direction =
       this.flows.originalFlowing(slot) === this.#flowing ? DIRECTION.ORIGINAL : DIRECTION.REPLY;
   }

@@ -1,0 +1,164 @@
+/** `postern states`: the state table, listed, shown, watched, killed and cleared. */
+import { type Command, Option } from "commander";
+import { FirewallError } from "../../base/index.ts";
+import { connect, DEFAULT_SOCKET, type FirewallClient, type KillAnswer, type TableSource } from "../../client/index.ts";
+import { KernelTable } from "../../daemon/index.ts";
+import {
+  chapterLines,
+  listingLines,
+  SORT_KEYS,
+  type SortKey,
+  type State,
+  StateFilter,
+  sortStates,
+  verboseLines,
+} from "../../view/index.ts";
+import { EXIT } from "../exit.ts";
+import { openOutput, type Output } from "../output.ts";
+import { parseCount } from "../numbers.ts";
+import { watchScreen } from "../state-screen.ts";
+import { eventText } from "../state-text.ts";
+
+interface TableFlags {
+  socket: string;
+  source: TableSource;
+  json?: boolean;
+}
+
+interface ListFlags extends TableFlags {
+  sort?: SortKey;
+  top?: number;
+  verbose?: boolean;
+  chapter?: boolean;
+}
+
+interface KillFlags extends TableFlags {
+  reset?: boolean;
+}
+
+/** Without a running firewall only the kernel's table can be asked, with root's rights. */
+function statesOf(flags: TableFlags, filter: string): AsyncIterable<State> {
+  StateFilter.parse(filter);
+  if (flags.source === "kernel") return new KernelTable(0).list(filter);
+  return client(flags).getStates({ filter, source: flags.source });
+}
+
+function client(flags: TableFlags): FirewallClient {
+  return connect({ socket: flags.socket });
+}
+
+function asText(states: readonly State[], flags: ListFlags, output: Output): string[] {
+  if (flags.verbose === true) return states.flatMap(verboseLines);
+  if (flags.chapter === true) return states.flatMap(chapterLines);
+  return listingLines(states, { colour: output.colour });
+}
+
+/** A list that is neither sorted nor aligned is written as it comes, however long it is. */
+async function list(words: readonly string[], flags: ListFlags): Promise<void> {
+  const output = openOutput(flags);
+  const found = statesOf(flags, words.join(" "));
+  if (output.json && flags.sort === undefined && flags.top === undefined) {
+    for await (const state of found) output.write(`${JSON.stringify(state)}\n`);
+    return;
+  }
+  const states: State[] = [];
+  for await (const state of found) states.push(state);
+  const { sort = "bytes", top } = flags;
+  const chosen = sortStates(states, sort, top);
+  if (output.json) for (const state of chosen) output.write(`${JSON.stringify(state)}\n`);
+  else for (const line of asText(chosen, flags, output)) output.write(`${line}\n`);
+}
+
+async function show(id: string, flags: TableFlags): Promise<void> {
+  const output = openOutput(flags);
+  const state = flags.source === "kernel" ? await new KernelTable(0).get(id) : await client(flags).getState(id);
+  if (state === undefined) throw new FirewallError("STATE_GONE", `state ${id} is gone, or never was`);
+  if (output.json) output.write(`${JSON.stringify(state)}\n`);
+  else for (const line of verboseLines(state)) output.write(`${line}\n`);
+}
+
+async function watch(words: readonly string[], flags: TableFlags): Promise<void> {
+  const output = openOutput({ ...flags, live: true });
+  const filter = words.join(" ");
+  StateFilter.parse(filter);
+  if (!output.json && output.colour) {
+    await watchScreen(() => statesOf(flags, filter));
+    return;
+  }
+  const source = flags.source === "kernel" ? "kernel" : flags.source;
+  for await (const event of client(flags).watchStates({ filter, source })) {
+    output.write(output.json ? `${JSON.stringify(event)}\n` : `${eventText(event)}\n`);
+  }
+}
+
+function reportKill(flags: TableFlags, answer: KillAnswer): void {
+  const output = openOutput(flags);
+  if (output.json) output.write(`${JSON.stringify(answer)}\n`);
+  else {
+    const resets = answer.resets === 0 ? "" : `, ${answer.resets} resets sent`;
+    output.write(`killed ${answer.own} states of the firewall and ${answer.kernel} of the kernel${resets}\n`);
+  }
+  if (answer.own + answer.kernel === 0) process.exitCode = EXIT.NO;
+}
+
+async function killIn(flags: KillFlags, filter: string): Promise<KillAnswer> {
+  if (flags.source !== "kernel") {
+    return client(flags).killStates({ filter, source: flags.source, reset: flags.reset ?? false });
+  }
+  return { own: 0, kernel: (await new KernelTable(0).kill(filter)).length, resets: 0 };
+}
+
+async function kill(words: readonly string[], flags: KillFlags): Promise<void> {
+  const filter = words.join(" ");
+  StateFilter.parse(filter);
+  reportKill(flags, await killIn(flags, filter));
+}
+
+async function clear(flags: KillFlags): Promise<void> {
+  reportKill(flags, await killIn(flags, ""));
+}
+
+function addTableOptions(command: Command): Command {
+  return command
+    .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
+    .addOption(
+      new Option("--source <table>", "whose table; kernel works without a running firewall")
+        .choices(["own", "kernel", "both"])
+        .default("both"),
+    )
+    .option("--json", "one JSON object a line");
+}
+
+const FILTER_HELP = `
+A filter is words such as:
+  tcp from 10.0.0.0/8 to any port 22
+  udp and not port 53
+  state ESTABLISHED age > 1h
+  in on eth0 user 1000
+The answer to a filter that is not understood points at the place.`;
+
+/** Adds `postern states`. */
+export function addStatesCommand(program: Command): void {
+  const states = program.command("states").summary("the state table: list, show, watch, kill, clear");
+  addTableOptions(states.command("list [filter...]", { isDefault: true }))
+    .summary("list states")
+    .option("-v, --verbose", "pf's verbose form")
+    .option("--chapter", "the form of py-pf's manual")
+    .addOption(new Option("--sort <key>", "largest first").choices(SORT_KEYS))
+    .option("--top <number>", "only the first ones", parseCount)
+    .addHelpText("after", FILTER_HELP)
+    .action(list);
+  addTableOptions(states.command("show <id>")).summary("one state by its id").action(show);
+  addTableOptions(states.command("watch [filter...]"))
+    .summary("a live screen; through a pipe, one line an event")
+    .action(watch);
+  addTableOptions(states.command("kill <filter...>"))
+    .summary("end flows; exit status 1 when there was none")
+    .option("--reset", "send a TCP reset to both ends")
+    .addHelpText("after", FILTER_HELP)
+    .action(kill);
+  addTableOptions(states.command("clear"))
+    .summary("end all flows")
+    .option("--reset", "send a TCP reset to both ends")
+    .action(clear);
+}

@@ -1,0 +1,151 @@
+/** The kernel's connections as states: listed, killed and watched in the network namespace of the process. */
+import { networkInterfaces } from "node:os";
+import { type AddressWords, type Family, formatAddress, parseAddress } from "../base/index.ts";
+import { ConntrackEntry, type ConntrackKey } from "../netlink/index.ts";
+import { Conntrack, ConntrackList, ConntrackWatch, resolveUser } from "../system/index.ts";
+import { KernelFlow, kernelStateId, parseStateId, type State, StateFilter } from "../view/index.ts";
+import type { FlowEvent } from "./worker-protocol.ts";
+
+/** States handed on before other work has its turn. */
+const SLICE_STATES = 512;
+
+/** Lets other work have its turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Tells which addresses are this host's, as they are now. */
+function localAddresses(): (family: Family, words: AddressWords) => boolean {
+  const known = new Set<string>();
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address } of addresses ?? []) {
+      const parsed = parseAddress(address);
+      if (parsed !== undefined) known.add(formatAddress(parsed.family, parsed.words));
+    }
+  }
+  return (family, words) => known.has(formatAddress(family, words));
+}
+
+function keyOf(entry: ConntrackEntry): ConntrackKey {
+  const { family, zone, id, original } = entry;
+  return {
+    family,
+    zone,
+    id,
+    original: { ...original, source: original.source.slice(), destination: original.destination.slice() },
+  };
+}
+
+/** The kernel's table. */
+export class KernelTable {
+  readonly #creatorId: number;
+
+  /** @param creatorId - id of this host, 32 bits, stamped on its states */
+  constructor(creatorId: number) {
+    this.#creatorId = creatorId;
+  }
+
+  /**
+   * States that a filter chooses. The kernel holds back what it can by itself.
+   *
+   * @throws {FirewallError} `FILTER_INVALID`, `NETLINK_REFUSED`
+   */
+  async *list(filter: string): AsyncGenerator<State> {
+    const chosen = StateFilter.parse(filter, { user: resolveUser });
+    for await (const { state } of this.#visit(chosen)) yield state;
+  }
+
+  /** The state with an id, `undefined` when it is gone. */
+  async get(id: string): Promise<State | undefined> {
+    const parts = parseStateId(id);
+    if (parts === undefined || parts.worker !== undefined) return undefined;
+    const wanted = kernelStateId(parts.number);
+    for await (const state of this.list("")) if (state.id === wanted) return state;
+    return undefined;
+  }
+
+  /**
+   * Deletes the connections that a filter chooses.
+   *
+   * @returns their states, as they were
+   */
+  async kill(filter: string): Promise<State[]> {
+    const chosen = StateFilter.parse(filter, { user: resolveUser });
+    const states: State[] = [];
+    const keys: ConntrackKey[] = [];
+    for await (const { state, key } of this.#visit(chosen)) {
+      states.push(state);
+      keys.push(key);
+    }
+    this.#delete(keys);
+    return states;
+  }
+
+  /**
+   * Deletes the connections with these tuples, whoever spoke first.
+   *
+   * @param wanted - tells whether an entry is one of them
+   */
+  async killMatching(wanted: (state: State) => boolean): Promise<number> {
+    const keys: ConntrackKey[] = [];
+    for await (const { state, key } of this.#visit(StateFilter.ALL)) if (wanted(state)) keys.push(key);
+    return this.#delete(keys);
+  }
+
+  /**
+   * Watches the kernel's connections.
+   *
+   * @param tell - takes events as they come, and how many sources of events ran over
+   * @returns a function that ends the watch
+   */
+  watch(tell: (events: readonly FlowEvent[], lost: number) => void): () => void {
+    const flow = new KernelFlow({ isLocal: localAddresses(), creatorId: this.#creatorId });
+    const event = (kind: FlowEvent["kind"], entry: ConntrackEntry): void => {
+      flow.bind(entry, Date.now());
+      tell([{ kind, state: flow.state() }], 0);
+    };
+    const watch = ConntrackWatch.open({
+      present: () => undefined,
+      began: (entry) => event("new", entry),
+      changed: (entry) => event("update", entry),
+      ended: (entry) => event("destroy", entry),
+      gap: () => tell([], 1),
+      vanished: () => undefined,
+    });
+    void watch.run().catch(() => tell([], 1));
+    return () => watch.stop();
+  }
+
+  #delete(keys: readonly ConntrackKey[]): number {
+    if (keys.length === 0) return 0;
+    const table = Conntrack.open();
+    try {
+      return table.delete(keys).deleted;
+    } finally {
+      table.close();
+    }
+  }
+
+  async *#visit(filter: StateFilter): AsyncGenerator<{ state: State; key: ConntrackKey }> {
+    const flow = new KernelFlow({ isLocal: localAddresses(), creatorId: this.#creatorId });
+    const list = ConntrackList.open();
+    const entry = new ConntrackEntry();
+    try {
+      list.begin(filter.kernelFilter());
+      let found: { state: State; key: ConntrackKey }[] = [];
+      const visit = (each: ConntrackEntry): void => {
+        flow.bind(each, Date.now());
+        if (filter.matches(flow)) found.push({ state: flow.state(), key: keyOf(each) });
+      };
+      for (let goesOn = true; goesOn; ) {
+        goesOn = list.read(entry, visit);
+        if (found.length < SLICE_STATES && goesOn) continue;
+        yield* found;
+        found = [];
+        await nextTurn();
+      }
+    } finally {
+      list.close();
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Resets for connections that were killed: one to each end, with the numbers that the end expects next, so that it
+ * believes them (RFC 5961 section 3.2: "If the RST bit is set and the sequence number exactly matches the next expected
+ * sequence number").
+ */
+import { FirewallError, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import { RawSocket } from "../system/index.ts";
+import { STATE_END, type State } from "../view/index.ts";
+import { buildPacket } from "../wire/index.ts";
+
+/** One reset: whose name it bears, and whom it is for. */
+export interface Reset {
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly destination: string;
+  readonly destinationPort: number;
+  readonly sequence: number;
+  readonly acknowledgement: number;
+}
+
+/** The two resets that end a connection; none for what is no connection or whose numbers are not known. */
+export function resetsFor(state: State): Reset[] {
+  const { src, dst, nk } = state;
+  if (state.protocol !== PROTOCOL.TCP || src.sequenceLow === null || dst.sequenceLow === null) return [];
+  const { LOCAL, REMOTE } = STATE_END;
+  const toRemote = {
+    source: nk.addresses[LOCAL],
+    sourcePort: nk.ports[LOCAL],
+    destination: nk.addresses[REMOTE],
+    destinationPort: nk.ports[REMOTE],
+    sequence: src.sequenceLow,
+    acknowledgement: dst.sequenceLow,
+  };
+  const toLocal = {
+    source: toRemote.destination,
+    sourcePort: toRemote.destinationPort,
+    destination: toRemote.source,
+    destinationPort: toRemote.sourcePort,
+    sequence: dst.sequenceLow,
+    acknowledgement: src.sequenceLow,
+  };
+  return [toRemote, toLocal];
+}
+
+/** Sends resets, each family through a socket of its own. */
+export class ResetSender {
+  readonly #sockets = new Map<4 | 6, RawSocket>();
+
+  /**
+   * Sends one reset. An end that cannot be reached any more needs none.
+   *
+   * @returns false when there is no way to its destination
+   */
+  send(reset: Reset): boolean {
+    const packet = buildPacket({
+      ...reset,
+      protocol: PROTOCOL.TCP,
+      flags: TCP_FLAG.RST | TCP_FLAG.ACK,
+      window: 0,
+    });
+    try {
+      this.#socket(reset.destination.includes(":") ? 6 : 4).send(packet);
+      return true;
+    } catch (error) {
+      if (error instanceof FirewallError && error.code === "RAW_SEND_FAILED") return false;
+      throw error;
+    }
+  }
+
+  /** Gives the sockets back. */
+  close(): void {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+  }
+
+  #socket(family: 4 | 6): RawSocket {
+    const known = this.#sockets.get(family);
+    if (known !== undefined) return known;
+    const opened = RawSocket.open(family);
+    this.#sockets.set(family, opened);
+    return opened;
+  }
+}
