@@ -51,7 +51,10 @@ export async function watchScreen(list: () => AsyncIterable<State>): Promise<voi
       const states: State[] = [];
       for await (const state of list()) states.push(state);
       draw(states, meter);
-      left = await Promise.race([quit, new Promise<false>((resolve) => setTimeout(resolve, REFRESH_MS, false))]);
+      left = await Promise.race([
+        quit,
+        new Promise<false>((resolve) => setTimeout(resolve, REFRESH_MS, false)),
+      ]);
     }
   } finally {
     process.stdout.write(LEAVE);

@@ -1,8 +1,6 @@
 /** The kernel's connections as states: listed, killed and watched in the network namespace of the process. */
-import { networkInterfaces } from "node:os";
-import { type AddressWords, type Family, formatAddress, parseAddress } from "../base/index.ts";
 import { ConntrackEntry, type ConntrackKey } from "../netlink/index.ts";
-import { Conntrack, ConntrackList, ConntrackWatch, resolveUser } from "../system/index.ts";
+import { Conntrack, ConntrackList, ConntrackWatch, LocalAddresses, resolveUser } from "../system/index.ts";
 import { KernelFlow, kernelStateId, parseStateId, type State, StateFilter } from "../view/index.ts";
 import type { FlowEvent } from "./worker-protocol.ts";
 
@@ -12,18 +10,6 @@ const SLICE_STATES = 512;
 /** Lets other work have its turn. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Tells which addresses are this host's, as they are now. */
-function localAddresses(): (family: Family, words: AddressWords) => boolean {
-  const known = new Set<string>();
-  for (const addresses of Object.values(networkInterfaces())) {
-    for (const { address } of addresses ?? []) {
-      const parsed = parseAddress(address);
-      if (parsed !== undefined) known.add(formatAddress(parsed.family, parsed.words));
-    }
-  }
-  return (family, words) => known.has(formatAddress(family, words));
 }
 
 function keyOf(entry: ConntrackEntry): ConntrackKey {
@@ -39,6 +25,7 @@ function keyOf(entry: ConntrackEntry): ConntrackKey {
 /** The kernel's table. */
 export class KernelTable {
   readonly #creatorId: number;
+  readonly #locals = new LocalAddresses();
 
   /** @param creatorId - id of this host, 32 bits, stamped on its states */
   constructor(creatorId: number) {
@@ -99,7 +86,7 @@ export class KernelTable {
    * @returns a function that ends the watch
    */
   watch(tell: (events: readonly FlowEvent[], lost: number) => void): () => void {
-    const flow = new KernelFlow({ isLocal: localAddresses(), creatorId: this.#creatorId });
+    const flow = this.#openFlow();
     const event = (kind: FlowEvent["kind"], entry: ConntrackEntry): void => {
       flow.bind(entry, Date.now());
       tell([{ kind, state: flow.state() }], 0);
@@ -116,6 +103,14 @@ export class KernelTable {
     return () => watch.stop();
   }
 
+  #openFlow(): KernelFlow {
+    this.#locals.refresh(performance.now());
+    return new KernelFlow({
+      isLocal: (family, words) => this.#locals.contains(family, words),
+      creatorId: this.#creatorId,
+    });
+  }
+
   #delete(keys: readonly ConntrackKey[]): number {
     if (keys.length === 0) return 0;
     const table = Conntrack.open();
@@ -127,7 +122,7 @@ export class KernelTable {
   }
 
   async *#visit(filter: StateFilter): AsyncGenerator<{ state: State; key: ConntrackKey }> {
-    const flow = new KernelFlow({ isLocal: localAddresses(), creatorId: this.#creatorId });
+    const flow = this.#openFlow();
     const list = ConntrackList.open();
     const entry = new ConntrackEntry();
     try {

@@ -107,9 +107,11 @@ export class StateService {
     return watch;
   }
 
-  /** Ends a watch. */
+  /** Ends a watch; one that has ended is left alone. */
   async unwatch(watch: FlowWatch): Promise<void> {
-    this.#watches.get(watch)?.();
+    const stop = this.#watches.get(watch);
+    if (stop === undefined) return;
+    stop();
     this.#watches.delete(watch);
     watch.close();
     await this.#tellWorkers();

@@ -1,7 +1,13 @@
 /** `postern states`: the state table, listed, shown, watched, killed and cleared. */
 import { type Command, Option } from "commander";
 import { FirewallError } from "../../base/index.ts";
-import { connect, DEFAULT_SOCKET, type FirewallClient, type KillAnswer, type TableSource } from "../../client/index.ts";
+import {
+  connect,
+  DEFAULT_SOCKET,
+  type FirewallClient,
+  type KillAnswer,
+  type TableSource,
+} from "../../client/index.ts";
 import { KernelTable } from "../../daemon/index.ts";
 import {
   chapterLines,
@@ -71,7 +77,8 @@ async function list(words: readonly string[], flags: ListFlags): Promise<void> {
 
 async function show(id: string, flags: TableFlags): Promise<void> {
   const output = openOutput(flags);
-  const state = flags.source === "kernel" ? await new KernelTable(0).get(id) : await client(flags).getState(id);
+  const state =
+    flags.source === "kernel" ? await new KernelTable(0).get(id) : await client(flags).getState(id);
   if (state === undefined) throw new FirewallError("STATE_GONE", `state ${id} is gone, or never was`);
   if (output.json) output.write(`${JSON.stringify(state)}\n`);
   else for (const line of verboseLines(state)) output.write(`${line}\n`);

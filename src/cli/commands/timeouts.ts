@@ -31,12 +31,18 @@ async function timeouts(words: readonly string[], flags: TimeoutFlags): Promise<
   const output = openOutput(flags);
   const values = changes(words, flags.profile);
   const client = connect({ socket: flags.socket });
-  const all = Object.keys(values).length === 0 ? await client.getTimeouts() : await client.setTimeouts(values);
+  const all =
+    Object.keys(values).length === 0 ? await client.getTimeouts() : await client.setTimeouts(values);
   if (output.json) {
     output.write(`${JSON.stringify(all)}\n`);
     return;
   }
-  output.write(alignTable(Object.entries(all).map(([name, value]) => [name, shown(name, value)]), [1]));
+  output.write(
+    alignTable(
+      Object.entries(all).map(([name, value]) => [name, shown(name, value)]),
+      [1],
+    ),
+  );
   const profile = profileOf(all);
   output.write(profile === undefined ? "no profile has these\n" : `profile ${profile}\n`);
 }
