@@ -140,7 +140,7 @@ netnsTest(
   HOST_PAIR,
   async ({ firewall }) => {
     const before = await ruleSet(firewall);
-    const plan = `{ table: "postern", hooks: ["INPUT"], priority: 5, markMask: 0x30000000,
+    const plan = `{ table: "postern", hooks: ["INPUT"], priority: 5, markMask: 0x70000000,
     queues: { first: 65535, count: 2, bypass: true } }`;
     const { status, output } = await evaluate(firewall, `backend.KernelRules.install(${plan}, "target")`);
     assert.notEqual(status, 0);

@@ -9,16 +9,18 @@
 import { FirewallError } from "../base/index.ts";
 
 /** Bits of the packet mark that are ours unless the policy says otherwise. */
-export const DEFAULT_MARK_MASK = 0x30000000;
+export const DEFAULT_MARK_MASK = 0x70000000;
 
 /** The forms of refusal, as the value of our bits in the mark. */
 export const REJECT_KIND = {
-  /** TCP reset; ICMP port unreachable for all other protocols. */
+  /** TCP reset. */
   RESET: 1,
   /** ICMP host unreachable; ICMPv6 address unreachable. */
   HOST_UNREACHABLE: 2,
   /** ICMP or ICMPv6 "administratively prohibited". */
   ADMIN_PROHIBITED: 3,
+  /** ICMP or ICMPv6 port unreachable. */
+  PORT_UNREACHABLE: 4,
 } as const;
 
 /** A form of refusal by its number. */
@@ -31,7 +33,7 @@ export class RejectMarks {
   readonly #shift: number;
 
   /**
-   * @param mask - two or more adjacent bits
+   * @param mask - three or more adjacent bits
    * @throws {FirewallError} `MARK_MASK_INVALID`
    */
   constructor(mask: number) {
@@ -41,10 +43,10 @@ export class RejectMarks {
       !Number.isInteger(mask) ||
       mask <= 0 ||
       mask > 0xffffffff ||
-      width < 3 ||
+      width < 7 ||
       (width & (width + 1)) !== 0
     ) {
-      const message = `The mark mask 0x${mask.toString(16)} must have two or more adjacent bits.`;
+      const message = `The mark mask 0x${mask.toString(16)} must have three or more adjacent bits.`;
       throw new FirewallError("MARK_MASK_INVALID", message, { details: { mask } });
     }
     this.mask = mask >>> 0;

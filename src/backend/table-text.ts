@@ -104,7 +104,8 @@ ${refusalChain("refuse-prohibited", clear, "admin-prohibited")}
 	chain late {
 		meta mark & ${hexadecimal(marks.mask)} vmap { ${bits(REJECT_KIND.RESET)} : goto refuse-reset, \
 ${bits(REJECT_KIND.HOST_UNREACHABLE)} : goto refuse-host, \
-${bits(REJECT_KIND.ADMIN_PROHIBITED)} : goto refuse-prohibited }
+${bits(REJECT_KIND.ADMIN_PROHIBITED)} : goto refuse-prohibited, \
+${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port }
 		${clear}
 	}`;
 }

@@ -13,10 +13,10 @@ import { RuleBook } from "./rule-book.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
 import type { WorkerMessage, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
 
-/** The kernel's form of each refusal: it makes of a reset what the protocol allows. */
+/** The kernel's form of each refusal. */
 const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
   "tcp-reset": REJECT_KIND.RESET,
-  "port-unreachable": REJECT_KIND.RESET,
+  "port-unreachable": REJECT_KIND.PORT_UNREACHABLE,
   "host-unreachable": REJECT_KIND.HOST_UNREACHABLE,
   "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
 };

@@ -439,7 +439,7 @@ const ERRORS: readonly Row[] = [
     text: '{"settings": {"markMask": ¦"0x10000000"}}',
     code: "wrong-type",
     path: "$.settings.markMask",
-    says: /at least two bits/,
+    says: /at least three adjacent bits/,
   },
 ];
 
@@ -669,11 +669,11 @@ test("settings have defaults and can all be set", () => {
   assert.equal(policy?.settings.failMode, "closed");
   assert.equal(policy?.settings.queueBypass, false);
   assert.deepEqual(policy?.settings.outcomes, { malformed: "DROP", ruleError: "DROP" });
-  assert.equal(policy?.settings.markMask, 0x3000_0000);
+  assert.equal(policy?.settings.markMask, 0x7000_0000);
   const text = `{"$schema": "x", "settings": {"compatibility": "pywall", "modules": ["./a.js"],
     "failMode": "open", "queueBypass": true, "outcomes": {"malformed": "ACCEPT"}, "workers": 2,
     "copyRangeBytes": 256, "limits": {"flows": 1000}, "timeouts": {"tcp.established": 60.5},
-    "strictTcp": true, "markMask": "0xC0000000"}}`;
+    "strictTcp": true, "markMask": "0xE0000000"}}`;
   const set = compilePolicy(text, { file: "p" });
   assert.deepEqual(set.problems, []);
   assert.deepEqual(set.policy?.settings.outcomes, {
@@ -683,7 +683,7 @@ test("settings have defaults and can all be set", () => {
   assert.equal(set.policy?.settings.limits.copyRangeBytes, 256);
   assert.equal(set.policy?.settings.limits.flows, 1000);
   assert.deepEqual(set.policy?.settings.timeouts, { "tcp.established": 60_500 });
-  assert.equal(set.policy?.settings.markMask, 0xc000_0000);
+  assert.equal(set.policy?.settings.markMask, 0xe000_0000);
   assert.deepEqual(policyModules(text), ["./a.js"]);
   assert.deepEqual(policyModules("{"), []);
 });

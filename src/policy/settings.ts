@@ -47,22 +47,22 @@ const ADAPTIVE = {
 } as const;
 const ADAPTIVE_NAMES = Object.keys(ADAPTIVE) as (keyof typeof ADAPTIVE)[];
 
-const LOWEST_MARK_BITS = 2;
+const LOWEST_MARK_BITS = 3;
 const verdictWord: ValueType<"ACCEPT" | "DROP"> = choice(["ACCEPT", "DROP"]);
 
-/** Number of set bits of a 32-bit word. */
-function bitCount(word: number): number {
-  let count = 0;
-  for (let rest = word; rest !== 0; rest = (rest & (rest - 1)) >>> 0) count += 1;
-  return count;
+/** True when the set bits of a 32-bit word stand side by side and are enough for all forms of refusal. */
+function isMarkMask(mask: number): boolean {
+  const lowest = (mask & -mask) >>> 0;
+  const width = mask / lowest;
+  return (width & (width + 1)) >>> 0 === 0 && width >= 2 ** LOWEST_MARK_BITS - 1;
 }
 
-/** A 32-bit mask with at least two bits; JSON has no hexadecimal numbers, so `"0x30000000"` is read too. */
+/** A 32-bit mask of adjacent bits; JSON has no hexadecimal numbers, so `"0x70000000"` is read too. */
 const markMask: ValueType<number> = {
-  words: 'a 32-bit mask of at least two bits, such as "0x30000000"',
+  words: 'a 32-bit mask of at least three adjacent bits, such as "0x70000000"',
   schema: {
     anyOf: [
-      { type: "integer", minimum: 3, maximum: 0xffff_ffff },
+      { type: "integer", minimum: 7, maximum: 0xffff_ffff },
       { type: "string", pattern: "^0x[0-9a-fA-F]{1,8}$" },
     ],
   },
@@ -70,7 +70,7 @@ const markMask: ValueType<number> = {
     const { scalar } = value;
     const mask = typeof scalar === "string" && /^0x[0-9a-fA-F]{1,8}$/.test(scalar) ? Number(scalar) : scalar;
     const valid = typeof mask === "number" && Number.isInteger(mask) && mask > 0 && mask <= 0xffff_ffff;
-    if (!valid || bitCount(mask) < LOWEST_MARK_BITS) return reportWrongType(value, markMask.words, reading);
+    if (!valid || !isMarkMask(mask)) return reportWrongType(value, markMask.words, reading);
     return mask;
   },
 };
@@ -155,7 +155,7 @@ export const SETTING_ARGUMENTS = {
   ),
   markMask: withDefault(
     markMask,
-    0x3000_0000,
+    0x7000_0000,
     "Bits of the packet mark that belong to Postern; all others are left alone.",
   ),
 } satisfies ArgumentSet;

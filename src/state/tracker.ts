@@ -254,7 +254,7 @@ export class Tracker {
     }
     const flags = this.#table.slab.half(slot, HALF.FLAGS);
     this.#table.setState(slot, CLOSED, flags | FLOW_FLAG.KILLED);
-    this.#table.touch(slot, this.#now);
+    this.#table.touch(slot);
     this.#counters.add(COUNTER.killed);
   }
 
