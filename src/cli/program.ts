@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FirewallError } from "../base/index.ts";
+import { addBenchCommand } from "./commands/bench.ts";
 import { addCheckCommand } from "./commands/check.ts";
 import { addDemoCommand } from "./commands/demo.ts";
 import { addDoctorCommand } from "./commands/doctor.ts";
@@ -56,6 +57,7 @@ export function createProgram(): Command {
   addSchemaCommand(program);
   addDoctorCommand(program);
   addDemoCommand(program);
+  addBenchCommand(program);
   return program;
 }
 
