@@ -137,7 +137,9 @@ export interface ExpectedReset {
   readonly destinationPort: number;
 }
 
-/** The command that makes a reset pass; sets hold the ends of what a reset answers, so the other way round. */
+/**
+ * The command that makes a reset pass; sets hold the ends of what a reset answers, so the other way round.
+ */
 export function expectedResetText(table: string, reset: ExpectedReset): string {
   const { source, sourcePort, destination, destinationPort } = reset;
   const set = source.includes(":") ? "resets-v6" : "resets-v4";

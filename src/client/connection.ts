@@ -1,6 +1,5 @@
 /** HTTP over the daemon's Unix socket: requests with JSON bodies and JSON answers. */
 import { type IncomingMessage, request } from "node:http";
-import { createInterface } from "node:readline";
 import { FirewallError } from "../base/index.ts";
 import type { ProblemDetails } from "./api.ts";
 
@@ -113,10 +112,23 @@ export async function* streamApi(socket: string, path: string): AsyncGenerator<u
   });
   try {
     if ((answer.statusCode ?? 0) >= 400) throw answerError(answer.statusCode ?? 0, await readText(answer));
-    for await (const line of createInterface({ input: answer })) yield JSON.parse(line);
+    for await (const line of linesOf(answer)) yield JSON.parse(line);
   } finally {
+    // Whoever leaves in the middle of an answer aborts it, and wants to hear nothing of that.
+    for (const stream of [outgoing, answer]) stream.on("error", () => undefined);
     outgoing.destroy();
   }
+}
+
+/** Lines of a text that comes in pieces. The last one needs no end. */
+async function* linesOf(answer: IncomingMessage): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of answer.setEncoding("utf8")) {
+    const lines = (rest + String(chunk)).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
 }
 
 async function readText(answer: IncomingMessage): Promise<string> {

@@ -1,8 +1,9 @@
 /**
  * A worker's answers about its flows: lists, kills and events, in slices so short that packets hardly notice.
  *
- * A slice looks at a bounded number of rows and stops early once it has used up its time, so a list of a million flows
- * costs many short pauses and no long one. Filters run on the rows; objects are made only of what they choose.
+ * A slice looks at a bounded number of rows and stops early once it has used up its time, so a list of a
+ * million flows costs many short pauses and no long one. Filters run on the rows; objects are made only of
+ * what they choose.
  */
 import type { Milliseconds } from "../base/index.ts";
 import { COMMIT, type Tracker } from "../state/index.ts";
@@ -71,7 +72,11 @@ export class FlowDesk {
 
   /** Removes the flows that a filter chooses; their objects are as they were before. */
   kill(request: FlowSliceRequest): FlowSlice {
-    return this.#visit(request, (slot) => this.#tracker.kill(slot));
+    return this.#visit(request, (slot) => {
+      this.#tracker.kill(slot);
+      // Of a connection a closed entry stays behind, so nobody told that it left.
+      if (this.isWatched && this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
+    });
   }
 
   /** The state with an id, `null` when it is gone. */
@@ -100,7 +105,8 @@ export class FlowDesk {
 
   /** Notes that a flow leaves. Its row can still be read. */
   removed(slot: number): void {
-    if (this.isWatched) this.#note("destroy", slot);
+    // A killed connection was told when it was killed; what leaves later is what is left of it.
+    if (this.isWatched && !this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
   }
 
   /** Takes the events since the last call, and how many were lost; `undefined` when there is neither. */

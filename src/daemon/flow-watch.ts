@@ -1,5 +1,6 @@
 /**
- * Watchers of flows: each has a filter and a queue of its own, bounded, so that a slow one costs a gap and not memory.
+ * Watchers of flows: each has a filter and a queue of its own, bounded, so that a slow one costs a gap and
+ * not memory.
  */
 import { StateFacts, type StateFilter } from "../view/index.ts";
 import type { WatchEvent } from "../client/index.ts";

@@ -18,7 +18,7 @@ function keyOf(entry: ConntrackEntry): ConntrackKey {
     family,
     zone,
     id,
-    original: { ...original, source: original.source.slice(), destination: original.destination.slice() },
+    original: original.copy(),
   };
 }
 

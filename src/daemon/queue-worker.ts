@@ -1,7 +1,7 @@
 /**
  * A queue worker: one thread, one kernel queue, one engine.
  *
- *     wait ─► take a batch ─► judge each packet ─► answer the batch ─► send lines ─► (asked something?) ─► wait
+ *     wait ─► take a batch ─► judge packets ─► answer the batch ─► send lines ─► (asked?) ─► wait
  *
  * The thread blocks in the kernel, so requests of the main thread reach it through an eventfd in the same
  * wait and are read between two batches: a policy is swapped where no packet is in hand. A request that has
@@ -34,7 +34,9 @@ async function answer(handlers: Handlers, request: WorkerRequest): Promise<void>
   try {
     post({ kind: "answer", id: request.id, result: await handler(request.params) });
   } catch (error) {
-    post({ kind: "answer", id: request.id, error: error instanceof Error ? error.message : String(error) });
+    const code = error instanceof FirewallError ? error.code : "WORKER_REQUEST";
+    const message = error instanceof Error ? error.message : String(error);
+    post({ kind: "answer", id: request.id, error: { code, message } });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Resets for connections that were killed: one to each end, with the numbers that the end expects next, so that it
- * believes them (RFC 5961 section 3.2: "If the RST bit is set and the sequence number exactly matches the next expected
- * sequence number").
+ * Resets for connections that were killed: one to each end, with the numbers that the end expects next, so
+ * that it believes them (RFC 5961 section 3.2: "If the RST bit is set and the sequence number exactly matches
+ * the next expected sequence number").
  */
 import { FirewallError, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { RawSocket } from "../system/index.ts";

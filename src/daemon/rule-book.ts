@@ -1,6 +1,6 @@
 /**
- * Names of rules for flows that were let in by them: a flow outlives the policy that accepted it, so the last policies
- * are remembered by their revision.
+ * Names of rules for flows that were let in by them: a flow outlives the policy that accepted it, so the last
+ * policies are remembered by their revision.
  */
 import { HOOK_NAMES } from "../base/index.ts";
 import type { EnginePolicy } from "../engine/index.ts";

@@ -28,7 +28,9 @@ function sendLines(reply: FastifyReply, values: AsyncIterable<unknown>): Fastify
   return reply.type("application/x-ndjson").send(Readable.from(jsonLines(values)));
 }
 
-/** Lets the first value come before the answer begins, so that a refusal is an error and not half an answer. */
+/**
+ * Lets the first value come before the answer begins, so that a refusal is an error and not half an answer.
+ */
 async function begun<Value>(values: AsyncGenerator<Value>): Promise<AsyncGenerator<Value>> {
   const first = await values.next();
   return (async function* () {

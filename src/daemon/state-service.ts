@@ -1,6 +1,6 @@
 /**
- * The state table as the outside sees it: one table out of all workers' and the kernel's, asked by filter, watched, and
- * changed.
+ * The state table as the outside sees it: one table out of all workers' and the kernel's, asked by filter,
+ * watched, and changed.
  */
 import type { KernelRules } from "../backend/index.ts";
 import { FirewallError, type TimeoutValues } from "../base/index.ts";

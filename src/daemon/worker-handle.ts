@@ -105,7 +105,7 @@ export class WorkerHandle {
       const pending = this.#pending.get(message.id);
       this.#pending.delete(message.id);
       if (message.error === undefined) pending?.resolve(message.result);
-      else pending?.reject(new FirewallError("WORKER_REQUEST", message.error));
+      else pending?.reject(new FirewallError(message.error.code, message.error.message));
     }
   }
 

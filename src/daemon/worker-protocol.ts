@@ -117,7 +117,12 @@ export interface WorkerLine {
 
 /** What a worker sends. */
 export type WorkerMessage =
-  | { readonly kind: "answer"; readonly id: number; readonly result?: unknown; readonly error?: string }
+  | {
+      readonly kind: "answer";
+      readonly id: number;
+      readonly result?: unknown;
+      readonly error?: { readonly code: string; readonly message: string };
+    }
   | { readonly kind: "lines"; readonly lines: readonly WorkerLine[] }
   /** What watched flows did, and how many events there was no room for. */
   | { readonly kind: "events"; readonly events: readonly FlowEvent[]; readonly lost: number }

@@ -117,6 +117,9 @@ export const FLOW_FLAG = {
   TIMESTAMPS: 0x0100,
   /** MAX_ACK holds a number; per peer. */
   ACKED: 0x0400,
-  /** Ended on request: the entry stays closed for a while, so that nothing that is still on its way revives it. */
+  /**
+   * Ended on request: the entry stays closed for a while, so that nothing that is still on its way revives
+   * it.
+   */
   KILLED: 0x1000,
 } as const;

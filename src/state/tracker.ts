@@ -241,9 +241,9 @@ export class Tracker {
   }
 
   /**
-   * Ends a flow for good. A connection stays as a closed entry for the timeout of closed ones, so that segments on
-   * their way are not taken for a connection older than the firewall; only a SYN begins another. Any other flow is
-   * removed.
+   * Ends a flow for good. A connection stays as a closed entry for the timeout of closed ones, so that
+   * segments on their way are not taken for a connection older than the firewall; only a SYN begins another.
+   * Any other flow is removed.
    *
    * @param slot - a live flow
    */

@@ -35,8 +35,8 @@ const pollFunction = library.func(POLL);
 export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(POLL);
 
 /**
- * `poll(2)` on a thread of its own, so that the event loop goes on meanwhile. `entries` must live until the promise is
- * settled. Resolves to how many are ready, or -1.
+ * `poll(2)` on a thread of its own, so that the event loop goes on meanwhile. `entries` must live until the
+ * promise is settled. Resolves to how many are ready, or -1.
  */
 export function pollLater(entries: Memory, count: number, timeout: number): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -1,4 +1,7 @@
-/** Whole IP packets, header included, sent as they are: resets for connections that shall end, and tests' bad packets. */
+/**
+ * Whole IP packets, header included, sent as they are: resets for connections that shall end, and tests' bad
+ * packets.
+ */
 import type { Family } from "../base/index.ts";
 import { HOST_ORDER } from "../netlink/index.ts";
 import { close, ERRNO, lastErrno, sendto, socket } from "./libc.ts";
@@ -10,7 +13,8 @@ const SOCK_RAW_CLOEXEC = 3 | 0x80000;
 /** "IPPROTO_RAW": the header is ours (raw(7), ipv6(7)). */
 const IPPROTO_RAW = 255;
 
-// Socket addresses (struct sockaddr_in, struct sockaddr_in6): family in host order, then port, then the address.
+// Socket addresses (struct sockaddr_in, struct sockaddr_in6): family in host order, then port, then the
+// address.
 const ADDRESS_FAMILY = 0;
 const IPV4_ADDRESS = 4;
 const IPV4_ADDRESS_BYTES = 16;
@@ -51,7 +55,8 @@ export class RawSocket {
    * Sends one packet to the destination in its header. Of IPv4 the kernel fills in total length and checksum.
    *
    * @param packet - from the first byte of the IP header; at least a whole header
-   * @throws {FirewallError} `RAW_SEND_FAILED` when there is no way to the destination, or the packet is too large
+   * @throws {FirewallError} `RAW_SEND_FAILED` when there is no way to the destination, or the packet is too
+   *   large
    */
   send(packet: Uint8Array): void {
     const [from, to, bytes] =

@@ -31,7 +31,10 @@ async function settled(host: Namespace, firewall: RunningFirewall): Promise<Fire
   }
 }
 
-/** TCP and UDP headers that lie, and TCP and UDP cut short; the IP header is right, or the kernel would drop them. */
+/**
+ * TCP and UDP headers that lie, and TCP and UDP cut short; the IP header is right, or the kernel would drop
+ * them.
+ */
 function badPackets(source: string, destination: string): Uint8Array[] {
   const ends = { source, destination, sourcePort: 4000, destinationPort: 80 };
   const tcp = buildPacket({ ...ends, protocol: PROTOCOL.TCP, flags: TCP_FLAG.SYN });

@@ -44,7 +44,9 @@ export function addBenchCommand(program: Command): void {
         .map(([name, what]) => `  ${name}: ${what}`)
         .join("\n")}\n\nWords after the name go to the measurement, such as --json or --rounds 5.`,
     )
-    .addArgument(new Argument("[name]", "what to measure; everything when absent").choices(Object.keys(BENCHES)))
+    .addArgument(
+      new Argument("[name]", "what to measure; everything when absent").choices(Object.keys(BENCHES)),
+    )
     .allowUnknownOption()
     .allowExcessArguments()
     .action(bench);
