@@ -58,22 +58,25 @@ function matrix() {
   return table(["State", "", ...SEGMENTS], rows);
 }
 
-/** The changes of state as a diagram: one arrow for each pair of states and direction. */
+/** The changes of state that one row of a table makes, as arrows. */
+function arrows(state, literal, name) {
+  return Object.entries(literal[name])
+    .filter(([pattern, to]) => {
+      const extended = EXTENSION_TABLE[state]?.[name][pattern];
+      return to !== "stay" && to !== state && (extended === undefined || extended === to);
+    })
+    .map(([pattern, to]) => `  ${state} --> ${to}: ${name} ${pattern.replaceAll("&", " ")}`);
+}
+
+/** The changes of state as a diagram. CLOSED is where connections end; where they begin has no state. */
 function diagram() {
-  const lines = ["stateDiagram-v2", "  [*] --> SYN_RCVD1: received S", "  [*] --> SYN_SENT1: sent S"];
-  lines.push("  [*] --> ESTABLISHED: !S (adopted)");
-  for (const [state, literal] of [...Object.entries(PYWALL_TABLE), ...Object.entries(EXTENSION_TABLE)]) {
-    if (state === "CLOSED") continue;
-    for (const name of FLOWING) {
-      for (const [pattern, to] of Object.entries(literal[name])) {
-        const replaced =
-          literal === PYWALL_TABLE[state] && EXTENSION_TABLE[state]?.[name][pattern] !== undefined;
-        if (to === "stay" || to === state || replaced) continue;
-        lines.push(`  ${state} --> ${to}: ${name} ${pattern.replaceAll("&", " ")}`);
-      }
-    }
-  }
-  return ["```mermaid", ...lines, "```"].join("\n");
+  const rows = [PYWALL_TABLE, EXTENSION_TABLE].flatMap((literal) => Object.entries(literal));
+  const lines = rows
+    .filter(([state]) => state !== "CLOSED")
+    .flatMap(([state, row]) => FLOWING.flatMap((name) => arrows(state, row, name)));
+  const begin = ["SYN_RCVD1: received S", "SYN_SENT1: sent S", "ESTABLISHED: !S (adopted)"];
+  const first = begin.map((to) => `  [*] --> ${to}`);
+  return ["```mermaid", "stateDiagram-v2", ...first, ...lines, "```"].join("\n");
 }
 
 function stateTable() {

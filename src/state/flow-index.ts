@@ -13,6 +13,8 @@
  * entries go to the new table.
  */
 
+import { makeMemory } from "./flow-slab.ts";
+
 /** The rows that an index points to. */
 export interface IndexedRows {
   /** Hash of the key in a slot's row; the one it was inserted under. */
@@ -26,6 +28,9 @@ const SLOT_BITS = 24;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const TAG_MASK = ~SLOT_MASK;
 const OCCUPIED = 1 << 31;
+
+/** Length of an entry, in bytes. */
+const ENTRY_BYTES = 4;
 
 /** Entries of a fresh index. */
 const FIRST_SIZE = 1024;
@@ -48,7 +53,7 @@ class ProbeTable {
   used = 0;
 
   constructor(size: number) {
-    this.entries = new Int32Array(size);
+    this.entries = new Int32Array(makeMemory(size * ENTRY_BYTES));
     this.mask = size - 1;
   }
 

@@ -6,7 +6,7 @@
  * either may be local; the tracker tries both. ICMP echo has no ports: its asking end gets the identifier,
  * the answering end the type of the request, as in OpenBSD's pf.
  */
-import { type AddressWords, HOOK, type Hook, PROTOCOL } from "../base/index.ts";
+import { ADDRESS_WORDS, type AddressWords, HOOK, type Hook, PROTOCOL } from "../base/index.ts";
 import { FRAGMENT, ICMP_TYPE, ICMPV6_TYPE, isIcmpEcho, type Packet } from "../wire/index.ts";
 import { FLOWING, ZONE } from "./direction.ts";
 import { WORD } from "./flow-row.ts";
@@ -93,7 +93,7 @@ export class FlowKey {
   /** Exchanges the ends: the same packet, seen as going the other way. */
   turn(): void {
     const { words } = this;
-    for (let at = 0; at < WORD.LOCAL; at += 1) {
+    for (let at = 0; at < ADDRESS_WORDS; at += 1) {
       const remote = words[WORD.REMOTE + at] ?? 0;
       words[WORD.REMOTE + at] = words[WORD.LOCAL + at] ?? 0;
       words[WORD.LOCAL + at] = remote;
@@ -102,18 +102,22 @@ export class FlowKey {
     this.flowing = this.flowing === FLOWING.RECEIVED ? FLOWING.SENT : FLOWING.RECEIVED;
   }
 
-  /** True when a row holds this key, its kind aside. */
+  /** True when a row of the same kind holds this key. The parts that differ most often are compared first. */
   matches(row: Int32Array, at: number): boolean {
     const { words } = this;
-    for (let index = KEY_WORDS - 1; index >= 0; index -= 1) {
-      if (row[at + index] !== words[index]) return false;
+    if (row[at + WORD.PORTS] !== words[WORD.PORTS]) return false;
+    // All IPv4 addresses have the same first three words.
+    const first = (this.kind & FAMILY_6) === 0 ? ADDRESS_WORDS - 1 : 0;
+    for (let index = ADDRESS_WORDS - 1; index >= first; index -= 1) {
+      if (row[at + WORD.REMOTE + index] !== words[WORD.REMOTE + index]) return false;
+      if (row[at + WORD.LOCAL + index] !== words[WORD.LOCAL + index]) return false;
     }
     return true;
   }
 
   #fill(remote: AddressWords, local: AddressWords, ports: number): void {
     const { words } = this;
-    for (let at = 0; at < WORD.LOCAL; at += 1) {
+    for (let at = 0; at < ADDRESS_WORDS; at += 1) {
       words[WORD.REMOTE + at] = remote[at] ?? 0;
       words[WORD.LOCAL + at] = local[at] ?? 0;
     }
