@@ -27,6 +27,8 @@ export interface Reading {
   readonly lenient: boolean;
   /** Absent where names of users cannot be looked up. */
   readonly users: UserLookup | undefined;
+  /** Names of the tables that the file declares. */
+  readonly tables: readonly string[];
 }
 
 /** What a value may be. */

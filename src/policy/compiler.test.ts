@@ -443,6 +443,73 @@ const ERRORS: readonly Row[] = [
   },
 ];
 
+/** Errors about address tables. */
+const TABLE_ERRORS: readonly Row[] = [
+  {
+    name: "tables that are no object",
+    text: '{"settings": {"tables": ¦[]}}',
+    code: "wrong-type",
+    path: "$.settings.tables",
+    says: /object of address tables/,
+  },
+  {
+    name: "a table name that is none",
+    text: '{"settings": {"tables": {¦"1st": {}}}}',
+    code: "invalid-argument",
+    path: '$.settings.tables["1st"]',
+    says: /"1st" is no table name/,
+  },
+  {
+    name: "an unknown member of a table",
+    text: '{"settings": {"tables": {"a": {¦"adresses": []}}}}',
+    code: "unknown-setting",
+    path: "$.settings.tables.a.adresses",
+    says: /Did you mean "addresses"\?/,
+  },
+  {
+    name: "an address that is none",
+    text: '{"settings": {"tables": {"a": {"addresses": ["10.0.0.0/8", ¦"10.0.0.0/33"]}}}}',
+    code: "table-entry",
+    path: "$.settings.tables.a.addresses[1]",
+    says: /"10.0.0.0\/33" is no entry/,
+  },
+  {
+    name: "a table larger than the limit",
+    text: '{"settings": {"limits": {"tableEntries": 10}, "tables": {¦"a": {"capacity": 11}}}}',
+    code: "out-of-range",
+    path: "$.settings.tables.a",
+    says: /asks for 11 entries; limits.tableEntries allows 10/,
+  },
+  {
+    name: "more addresses than fit",
+    text: '{"settings": {"tables": {¦"a": {"capacity": 1, "addresses": ["::1", "::2"]}}}}',
+    code: "out-of-range",
+    path: "$.settings.tables.a",
+    says: /has 2 addresses and a capacity of 1/,
+  },
+  {
+    name: "more tables than the limit",
+    text: '{"settings": {"limits": {"tables": 1}, "tables": {"a": {}, ¦"b": {}}}}',
+    code: "out-of-range",
+    path: "$.settings.tables.b",
+    says: /2 tables are declared; limits.tables allows 1/,
+  },
+  {
+    name: "a rule with a table that is not declared",
+    text: '{"settings": {"tables": {"blocked": {}}}, "INPUT": [{"name": "TableRule", "table": ¦"bloked", "action": "DROP"}]}',
+    code: "unknown-table",
+    path: "$.INPUT[0].table",
+    says: /no table "bloked". Did you mean "blocked"\?/,
+  },
+  {
+    name: "a rule with a table where none is declared",
+    text: '{"INPUT": [{"name": "TableRule", "table": ¦"t", "action": "DROP"}]}',
+    code: "unknown-table",
+    path: "$.INPUT[0].table",
+    says: /settings.tables declares none/,
+  },
+];
+
 const WARNINGS: readonly Row[] = [
   {
     name: "an old name",
@@ -573,7 +640,7 @@ const WARNINGS: readonly Row[] = [
 ];
 
 describe("errors, each with its place", () => {
-  for (const row of ERRORS) test(row.name, () => checkRow(row));
+  for (const row of [...ERRORS, ...TABLE_ERRORS]) test(row.name, () => checkRow(row));
 });
 
 describe("warnings, each with its place", () => {
@@ -641,6 +708,15 @@ test("a wrong rule does not bring on follow-up problems", () => {
   );
 });
 
+test("rules may name a table whose declaration is wrong", () => {
+  const text = `{"settings": {"tables": {"a": {"addresses": ["x"]}}},
+    "INPUT": [{"name": "TableRule", "table": "a", "action": "DROP"}]}`;
+  assert.deepEqual(
+    compile(text).map(({ code }) => code),
+    ["table-entry"],
+  );
+});
+
 test("policies that cost too much per packet are refused", () => {
   const chains: Record<string, object[]> = {};
   for (let level = 0; level < 20; level += 1) {
@@ -673,7 +749,8 @@ test("settings have defaults and can all be set", () => {
   const text = `{"$schema": "x", "settings": {"compatibility": "pywall", "modules": ["./a.js"],
     "failMode": "open", "queueBypass": true, "outcomes": {"malformed": "ACCEPT"}, "workers": 2,
     "copyRangeBytes": 256, "limits": {"flows": 1000}, "timeouts": {"tcp.established": 60.5},
-    "strictTcp": true, "markMask": "0xE0000000"}}`;
+    "strictTcp": true, "markMask": "0xE0000000",
+    "tables": {"a": {"addresses": ["10.0.0.0/8"], "counters": true, "capacity": 7, "const": true}, "b": {"file": "b.txt"}}}}`;
   const set = compilePolicy(text, { file: "p" });
   assert.deepEqual(set.problems, []);
   assert.deepEqual(set.policy?.settings.outcomes, {
@@ -684,6 +761,31 @@ test("settings have defaults and can all be set", () => {
   assert.equal(set.policy?.settings.limits.flows, 1000);
   assert.deepEqual(set.policy?.settings.timeouts, { "tcp.established": 60_500 });
   assert.equal(set.policy?.settings.markMask, 0xe000_0000);
+  const place = (name: string, column: number): object => ({
+    path: `$.settings.tables.${name}`,
+    line: 5,
+    column,
+  });
+  assert.deepEqual(set.policy?.settings.tables, [
+    {
+      name: "a",
+      addresses: ["10.0.0.0/8"],
+      file: undefined,
+      counters: true,
+      capacity: 7,
+      const: true,
+      place: place("a", 16),
+    },
+    {
+      name: "b",
+      addresses: [],
+      file: "b.txt",
+      counters: false,
+      capacity: 200_000,
+      const: false,
+      place: place("b", 100),
+    },
+  ]);
   assert.deepEqual(policyModules(text), ["./a.js"]);
   assert.deepEqual(policyModules("{"), []);
 });

@@ -82,9 +82,13 @@ interface Draft {
 
 function readDraft(root: JsonValue, options: CompileOptions, problems: ProblemList): Draft {
   const registry = options.registry ?? createRegistry();
-  const strict: Reading = { problems, lenient: false, users: options.users };
+  const strict: Reading = { problems, lenient: false, users: options.users, tables: [] };
   const settings = readSettings(root.members.find((member) => member.name === "settings")?.value, strict);
-  const reading: Reading = { ...strict, lenient: settings.compatibility === "pywall" };
+  const reading: Reading = {
+    ...strict,
+    lenient: settings.compatibility === "pywall",
+    tables: settings.tables.map(({ name }) => name),
+  };
   checkSchemaMember(root, problems);
   const rules = new RuleReader(registry, settings, reading);
   const chains: DraftChain[] = [];

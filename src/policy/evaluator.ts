@@ -123,6 +123,11 @@ export class Evaluator {
   readonly #rules: readonly Rule[];
   /** The same row; `undefined` where a rule does not decide itself. */
   readonly #verdictRules: readonly (VerdictRule | undefined)[];
+  /** Places in the row of rules that want to know what became of the packets they met. */
+  readonly #settles: Uint8Array;
+  /** Places of those that the packet has met so far, each once. */
+  readonly #met: Int32Array;
+  #metCount = 0;
   readonly #needs: Uint8Array;
   readonly #gates: Int32Array;
   readonly #not: Uint8Array;
@@ -153,6 +158,8 @@ export class Evaluator {
     const rows: readonly PolicyRule[] = policy.chains.flatMap((chain) => chain.rules);
     this.#rules = policy.instantiate(memory).flat();
     this.#verdictRules = this.#rules.map((rule) => (isVerdictRule(rule) ? rule : undefined));
+    this.#settles = Uint8Array.from(this.#rules, (rule) => (rule.settle === undefined ? 0 : 1));
+    this.#met = new Int32Array(this.#settles.reduce((sum, each) => sum + each, 0));
     this.#needs = Uint8Array.from(this.#rules, (rule) => rule.needs);
     this.#gates = Int32Array.from(
       this.#rules.flatMap((rule, at) => gateWords(rows[at]?.not ? OPEN_GATE : rule.gate)),
@@ -188,8 +195,11 @@ export class Evaluator {
     }
     this.#missing = missingParts(packet);
     this.#enter(start);
+    this.#metCount = 0;
     try {
-      return this.#walk(context);
+      this.#walk(context);
+      if (this.#metCount > 0) this.#settle(context);
+      return this.verdict;
     } catch (error) {
       return this.#fail(error, context);
     }
@@ -281,7 +291,7 @@ export class Evaluator {
     if (matched === (this.#not[at] === 1)) return NEXT;
     // A rule of somebody's own may answer with anything, a promise for instance.
     invariant(typeof matched === "boolean", "match must return true or false");
-    this.#matches[at] = (this.#matches[at] ?? 0) + 1;
+    this.#noteMatch(at);
     return target;
   }
 
@@ -294,9 +304,29 @@ export class Evaluator {
       verdict >= VERDICT.ACCEPT && verdict <= VERDICT.REJECT,
       "decide must return a verdict or undefined",
     );
-    this.#matches[at] = (this.#matches[at] ?? 0) + 1;
+    this.#noteMatch(at);
     if (verdict === VERDICT.REJECT) this.rejectWith = rejectKind(rule.rejectWith, context.packet);
     return verdictCode(verdict);
+  }
+
+  #noteMatch(at: number): void {
+    this.#matches[at] = (this.#matches[at] ?? 0) + 1;
+    if (this.#settles[at] === 1) this.#noteMet(at);
+  }
+
+  /** A chain that is jumped to twice shows the packet to its rules twice. */
+  #noteMet(at: number): void {
+    for (let index = 0; index < this.#metCount; index += 1) if (this.#met[index] === at) return;
+    this.#met[this.#metCount] = at;
+    this.#metCount += 1;
+  }
+
+  #settle(context: RuleContext): void {
+    const passed = this.verdict === VERDICT.ACCEPT;
+    for (let index = 0; index < this.#metCount; index += 1) {
+      this.#at = this.#met[index] ?? 0;
+      this.#rules[this.#at]?.settle?.(context.packet, context, passed);
+    }
   }
 
   /** Ends with a verdict; `at` is the rule that gave it, -1 for the default. */
@@ -319,7 +349,8 @@ export class Evaluator {
   }
 
   #fail(error: unknown, context: RuleContext): Verdict {
-    const rule = this.#at - (this.#starts[this.#chain] ?? 0);
+    const chain = this.#starts.findLastIndex((start) => start <= this.#at);
+    const rule = this.#at - (this.#starts[chain] ?? 0);
     this.ruleErrors += 1;
     if (context.now - this.#reportsFrom >= SECOND) {
       this.#reportsFrom = context.now;
@@ -327,12 +358,12 @@ export class Evaluator {
     }
     if (this.#reports < REPORTS_PER_SECOND) {
       this.#reports += 1;
-      const name = this.policy.chains[this.#chain]?.name ?? "";
+      const name = this.policy.chains[chain]?.name ?? "";
       context.report.ruleError(name, rule, error, this.#suppressed);
       this.#suppressed = 0;
     } else {
       this.#suppressed += 1;
     }
-    return this.#end(VERDICT[this.policy.settings.outcomes.ruleError], "rule-error", this.#chain, rule);
+    return this.#end(VERDICT[this.policy.settings.outcomes.ruleError], "rule-error", chain, rule);
   }
 }

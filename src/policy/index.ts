@@ -56,5 +56,8 @@ export {
 export { createRegistry } from "./rules/catalogue.ts";
 export type { Compatibility, FailMode, Settings } from "./settings.ts";
 export { RANK, type Rank, SourceTable } from "./source-table.ts";
+export { readTableContents, type TableContents, type TableFile } from "./table-contents.ts";
+export { type TableDeclaration, tableName } from "./table-declaration.ts";
+export { tableMemoryKey, type TableShape } from "./table-memory.ts";
 export { ruleToolkit } from "./toolkit.ts";
 export { network, port, portProtocol } from "./value-types.ts";

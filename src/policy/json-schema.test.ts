@@ -45,6 +45,19 @@ const AGREED: Readonly<Record<string, readonly [object, boolean]>> = {
   "an ICMP type that is none": [rule({ name: "ICMPRule", type: "echo", action: "DROP" }), false],
   "a limit": [rule({ name: "LimitRule", rate: 0.5, per: "minute", by: "source", action: "DROP" }), true],
   "a limit of nothing": [rule({ name: "LimitRule", rate: 0, action: "DROP" }), false],
+  "tables and a rule": [
+    {
+      settings: {
+        tables: { a: { file: "x", addresses: ["10.0.0.1"], counters: true, capacity: 9, const: true } },
+      },
+      ...rule({ name: "TableRule", table: "a", address: "either", action: "DROP" }),
+    },
+    true,
+  ],
+  "a table with a wrong name": [{ settings: { tables: { "-a": {} } } }, false],
+  "a table with a wrong member": [{ settings: { tables: { a: { persist: true } } } }, false],
+  "a table that may hold nothing": [{ settings: { tables: { a: { capacity: 0 } } } }, false],
+  "a rule with no table": [rule({ name: "TableRule", action: "DROP" }), false],
   "an action where there is none": [rule({ name: "LogRule", action: "DROP" }), false],
 };
 

@@ -6,9 +6,11 @@
  * their own are made from it by {@link Policy.instantiate}, once for each worker.
  */
 import { type Hook, hookName, type Verdict } from "../base/index.ts";
+import type { AddressTable } from "../tables/index.ts";
 import { type RuleDefinition, type RuleSetup, sharedMemory } from "./registry.ts";
 import type { Rule } from "./rule.ts";
 import type { Settings } from "./settings.ts";
+import { attachTable, createTable, tableMemoryKey } from "./table-memory.ts";
 
 /** Where a packet goes when a rule matches, or when a chain ends. */
 export type Target =
@@ -68,6 +70,14 @@ export interface PolicyParts {
   readonly settings: Settings;
 }
 
+/** A rule where it stands, and the tables it may name. */
+interface RuleSite {
+  readonly chain: Chain;
+  readonly index: number;
+  readonly rule: PolicyRule;
+  readonly tables: ReadonlyMap<string, AddressTable>;
+}
+
 /** A valid policy. */
 export class Policy {
   readonly file: string;
@@ -104,15 +114,25 @@ export class Policy {
   /**
    * Makes the rules of all chains, in the order of {@link Policy.chains}.
    *
-   * @param memory - what {@link Policy.memoryNeeds} lists; a rule whose key is missing gets memory of its own
+   * @param memory - from {@link allocateMemory}; a rule or a table whose key is missing gets memory of its
+   *   own
    */
   instantiate(memory: RuleMemory): Rule[][] {
+    const tables = new Map(this.attachTables(memory).map((table) => [table.name, table]));
     return this.chains.map((chain) =>
-      chain.rules.map((rule, index) => this.#make(chain, index, rule, memory)),
+      chain.rules.map((rule, index) => this.#make({ chain, index, rule, tables }, memory)),
     );
   }
 
-  #make(chain: Chain, index: number, rule: PolicyRule, memory: RuleMemory): Rule {
+  /** The tables that the policy declares, in the order of the file. */
+  attachTables(memory: RuleMemory): AddressTable[] {
+    return this.settings.tables.map((declaration) => {
+      const buffer = memory[tableMemoryKey(declaration)];
+      return buffer === undefined ? createTable(declaration) : attachTable(declaration, buffer);
+    });
+  }
+
+  #make({ chain, index, rule, tables }: RuleSite, memory: RuleMemory): Rule {
     const own = memory[rule.memoryKey];
     const setup: RuleSetup = {
       chain: chain.name,
@@ -121,20 +141,26 @@ export class Policy {
       compatibility: this.settings.compatibility,
       limits: this.settings.limits,
       memory: own?.byteLength === rule.memoryBytes ? own : sharedMemory(rule.memoryBytes),
+      tables,
     };
     return rule.definition.create(rule.values, setup);
   }
 }
 
 /**
- * Memory for a policy's rules. What `previous` holds under the same key and in the same size is kept, so that
- * knocks and token buckets survive the change of other rules.
+ * Memory for a policy's rules and tables. What `previous` holds under the same key and in the same size is
+ * kept, so that knocks, token buckets and tables survive the change of other rules. A table that is made here
+ * holds what the policy itself names; entries from files are the caller's to add.
  */
 export function allocateMemory(policy: Policy, previous: RuleMemory = {}): RuleMemory {
   const memory: Record<string, SharedArrayBuffer> = {};
   for (const { key, bytes } of policy.memoryNeeds) {
     const old = previous[key];
     memory[key] = old?.byteLength === bytes ? old : sharedMemory(bytes);
+  }
+  for (const declaration of policy.settings.tables) {
+    const key = tableMemoryKey(declaration);
+    memory[key] = previous[key] ?? createTable(declaration).memory.buffer;
   }
   return memory;
 }

@@ -16,6 +16,10 @@ export type ProblemCode =
   | "unknown-chain"
   | "unknown-state"
   | "unknown-user"
+  | "unknown-table"
+  | "table-entry"
+  | "table-unreadable"
+  | "table-full"
   | "missing-argument"
   | "missing-action"
   | "invalid-argument"
@@ -30,19 +34,23 @@ export type ProblemCode =
   | "never-matches"
   | "pywall-difference";
 
-/** One finding. */
-export interface Problem {
-  readonly severity: Severity;
-  readonly code: ProblemCode;
-  /** What is wrong and what to do. */
-  readonly message: string;
+/** A place in a policy file, as people name it. */
+export interface ProblemPlace {
   /** JSON path of the value meant, such as `$.INPUT[2].action`. */
   readonly path: string;
-  readonly file: string;
   /** Counted from 1. */
   readonly line: number;
   /** Counted from 1, in UTF-16 units. */
   readonly column: number;
+}
+
+/** One finding. */
+export interface Problem extends ProblemPlace {
+  readonly severity: Severity;
+  readonly code: ProblemCode;
+  /** What is wrong and what to do. */
+  readonly message: string;
+  readonly file: string;
 }
 
 /** A place in the file: an offset in UTF-16 units, and the JSON path that leads there. */
@@ -98,6 +106,11 @@ export class ProblemList {
     return this.#lines.locate(place.at).line;
   }
 
+  /** A place as people name it. */
+  placeOf(place: Place): ProblemPlace {
+    return { path: place.path, ...this.#lines.locate(place.at) };
+  }
+
   /** Adds an error. */
   error(place: Place, code: ProblemCode, message: string): void {
     this.#errors += 1;
@@ -115,8 +128,7 @@ export class ProblemList {
   }
 
   #add(severity: Severity, place: Place, code: ProblemCode, message: string): void {
-    const { line, column } = this.#lines.locate(place.at);
-    const problem = { severity, code, message, path: place.path, file: this.#file, line, column };
+    const problem = { severity, code, message, file: this.#file, ...this.placeOf(place) };
     this.#found.push({ problem, at: place.at });
   }
 }

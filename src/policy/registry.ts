@@ -1,5 +1,6 @@
 /** Rules by name: what a policy file may say, and how a rule is made from it. */
 import { FirewallError, type LimitValues } from "../base/index.ts";
+import type { AddressTable } from "../tables/index.ts";
 import type { ArgumentSet, ArgumentValues } from "./argument.ts";
 import type { Rule } from "./rule.ts";
 import type { Compatibility } from "./settings.ts";
@@ -36,6 +37,8 @@ export interface RuleSetup {
   readonly limits: LimitValues;
   /** Zero-filled when first used, shared by all workers; of the length that `memoryBytes` asked for. */
   readonly memory: SharedArrayBuffer;
+  /** The tables that the policy declares, by name; while a file is read, they are empty. */
+  readonly tables: ReadonlyMap<string, AddressTable>;
 }
 
 /** Memory of a rule that needs none. */

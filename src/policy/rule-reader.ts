@@ -1,4 +1,5 @@
 /** Reads the rules of a chain: their kind, their common members, their arguments, their target. */
+import { AddressTable } from "../tables/index.ts";
 import type { Reading } from "./argument.ts";
 import { readArguments } from "./argument-set.ts";
 import type { ChainNode, RuleNode, TargetName } from "./chain-graph.ts";
@@ -68,16 +69,21 @@ function isRule(made: unknown, decides: boolean): boolean {
   return methods.every((name) => typeof Reflect.get(made, name) === "function");
 }
 
+/** Stands for every table while rules are tried. */
+const EMPTY_TABLE = AddressTable.create({ name: "empty", capacity: 1 });
+
 /** Reads the chains of one file. */
 export class RuleReader {
   readonly #registry: RuleRegistry;
   readonly #settings: Settings;
   readonly #reading: Reading;
+  readonly #tables: ReadonlyMap<string, AddressTable>;
 
   constructor(registry: RuleRegistry, settings: Settings, reading: Reading) {
     this.#registry = registry;
     this.#settings = settings;
     this.#reading = reading;
+    this.#tables = new Map(settings.tables.map(({ name }) => [name, EMPTY_TABLE]));
   }
 
   /** Reads one member of the file as a chain. */
@@ -301,7 +307,8 @@ export class RuleReader {
     return this.#guard(site, () => {
       const bytes = definition.memoryBytes?.(values, limits) ?? 0;
       const memory = sharedMemory(bytes);
-      const made = definition.create(values, { chain, index, action, compatibility, limits, memory });
+      const tables = this.#tables;
+      const made = definition.create(values, { chain, index, action, compatibility, limits, memory, tables });
       if (isRule(made, definition.action === "own")) return bytes;
       const base = definition.action === "own" ? "VerdictRule" : "Rule";
       const message = `${name} is badly made: create must return an object of a class that extends ${base}`;

@@ -144,6 +144,14 @@ export abstract class Rule {
     return this.match(packet, context);
   }
 
+  /**
+   * Told what became of a packet that met the rule, `not` taken into account, once the chains have ended; not
+   * told when a rule threw. The same duties as {@link Rule.match}. For rules that count.
+   *
+   * @param passed - whether the verdict is ACCEPT
+   */
+  settle?(packet: Packet, context: RuleContext, passed: boolean): void;
+
   /** Why the packet meets the rule or not, for people: `destination port 443 is not 22`. */
   explain(_packet: Packet, _context: RuleContext): string {
     return "";

@@ -31,6 +31,13 @@ import {
 } from "./argument.ts";
 import { objectOf } from "./argument-set.ts";
 import type { JsonValue } from "./document.ts";
+import {
+  checkTables,
+  declareTables,
+  namedTables,
+  type TableDeclaration,
+  tablesArgument,
+} from "./table-declaration.ts";
 
 /** Whether a file means what PyWall's documentation says, or what PyWall does. */
 export type Compatibility = "strict" | "pywall";
@@ -148,6 +155,7 @@ export const SETTING_ARGUMENTS = {
   ),
   limits: optional(objectOf(LIMIT_ARGUMENTS, "limit"), "Limits by name."),
   timeouts: optional(objectOf(TIMEOUT_ARGUMENTS, "timeout"), "Idle times of flows by state, in seconds."),
+  tables: tablesArgument,
   strictTcp: withDefault(
     flag,
     false,
@@ -175,6 +183,8 @@ export interface Settings {
   readonly limits: LimitValues;
   /** Timeouts that the file changes, in milliseconds; `adaptive.start` and `adaptive.end` in flows. */
   readonly timeouts: Partial<TimeoutValues>;
+  /** Address tables in the order of the file. */
+  readonly tables: readonly TableDeclaration[];
   readonly strictTcp: boolean;
   /** 32 bits, unsigned. */
   readonly markMask: number;
@@ -212,6 +222,7 @@ export const settingsSchema = settingsType.schema;
 
 /** Settings from values; everything that `values` leaves out has its default. */
 function fillSettings(values: SettingValues, compatibilityStated: boolean): Settings {
+  const limits = fillLimits(values);
   return {
     compatibility: values.compatibility,
     compatibilityStated,
@@ -220,8 +231,9 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     queueBypass: values.queueBypass,
     outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP" },
     workers: values.workers,
-    limits: fillLimits(values),
+    limits,
     timeouts: fillTimeouts(values),
+    tables: declareTables(values.tables ?? [], limits),
     strictTcp: values.strictTcp,
     markMask: values.markMask,
   };
@@ -244,8 +256,14 @@ export function defaultSettings(): Settings {
 export function readSettings(value: JsonValue | undefined, reading: Reading): Settings {
   if (value === undefined) return defaultSettings();
   const values = settingsType.read(value, reading);
-  const stated = value.members.find((member) => member.name === "compatibility");
-  if (values !== undefined) return fillSettings(values, stated !== undefined);
-  const compatibility = stated?.value.scalar === "pywall" ? "pywall" : "strict";
-  return { ...defaultSettings(), compatibility, compatibilityStated: stated !== undefined };
+  const member = (name: string): JsonValue | undefined =>
+    value.members.find((entry) => entry.name === name)?.value;
+  const stated = member("compatibility");
+  if (values !== undefined) {
+    checkTables(values.tables ?? [], fillLimits(values), reading);
+    return fillSettings(values, stated !== undefined);
+  }
+  const compatibility = stated?.scalar === "pywall" ? "pywall" : "strict";
+  const tables = namedTables(member("tables"));
+  return { ...defaultSettings(), tables, compatibility, compatibilityStated: stated !== undefined };
 }

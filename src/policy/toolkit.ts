@@ -16,6 +16,7 @@ import {
 } from "./argument.ts";
 import { FLOW, makeGate, NEEDS, Rule, VerdictRule } from "./rule.ts";
 import { SourceTable } from "./source-table.ts";
+import { tableName } from "./table-declaration.ts";
 import { network, port, portProtocol } from "./value-types.ts";
 
 /** Base classes, argument types and constants, under the names by which `postern/rules` exports them. */
@@ -39,4 +40,5 @@ export const ruleToolkit = {
   network,
   port,
   portProtocol,
+  tableName,
 } as const;

@@ -41,7 +41,8 @@ function nanosecondsPerLookup(table: AddressTable): number {
   let best = Infinity;
   for (let round = 0; round < 8; round += 1) {
     const start = process.hrtime.bigint();
-    for (let at = 0; at < 50_000; at += 1) table.find(4, probes[at & 255] ?? new Uint32Array(4), 1);
+    const clock = { now: 1 };
+    for (let at = 0; at < 50_000; at += 1) table.find(4, probes[at & 255] ?? new Uint32Array(4), clock);
     best = Math.min(best, Number(process.hrtime.bigint() - start) / 50_000);
   }
   return best;
@@ -59,12 +60,14 @@ it("allocates nothing per look-up, match or count", () => {
     const table = AddressTable.create({ name: "x", capacity: 100, counters: true });
     table.add(EntryList.of(["10.0.0.0/8", "!10.1.0.0/16", "10.1.2.3", "2001:db8::/32"]), 0);
     const words = Uint32Array.of(0, 0, 0xffff, 0x0a010203);
+    const clock = { now: 0 };
     const run = (rounds) => {
       for (let at = 0; at < rounds; at += 1) {
         words[3] = (0x0a010000 + at) >>> 0;
-        const entry = table.find(4, words, at);
+        clock.now += 0.013;
+        const entry = table.find(4, words, clock);
         table.count(entry, at & 1, true, 1500);
-        table.contains(4, words, at);
+        table.contains(4, words, clock);
       }
     };
     run(300_000);

@@ -116,7 +116,11 @@ function expectSame(model: Model, table: AddressTable, probes: readonly Prefix[]
   assert.deepEqual([...shown].sort(), wanted.sort());
   for (const probe of probes) {
     const expected = model.contains(probe, now);
-    assert.equal(table.contains(probe.family, probe.words, now), expected, `${probe.toString()} at ${now}`);
+    assert.equal(
+      table.contains(probe.family, probe.words, { now }),
+      expected,
+      `${probe.toString()} at ${now}`,
+    );
   }
 }
 

@@ -12,7 +12,7 @@ function tableOf(...entries: string[]): AddressTable {
 function has(table: AddressTable, text: string, now = 1): boolean {
   const address = parseAddress(text);
   assert.ok(address, text);
-  return table.contains(address.family, address.words, now);
+  return table.contains(address.family, address.words, { now });
 }
 
 function shown(table: AddressTable): string[] {
@@ -142,7 +142,8 @@ describe("address table: pf's requests", () => {
 describe("address table: counters", () => {
   it("counts per entry and per table as pf does", () => {
     const table = tableOf("192.0.2.0/24", "!192.0.2.9");
-    const entry = (text: string): number => table.find(4, parseAddress(text)?.words ?? new Uint32Array(4), 1);
+    const entry = (text: string): number =>
+      table.find(4, parseAddress(text)?.words ?? new Uint32Array(4), { now: 1 });
     table.count(entry("192.0.2.1"), 0, true, 100);
     table.count(entry("192.0.2.1"), 1, true, 40);
     table.count(entry("192.0.2.2"), 0, false, 60);
@@ -272,5 +273,24 @@ describe("table set", () => {
       code(() => AddressTable.create({ name: "huge", capacity: 1e12 })),
       "TABLE_CAPACITY",
     );
+  });
+});
+
+describe("address table: lists made bit by bit", () => {
+  it("numbers its entries in the order of show, and knows when one is gone", () => {
+    const table = tableOf("2001:db8::/32", "10.0.0.0/8", "!10.1.0.0/16", "192.0.2.1");
+    const order = table.order();
+    const entries = [...order].map((entry) => table.entry(entry));
+    assert.deepEqual(entries, table.show());
+    table.delete(EntryList.of(["10.0.0.0/8"]));
+    assert.equal(table.entry(order[0] ?? -1), undefined);
+    assert.equal(table.entry(order[1] ?? -1)?.negated, true);
+  });
+
+  it("appends one list to another", () => {
+    const list = EntryList.of(["10.0.0.0/8"]);
+    list.append(EntryList.of(["!10.1.0.0/16", "::1"]));
+    assert.equal(list.pushText("nonsense"), false);
+    assert.deepEqual([...list].map(formatEntry), ["10.0.0.0/8", "!10.1.0.0/16", "::1"]);
   });
 });

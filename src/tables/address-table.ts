@@ -23,7 +23,7 @@ import { EntryList, entryOf, type TableEntry } from "./entry-list.ts";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 import { SequenceLock } from "./lock.ts";
 import { attachTable, HEADER, META, reserveTable, type TableArrays, type TableMemory } from "./memory.ts";
-import { PrefixTrie } from "./prefix-trie.ts";
+import { PrefixTrie, type TableClock } from "./prefix-trie.ts";
 
 /** Entries changed at most before readers get their turn: about a millisecond. */
 export const ATOMIC_CHANGES = 256;
@@ -118,14 +118,14 @@ export class AddressTable {
    * Finds the entry that decides about an address: the longest that covers it. At most 8 steps for IPv4 and
    * 32 for IPv6 whatever the size of the table; allocates nothing.
    *
-   * @param now - milliseconds; entries past their deadline do not count
+   * @param clock - entries past their deadline do not count
    * @returns a number for {@link AddressTable.isNegated} and {@link AddressTable.count}, -1 when none covers
    *   it
    */
-  find(family: Family, words: AddressWords, now: Milliseconds): number {
+  find(family: Family, words: AddressWords, clock: TableClock): number {
     for (;;) {
       const sequence = this.#lock.begin();
-      const entry = this.#trie.longest(family, words, now);
+      const entry = this.#trie.longest(family, words, clock);
       if (!this.#lock.moved(sequence)) return entry;
     }
   }
@@ -139,12 +139,12 @@ export class AddressTable {
    * True when the address is in the table: some entry covers it and the longest that does is not negated.
    * Allocates nothing.
    */
-  contains(family: Family, words: AddressWords, now: Milliseconds): boolean {
+  contains(family: Family, words: AddressWords, clock: TableClock): boolean {
     let found: boolean;
     let sequence: number;
     do {
       sequence = this.#lock.begin();
-      const entry = this.#trie.longest(family, words, now);
+      const entry = this.#trie.longest(family, words, clock);
       found = entry >= 0 && !this.isNegated(entry);
     } while (this.#lock.moved(sequence));
     this.#counters.countMatch(found);
@@ -260,9 +260,10 @@ export class AddressTable {
    */
   test(list: EntryList, now: Milliseconds): boolean[] {
     const results: boolean[] = [];
+    const clock = { now };
     for (let index = 0; index < list.length; index += 1) {
       list.read(index, this.#scratch);
-      const entry = this.find((list.meta(index) & META.IPV6) !== 0 ? 6 : 4, this.#scratch, now);
+      const entry = this.find((list.meta(index) & META.IPV6) !== 0 ? 6 : 4, this.#scratch, clock);
       results.push(entry >= 0 && !this.isNegated(entry));
     }
     return results;
@@ -273,6 +274,30 @@ export class AddressTable {
     const views: TableEntryView[] = [];
     this.#trie.walk((entry) => views.push(this.#view(entry)));
     return views;
+  }
+
+  /**
+   * Numbers of all entries in the order of {@link AddressTable.show}, for lists that are made bit by bit:
+   * four bytes an entry, where the entries as objects take hundreds.
+   */
+  order(): Uint32Array {
+    const order = new Uint32Array(this.size);
+    let at = 0;
+    this.#trie.walk((entry) => {
+      order[at] = entry;
+      at += 1;
+    });
+    return order;
+  }
+
+  /**
+   * The entry with a number.
+   *
+   * @param entry - from {@link AddressTable.find} or {@link AddressTable.order}
+   * @returns `undefined` when it is gone; another entry when its number was given away meanwhile
+   */
+  entry(entry: number): TableEntryView | undefined {
+    return ((this.#arrays.meta[entry] ?? 0) & META.LIVE) === 0 ? undefined : this.#view(entry);
   }
 
   /** The entries as a list, in the order of {@link AddressTable.show}: what a copy or a file is made from. */

@@ -65,7 +65,7 @@ export class EntryList {
   static of(texts: Iterable<string>): EntryList {
     const list = new EntryList();
     for (const text of texts) {
-      if (list.#pushText(text, 0, text.length)) continue;
+      if (list.pushText(text)) continue;
       throw new FirewallError(
         "TABLE_ENTRY",
         `${JSON.stringify(text)} is no address, network or negated one`,
@@ -95,6 +95,11 @@ export class EntryList {
     return { list, problems };
   }
 
+  /** Reads one entry and adds it at the end. @returns false when the text is none, with nothing added */
+  pushText(text: string): boolean {
+    return this.#pushText(text, 0, text.length);
+  }
+
   /** Adds one entry at the end; host bits are cleared. @param length - 0 to 32 or 0 to 128 bits */
   push(family: Family, words: AddressWords, length: number, negated = false): void {
     const bits = family === 4 ? 96 + length : length;
@@ -112,6 +117,15 @@ export class EntryList {
     }
     this.#meta[this.#length] = meta & (META.LENGTH | META.IPV6 | META.NEGATED);
     this.#length += 1;
+  }
+
+  /** Adds all entries of another list at the end. */
+  append(other: EntryList): void {
+    const words = new Uint32Array(ADDRESS_WORDS);
+    for (let index = 0; index < other.length; index += 1) {
+      other.read(index, words);
+      this.pushPacked(words, other.meta(index));
+    }
   }
 
   /** Copies the address of entry `index` into `words`. */

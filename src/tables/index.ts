@@ -9,5 +9,6 @@ export {
 export { type AddressRange, coveredRanges } from "./coverage.ts";
 export type { EntryStatistics, TableStatistics, Traffic } from "./counters.ts";
 export { EntryList, type EntryProblem, formatEntry, type TableEntry } from "./entry-list.ts";
+export type { TableClock } from "./prefix-trie.ts";
 export { type TableMemory, tableBytes } from "./memory.ts";
-export { TableSet } from "./table-set.ts";
+export { TABLE_NAME, TABLE_NAME_WORDS, TableSet } from "./table-set.ts";

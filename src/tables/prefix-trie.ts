@@ -18,6 +18,14 @@
 import type { AddressWords, Family, Milliseconds } from "../base/index.ts";
 import { HEADER, META, NODE, NODE_WORDS, ROOT, type TableArrays } from "./memory.ts";
 
+/**
+ * What time it is. Look-ups take it as an object: a number with a fraction that goes from method to method is
+ * allocated anew each time.
+ */
+export interface TableClock {
+  readonly now: Milliseconds;
+}
+
 /** More steps than any sound trie needs: a torn read ends here. */
 const MAX_STEPS = 34;
 
@@ -48,20 +56,20 @@ export class PrefixTrie {
   /**
    * Finds the longest entry that covers an address. Allocates nothing.
    *
-   * @param now - entries whose deadline is not after it do not count
+   * @param clock - entries whose deadline is not after it do not count
    * @returns index of the entry, -1 when none covers the address
    */
-  longest(family: Family, words: AddressWords, now: Milliseconds): number {
+  longest(family: Family, words: AddressWords, clock: TableClock): number {
     const nodes = this.#nodes;
     let best = -1;
     let node: number = family === 4 ? ROOT.IPV4 : ROOT.IPV6;
     for (let step = 0; step < MAX_STEPS; step += 1) {
       const base = node * NODE_WORDS;
       const listed = nodes[base + NODE.LIST] ?? 0;
-      if (listed !== 0) best = this.#firstCovering(listed, words, now, best);
+      if (listed !== 0) best = this.#firstCovering(listed, words, clock, best);
       const child = nodes[base + nibbleAt(words, 0, nodes[base + NODE.DEPTH] ?? 0)] ?? 0;
       if (child === 0) return best;
-      if (child < 0) return this.#counts(-1 - child, words, now) ? -1 - child : best;
+      if (child < 0) return this.#counts(-1 - child, words, clock) ? -1 - child : best;
       node = child;
     }
     return best;
@@ -178,15 +186,15 @@ export class PrefixTrie {
   }
 
   /** True when the entry covers the address and is not past its deadline. */
-  #counts(entry: number, words: AddressWords, now: Milliseconds): boolean {
+  #counts(entry: number, words: AddressWords, clock: TableClock): boolean {
     const deadline = this.#deadline[entry] ?? 0;
-    return (deadline === 0 || deadline > now) && this.#covers(entry, words);
+    return (deadline === 0 || deadline > clock.now) && this.#covers(entry, words);
   }
 
-  #firstCovering(listed: number, words: AddressWords, now: Milliseconds, otherwise: number): number {
+  #firstCovering(listed: number, words: AddressWords, clock: TableClock, otherwise: number): number {
     let at = listed;
     for (let step = 0; at !== 0 && step < MAX_STEPS; step += 1) {
-      if (this.#counts(at - 1, words, now)) return at - 1;
+      if (this.#counts(at - 1, words, clock)) return at - 1;
       at = this.#next[at - 1] ?? 0;
     }
     return otherwise;

@@ -84,7 +84,9 @@ export class SchemaCheck {
     const problems = required
       .filter((name) => !Object.hasOwn(object, name))
       .map((name) => `${path}: ` + `needs ${name}`);
+    const names = schema["propertyNames"] as Schema | undefined;
     for (const [name, member] of Object.entries(object)) {
+      if (names !== undefined) problems.push(...this.check(name, names, `${path}: name ${name}`));
       const own = Object.hasOwn(properties, name) ? properties[name] : rest;
       if (own === false) problems.push(`${path}.${name}: unknown`);
       else if (own !== undefined) problems.push(...this.check(member, own, `${path}.${name}`));

@@ -11,6 +11,7 @@ import { portRule } from "./port-rule.ts";
 import { printRule } from "./print-rule.ts";
 import { tcpRule, trueRule, udpRule } from "./protocol-rule.ts";
 import { rejectRule, returnRule } from "./reject-rule.ts";
+import { tableRule } from "./table-rule.ts";
 import { tcpStateRule } from "./tcp-state-rule.ts";
 import { userRule } from "./user-rule.ts";
 
@@ -28,6 +29,7 @@ const RULES = {
   UDPRule: udpRule,
   ICMPRule: icmpRule,
   FlowRule: flowRule,
+  TableRule: tableRule,
   InterfaceRule: interfaceRule,
   UserRule: userRule,
   RejectRule: rejectRule,
