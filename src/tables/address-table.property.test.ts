@@ -206,7 +206,11 @@ it("amounts to ranges that hold exactly what the table holds, in order and apart
         (range) =>
           range.family === family && numberOf(range.first) <= number && number <= numberOf(range.last),
       );
-      assert.equal(covered, table.contains(family, wordsOf(number), 1), `${family} ${number.toString(16)}`);
+      assert.equal(
+        covered,
+        table.contains(family, wordsOf(number), { now: 1 }),
+        `${family} ${number.toString(16)}`,
+      );
     }
     for (const [at, range] of ranges.entries()) {
       const next = ranges[at + 1];
