@@ -1,9 +1,9 @@
 /**
  * Speed and memory of the state table at 1 thousand, 100 thousand and 1 million flows.
  *
- * Rates and durations count processor time, so that they hold on a busy machine too; flows are looked up in a random
- * order, the hardest for the caches. "insertion" and "expire call" are the longest of all, "moved" is the most index
- * entries that one packet had to move: the work that growth adds.
+ * Rates and durations count processor time, so that they hold on a busy machine too; flows are looked up in a
+ * random order, the hardest for the caches. "insertion" and "expire call" are the longest of all, "moved" is
+ * the most index entries that one packet had to move: the work that growth adds.
  *
  * Usage: npm run build && node bench/state.mjs
  */

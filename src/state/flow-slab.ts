@@ -25,9 +25,9 @@ const GENERATIONS = 1 << 29;
 export const NO_SLOT = -1;
 
 /**
- * Memory of a chunk. It is shared memory, though nobody shares it: the engine counts the bytes of an ArrayBuffer as
- * pressure on its heap, so that a growing table would set off collections of several milliseconds (measured: eight
- * for 245 chunks, none this way).
+ * Memory of a chunk. It is shared memory, though nobody shares it: the engine counts the bytes of an
+ * ArrayBuffer as pressure on its heap, so that a growing table would set off collections of several
+ * milliseconds (measured: eight for 245 chunks, none this way).
  */
 export function makeMemory(bytes: number): SharedArrayBuffer {
   return new SharedArrayBuffer(bytes);

@@ -174,6 +174,32 @@ test("liberal: after unseen segments the acknowledgement vouches for the sequenc
   expectFits(conversation.sent("A"));
 });
 
+test("liberal: a gap in both directions is bridged when each number lies within its window", () => {
+  open({ local: { window: 20_000 }, remote: { window: 20_000 } });
+  conversation.remote.next += 800;
+  conversation.local.next = (conversation.local.next + 900) >>> 0;
+  expectOutside(conversation.received("PA", { bytes: 10 }));
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.LOCAL), conversation.local.next);
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.REMOTE), conversation.remote.next);
+  expectFits(conversation.sent("PA", { bytes: 10 }));
+  assert.equal(tracker.counters.outOfWindow, 1);
+});
+
+test("liberal: a forged segment without data needs the right sequence number as well", () => {
+  const end = tracker.flows.sequenceEnd(tracker.slot, PEER.LOCAL);
+  const forged = { sequence: 0x5000_0000, acknowledgement: (end + 1000) >>> 0 };
+  expectOutside(conversation.received("A", forged));
+  assert.equal(tracker.flows.sequenceEnd(tracker.slot, PEER.LOCAL), end);
+});
+
+test("while one end has not been seen nothing is held against the other", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.received("S"));
+  for (let count = 0; count < 5; count += 1) expectFits(conversation.received("PA", { bytes: 50_000 }));
+  assert.equal(state(), "SYN_RCVD1");
+});
+
 test("liberal: what this host sends moves its own window, even when much was not seen", () => {
   conversation.remote.next += 10_000_000;
   conversation.local.next = (conversation.local.next + 10_000_000) >>> 0;
@@ -205,6 +231,15 @@ test("a reset that answers an acknowledgement is believed, though later data was
   const acknowledged = conversation.remote.next;
   accept(conversation.received("PA", { bytes: 100 }));
   assert.equal(accept(conversation.received("R", { sequence: acknowledged })), COMMIT.STEPPED);
+});
+
+test("while a connection closes a reset anywhere in the window is believed: one end may be gone", () => {
+  const before = conversation.remote.next;
+  accept(conversation.received("FA"));
+  accept(conversation.sent("A"));
+  assert.equal(state(), "CLOSE_WAIT2");
+  assert.equal(accept(conversation.received("R", { sequence: before - 5 })), COMMIT.STEPPED);
+  assert.equal(state(), "CLOSED");
 });
 
 test("a disbelieved reset does not keep the flow alive", () => {

@@ -29,7 +29,7 @@ import { type FlowSlab, wordsAt } from "./flow-slab.ts";
 
 /** What is true of a segment: bits of {@link SequenceWindow.judge}. */
 export const FIT = {
-  /** Rules I and II hold. */
+  /** Rules I and II hold, or it carries nothing that they could judge, or one end has not been seen. */
   SEQUENCE: 0x01,
   /** Rules III and IV hold, or it acknowledges nothing. */
   ACKNOWLEDGEMENT: 0x02,
@@ -39,6 +39,10 @@ export const FIT = {
   RESET: 0x08,
   /** Its timestamp is not older than the connection's (RFC 7323 section 5.3). */
   TIMESTAMP: 0x10,
+  /** Rules I and II hold for its sequence number itself, data or not. */
+  WINDOW: 0x40,
+  /** It acknowledges what was not seen, but what the receiver was allowed to send. */
+  AHEAD: 0x80,
   /** As a SYN-ACK it acknowledges the receiver's SYN, with or without data in it (RFC 7413). */
   HANDSHAKE: 0x20,
 } as const;
@@ -87,7 +91,8 @@ export class SequenceWindow {
   judge(slot: number, sender: number, packet: Packet): number {
     this.#bind(slot, sender, packet);
     let fit = this.#acknowledgementFit(packet);
-    if (this.#fitsSequence(packet)) fit |= FIT.SEQUENCE;
+    if (this.#fitsWindow(packet)) fit |= FIT.WINDOW | FIT.SEQUENCE;
+    else if (this.#isUnjudged(packet)) fit |= FIT.SEQUENCE;
     if (this.#fitsTimestamp(packet)) fit |= FIT.TIMESTAMP;
     if ((packet.tcpFlags & TCP_FLAG.RST) !== 0 && this.#fitsReset(packet, fit)) fit |= FIT.RESET;
     if ((packet.tcpFlags & SYN_ACK) === SYN_ACK && this.#fitsHandshake(packet, fit)) fit |= FIT.HANDSHAKE;
@@ -109,7 +114,7 @@ export class SequenceWindow {
     const again = !first && this.#end === this.#word(WORD.SEQUENCE_END, sender);
     if (isSyn && opening && !again) this.#begin(packet);
     else if (first) this.#pickUp(packet);
-    else if (!this.#fitsSequence(packet)) this.#resynchronise();
+    else if (segmentLength(packet) > 0 && !this.#fitsWindow(packet)) this.#resynchronise();
     this.#followSender(packet);
     if ((packet.tcpFlags & TCP_FLAG.ACK) !== 0) this.#followReceiver(packet);
     this.#slab.setHalf(slot, HALF.FLAGS, this.#flags);
@@ -144,23 +149,28 @@ export class SequenceWindow {
     if ((packet.tcpFlags & TCP_FLAG.ACK) === 0) return FIT.ACKNOWLEDGEMENT;
     if (this.#word(WORD.MAX_WINDOW, this.#receiver) === 0) return FIT.ACKNOWLEDGEMENT;
     const ahead = sequenceDistance(this.#word(WORD.SEQUENCE_END, this.#receiver), packet.acknowledgement);
-    if (ahead > 0) return 0;
+    if (ahead === 0) return FIT.ACKNOWLEDGEMENT | FIT.ACKNOWLEDGES_ALL;
+    if (ahead > 0) {
+      const limit = this.#word(WORD.SEQUENCE_LIMIT, this.#receiver);
+      return sequenceAtOrBefore(packet.acknowledgement, limit) ? FIT.AHEAD : 0;
+    }
     const reach = Math.max(this.#word(WORD.MAX_WINDOW, this.#sender), ACK_REACH_MIN);
-    if (ahead < -reach) return 0;
-    return ahead === 0 ? FIT.ACKNOWLEDGEMENT | FIT.ACKNOWLEDGES_ALL : FIT.ACKNOWLEDGEMENT;
+    return ahead >= -reach ? FIT.ACKNOWLEDGEMENT : 0;
   }
 
   /** Rules I and II. */
-  #fitsSequence(packet: Packet): boolean {
-    if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) return true;
-    const isReset = (packet.tcpFlags & TCP_FLAG.RST) !== 0;
-    if (!isReset && segmentLength(packet) === 0) return true;
+  #fitsWindow(packet: Packet): boolean {
+    if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) return false;
     if (sequenceBefore(this.#word(WORD.SEQUENCE_LIMIT, this.#sender), packet.sequence)) return false;
-    const oldest = sequenceAdd(
-      this.#word(WORD.SEQUENCE_END, this.#sender),
-      -this.#word(WORD.MAX_WINDOW, this.#receiver),
-    );
-    return sequenceAtOrBefore(oldest, this.#end);
+    const window = this.#word(WORD.MAX_WINDOW, this.#receiver);
+    return sequenceAtOrBefore(sequenceAdd(this.#word(WORD.SEQUENCE_END, this.#sender), -window), this.#end);
+  }
+
+  /** Nothing can be said of a segment without data, nor while one of the ends has not been seen. */
+  #isUnjudged(packet: Packet): boolean {
+    if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) return true;
+    if ((packet.tcpFlags & TCP_FLAG.RST) !== 0) return false;
+    return segmentLength(packet) === 0 || this.#word(WORD.MAX_WINDOW, this.#receiver) === 0;
   }
 
   /**
@@ -193,7 +203,7 @@ export class SequenceWindow {
     if (this.#has(FLOW_FLAG.ACKED, this.#receiver)) {
       if ((packet.sequence | 0) === this.#word(WORD.MAX_ACK, this.#receiver)) return true;
     }
-    return (this.#flags & FLOW_FLAG.NUMBERED) === 0 && (fit & FIT.SEQUENCE) !== 0;
+    return (this.#flags & FLOW_FLAG.NUMBERED) === 0 && (fit & FIT.WINDOW) !== 0;
   }
 
   /** True when a segment begins where its sender's last one ended. */
@@ -258,6 +268,10 @@ export class SequenceWindow {
     const known = this.#has(FLOW_FLAG.ACKED, sender) ? this.#word(WORD.MAX_ACK, sender) : acknowledgement;
     this.#setWord(WORD.MAX_ACK, sender, sequenceMax(known, acknowledgement));
     this.#flags |= FLOW_FLAG.ACKED << sender;
+    if (this.#word(WORD.MAX_WINDOW, receiver) === 0) return;
+    if ((this.#acknowledgementFit(packet) & FIT.AHEAD) !== 0) {
+      this.#setWord(WORD.SEQUENCE_END, receiver, acknowledgement);
+    }
     // A window of zero still takes the one byte of a window probe (RFC 9293 section 3.8.6.1).
     const limit = sequenceAdd(acknowledgement, Math.max(this.#scaledWindow(packet), 1));
     this.#setWord(

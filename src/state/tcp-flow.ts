@@ -3,10 +3,10 @@
  * agree.
  *
  * **Liberal** (the default): a segment outside the window is counted and keeps the flow alive, but steps
- * nothing on a flow whose numbers are known, so forged segments can't close it. One that acknowledges what
- * the other end really sent is believed in spite of its sequence number, and the window moves to it: only who
- * sees the connection knows that number, and segments may have passed unseen while the queue was bypassed.
- * **Strict**: such a segment is INVALID and is not entered.
+ * nothing on a flow whose numbers are known, so forged segments can't close it. Segments may have passed
+ * unseen, though, while the queue was bypassed: numbers that only who sees the connection can know make a
+ * segment believed all the same, and the window moves to it. **Strict**: such a segment is INVALID and is not
+ * entered.
  *
  * Segments that this host sends itself are believed in both. Flows without known numbers (picked up in the
  * middle, or with a handshake that does not add up) step by their control bits alone, as PyWall's do.
@@ -157,8 +157,17 @@ export class TcpFlows {
     return next === ESTABLISHED && !proved ? flags | FLOW_FLAG.SLOPPY : flags;
   }
 
+  /**
+   * A connection that is closing may be gone at one end already, whose RST then answers whatever reaches it,
+   * by the number that asks for: anywhere in the window will do.
+   */
+  #isResetBelieved(state: number): boolean {
+    const needed = STAGES[state] === STAGE.CLOSING ? FIT.RESET | FIT.WINDOW : FIT.RESET;
+    return (this.#fit & needed) !== 0;
+  }
+
   #reset(slot: number, state: number): number {
-    if ((this.#fit & FIT.RESET) === 0) {
+    if (!this.#isResetBelieved(state)) {
       this.#counters.add(COUNTER.disbelievedResets);
       return COMMIT.DISBELIEVED;
     }
@@ -177,10 +186,18 @@ export class TcpFlows {
     return !isOpening(state) || (this.#fit & FIT.ACKNOWLEDGEMENT) !== 0;
   }
 
+  /**
+   * Whether the segment comes from its sender, as far as its numbers tell. In liberal mode, segments between
+   * may not have been seen: then its sequence number must lie in the window and its acknowledgement within
+   * what the receiver was allowed to send, or it must acknowledge exactly what the receiver sent last.
+   */
   #isBelieved(packet: Packet): boolean {
     if (packet.hook === HOOK.OUTPUT) return true;
-    if ((this.#fit & FIT.ACKNOWLEDGEMENT) === 0) return false;
-    return (this.#fit & FIT.SEQUENCE) !== 0 || (!this.#strict && (packet.tcpFlags & ACK) !== 0);
+    const fit = this.#fit;
+    if ((fit & FIT.SEQUENCE) !== 0 && (fit & FIT.ACKNOWLEDGEMENT) !== 0) return true;
+    if (this.#strict) return false;
+    const exact = (packet.tcpFlags & ACK) !== 0 && (fit & FIT.ACKNOWLEDGES_ALL) !== 0;
+    return exact || ((fit & FIT.WINDOW) !== 0 && (fit & FIT.AHEAD) !== 0);
   }
 
   /** Class of the segment, where `A` means that what matters is acknowledged. */
