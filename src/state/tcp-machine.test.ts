@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TCP_FLAG, TCP_STATES, type TcpState, tcpStateIndex } from "../base/index.ts";
+import { type PywallAnswer, pywallCases } from "../testing/pywall-cases.ts";
 import { FLOWING } from "./direction.ts";
 import {
   NEXT_STATE,
@@ -14,71 +15,13 @@ import {
 } from "./tcp-machine.ts";
 import { EXTENSION_TABLE, PYWALL_TABLE, RESET_TABLE, type SegmentPattern } from "./tcp-table.ts";
 
-/** The reference, row by row as its report prints it: state | received | sent. */
-const REFERENCE = `
-CLOSED | S→SYN_RCVD1; !S→ESTABLISHED | S→SYN_SENT1; !S→ESTABLISHED
-SYN_RCVD1 | always undef | S&A→SYN_RCVD2; else undef
-SYN_RCVD2 | A→ESTABLISHED; else undef | F→FIN_WAIT_1; else undef
-SYN_SENT1 | S&A→SYN_SENT2; S&!A→SYN_SENT3; !S undef | S→SYN_SENT1; else undef
-SYN_SENT2 | always undef | A→ESTABLISHED; else undef
-SYN_SENT3 | always undef | A→SYN_RCVD2; else undef
-ESTABLISHED | F→CLOSE_WAIT1; else stay | F→FIN_WAIT_1; else stay
-CLOSE_WAIT1 | always undef | F&A→LAST_ACK; A&!F→CLOSE_WAIT2; else undef
-CLOSE_WAIT2 | always undef | F→LAST_ACK; else undef
-LAST_ACK | A→CLOSED; else undef | always undef
-FIN_WAIT_1 | F&A→FIN_WAIT_3; A&!F→FIN_WAIT_2; F&!A→CLOSING; else undef | always undef
-FIN_WAIT_2 | F→FIN_WAIT_3; else undef | always undef
-FIN_WAIT_3 | always undef | A→CLOSED; else undef
-CLOSING | A→FIN_WAIT_3; else undef | A→CLOSING2; else undef
-CLOSING2 | A→CLOSED; else undef | always undef
-`;
-
-interface Expected {
-  readonly next: string;
-  readonly undefined: boolean;
-}
-
-/** Reads one cell of the report for one set of control bits. */
-function expectCell(state: string, cell: string, bits: { S: boolean; A: boolean; F: boolean }): Expected {
-  for (const clause of cell.split(";").map((part) => part.trim())) {
-    const [condition = "", next] = clause.replace(/ (undef|stay)$/, "→$1").split("→");
-    const holds =
-      condition === "always" ||
-      condition === "else" ||
-      condition
-        .split("&")
-        .every((term) => bits[term.replace("!", "") as "S" | "A" | "F"] !== term.startsWith("!"));
-    if (!holds) continue;
-    if (next === "undef") return { next: state, undefined: true };
-    return { next: next === "stay" ? state : (next ?? ""), undefined: false };
-  }
-  throw new Error(`the cell "${cell}" has no answer`);
-}
-
-function* cases(): Generator<{ state: TcpState; flowing: number; flags: number; expected: Expected }> {
-  for (const line of REFERENCE.trim().split("\n")) {
-    const [state = "", received = "", sent = ""] = line.split("|").map((part) => part.trim());
-    for (const [flowing, cell] of [received, sent].entries()) {
-      for (let set = 0; set < 8; set += 1) {
-        const bits = { S: (set & 1) !== 0, A: (set & 2) !== 0, F: (set & 4) !== 0 };
-        const flags =
-          (bits.S ? TCP_FLAG.SYN : 0) |
-          (bits.A ? TCP_FLAG.ACK : 0) |
-          (bits.F ? TCP_FLAG.FIN : 0) |
-          TCP_FLAG.PSH;
-        yield { state: state as TcpState, flowing, flags, expected: expectCell(state, cell, bits) };
-      }
-    }
-  }
-}
-
-function read(cell: number): Expected {
+function read(cell: number): PywallAnswer {
   return { next: TCP_STATES[cell & NEXT_STATE] ?? "?", undefined: (cell & UNDEFINED) !== 0 };
 }
 
 test("PyWall's machine gives the reference's answer in each of its 240 cases", () => {
   let count = 0;
-  for (const { state, flowing, flags, expected } of cases()) {
+  for (const { state, flowing, flags, expected } of pywallCases()) {
     const actual = read(stepReference(tcpStateIndex(state), flowing, segmentOf(flags)));
     assert.deepEqual(actual, expected, `${state} ${flowing} ${flags}`);
     count += 1;
@@ -87,7 +30,7 @@ test("PyWall's machine gives the reference's answer in each of its 240 cases", (
 });
 
 test("a flow that is not known gets the state that the reference's CLOSED row gives", () => {
-  for (const { state, flowing, flags, expected } of cases()) {
+  for (const { state, flowing, flags, expected } of pywallCases()) {
     if (state !== "CLOSED") continue;
     assert.equal(TCP_STATES[stepUnknown(flowing, segmentOf(flags))], expected.next);
   }
@@ -101,7 +44,7 @@ const DEPARTURES = new Set([
 ]);
 
 test("the whole machine agrees with PyWall's wherever that has an answer, but for what is listed", () => {
-  for (const { state, flowing, flags, expected } of cases()) {
+  for (const { state, flowing, flags, expected } of pywallCases()) {
     if (expected.undefined) continue;
     const acknowledges = (flags & TCP_FLAG.ACK) !== 0 ? "A" : "";
     const name = `${state} ${flowing === FLOWING.RECEIVED ? "received" : "sent"} ${acknowledges}`;
@@ -112,7 +55,7 @@ test("the whole machine agrees with PyWall's wherever that has an answer, but fo
 
 test("where PyWall has no answer the extension keeps the state, save for the simultaneous cases", () => {
   const moves = new Set<string>();
-  for (const { state, flowing, flags, expected } of cases()) {
+  for (const { state, flowing, flags, expected } of pywallCases()) {
     const actual = read(stepSegment(tcpStateIndex(state), flowing, segmentOf(flags)));
     if (expected.undefined && actual.next !== state) moves.add(`${state} ${flowing} ${actual.next}`);
   }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TCP_STATES } from "../base/index.ts";
-import { Conversation } from "../testing/conversation.ts";
+import { HOOK, PROTOCOL, TCP_STATES } from "../base/index.ts";
+import { Conversation, flagsOf, packetAt } from "../testing/conversation.ts";
+import { pywallCases } from "../testing/pywall-cases.ts";
 import type { Packet } from "../wire/index.ts";
 import { COMMIT } from "./commit.ts";
-import { DIRECTION } from "./direction.ts";
+import { DIRECTION, FLOWING } from "./direction.ts";
 import { Tracker } from "./tracker.ts";
 
 /** State of a packet's flow as rules would see it. */
@@ -82,6 +83,68 @@ for (const [name, script, states] of WALKS) {
     assert.deepEqual(actual.slice(-expected.length), expected);
   });
 }
+
+/** A script that leads a connection without usable numbers to each of PyWall's states. */
+const WAYS: Record<string, string> = {
+  CLOSED: "",
+  SYN_RCVD1: "in:S",
+  SYN_RCVD2: "in:S out:SA",
+  SYN_SENT1: "out:S",
+  SYN_SENT2: "out:S in:SA",
+  SYN_SENT3: "out:S in:S",
+  ESTABLISHED: OPENED,
+  CLOSE_WAIT1: `${OPENED} in:F`,
+  CLOSE_WAIT2: `${OPENED} in:F out:A`,
+  LAST_ACK: `${OPENED} in:F out:FA`,
+  FIN_WAIT_1: `${OPENED} out:F`,
+  FIN_WAIT_2: `${OPENED} out:F in:A`,
+  FIN_WAIT_3: `${OPENED} out:F in:FA`,
+  CLOSING: `${OPENED} out:F in:F`,
+  CLOSING2: `${OPENED} out:F in:F out:A`,
+};
+
+/** The extension's own steps where the reference has none, or another end. */
+const EXTENDED: Record<string, string> = {
+  "FIN_WAIT_3 out": "TIME_WAIT",
+  "CLOSING2 in": "TIME_WAIT",
+  "CLOSE_WAIT1 out": "CLOSING",
+  "SYN_RCVD1 out": "SYN_SENT3",
+  "SYN_SENT3 in": "SYN_SENT2",
+};
+
+test("the tracker itself goes where the reference goes in each of the 240 cases", () => {
+  let exact = 0;
+  for (const { state, flowing, flags, expected } of pywallCases()) {
+    const tracker = new Tracker();
+    const zero = { sequence: 0, acknowledgement: 0 };
+    const ends = { remote: "192.0.2.1", local: "192.0.2.2" };
+    const send = (way: string, bits: number): string => {
+      const isIn = way === "in";
+      const packet = packetAt(isIn ? HOOK.INPUT : HOOK.OUTPUT, {
+        source: isIn ? ends.remote : ends.local,
+        destination: isIn ? ends.local : ends.remote,
+        protocol: PROTOCOL.TCP,
+        sourcePort: isIn ? 1 : 2,
+        destinationPort: isIn ? 2 : 1,
+        flags: bits,
+        ...zero,
+      });
+      return accept(tracker, packet);
+    };
+    const words = (WAYS[state] ?? "").split(" ").filter((word) => word !== "");
+    const before = words
+      .map((word) => send(word.split(":")[0] ?? "", flagsOf(word.split(":")[1] ?? "")))
+      .at(-1);
+    assert.equal(before ?? "CLOSED", state);
+    const way = flowing === FLOWING.RECEIVED ? "in" : "out";
+    const after = send(way, flags);
+    const name = `${state} ${way} ${flags}`;
+    if (after === expected.next) exact += 1;
+    else assert.equal(after, EXTENDED[`${state} ${way}`], name);
+    if (after !== expected.next && !expected.undefined) assert.equal(after, "TIME_WAIT", name);
+  }
+  assert.ok(exact > 220, `${exact} of 240 cases as the reference has them`);
+});
 
 test("rules see the state before the packet; an unknown flow is CLOSED", () => {
   const tracker = new Tracker();
