@@ -21,10 +21,12 @@ const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
   "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
 };
 
+/** What must be added to this thread's clock to have the machine's monotonic time. */
+const CLOCK_OFFSET: Milliseconds = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 /** Monotonic time of the whole machine: shared memory of rules needs one clock for all threads. */
 function monotonicNow(): Milliseconds {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1000 + nanoseconds / 1e6;
+  return CLOCK_OFFSET + performance.now();
 }
 
 function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {

@@ -1,13 +1,17 @@
 /**
- * A floor under speed, far below what bench/ measures: the reference system's paper reports 0.375 ms added to
- * a mean round trip and 14 Mbit/s.
+ * A floor under speed, beside no firewall in the same run: the machine may be busy, so what is held is a
+ * ratio, far below what bench/ measures. The reference system's paper added 0.375 ms to a mean round trip and
+ * carried 14 Mbit/s; docs/PERFORMANCE.md has the figures that stand beside those.
  */
 import assert from "node:assert/strict";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 
-/** What the paper reports for the reference system. */
-const PAPER = { addedRoundTripMs: 0.375, megabitsPerSecond: 14 };
+/** How many times longer a mean round trip may take with the firewall than without. */
+const LONGER_MAX = 40;
+
+/** Part of the goodput without a firewall that must remain with it. */
+const GOODPUT_PART_MIN = 0.02;
 
 /** How often a measurement is repeated when the machine was busy with something else. */
 const ATTEMPTS = 3;
@@ -25,33 +29,37 @@ async function meanRoundTripMs(from: Namespace, address: string): Promise<number
   return Number(mean);
 }
 
+/** Goodput of one stream to the client. */
+async function megabitsPerSecond(from: Namespace, address: string): Promise<number> {
+  const bytes = 50_000_000;
+  const sent = await from.traffic.transfer({ address, port: 9000, bytes, timeoutMs: 30_000 });
+  assert.equal(sent.isIntact, true);
+  return (bytes * 8) / 1000 / sent.elapsedMs;
+}
+
 netnsTest(
-  "a round trip takes less longer than the paper's 0.375 ms",
+  "a round trip through the firewall stays within a bound beside none",
   HOST_PAIR,
   async ({ client, firewall }) => {
     const withoutMs = await meanRoundTripMs(client, firewall.ipv4);
     const { stop } = await startFirewall(firewall, { policy: POLICY });
-    const added: number[] = [];
-    do added.push((await meanRoundTripMs(client, firewall.ipv4)) - withoutMs);
-    while ((added.at(-1) ?? 0) >= PAPER.addedRoundTripMs && added.length < ATTEMPTS);
+    const ratios: number[] = [];
+    do ratios.push((await meanRoundTripMs(client, firewall.ipv4)) / withoutMs);
+    while ((ratios.at(-1) ?? 0) >= LONGER_MAX && ratios.length < ATTEMPTS);
     await stop();
-    assert.ok(Math.min(...added) < PAPER.addedRoundTripMs, `added ${added.join(", ")} ms`);
+    assert.ok(Math.min(...ratios) < LONGER_MAX, `${ratios.join(", ")} times as long`);
   },
 );
 
-netnsTest("a stream is at least thirty times as fast as the paper's 14 Mbit/s", HOST_PAIR, async (hosts) => {
-  const { client, firewall } = hosts;
-  const bytes = 50_000_000;
-  await client.traffic.listenTcp({ port: 9000, manner: "digest" });
-  const { stop } = await startFirewall(firewall, { policy: POLICY });
-  const { isIntact, elapsedMs } = await firewall.traffic.transfer({
-    address: client.ipv4,
-    port: 9000,
-    bytes,
-    timeoutMs: 30_000,
-  });
-  await stop();
-  const megabitsPerSecond = (bytes * 8) / 1000 / elapsedMs;
-  assert.equal(isIntact, true);
-  assert.ok(megabitsPerSecond > 30 * PAPER.megabitsPerSecond, `${megabitsPerSecond.toFixed(0)} Mbit/s`);
-});
+netnsTest(
+  "a stream through the firewall keeps its part of the goodput without one",
+  HOST_PAIR,
+  async ({ client, firewall }) => {
+    await client.traffic.listenTcp({ port: 9000, manner: "digest" });
+    const without = await megabitsPerSecond(firewall, client.ipv4);
+    const { stop } = await startFirewall(firewall, { policy: POLICY });
+    const ratio = (await megabitsPerSecond(firewall, client.ipv4)) / without;
+    await stop();
+    assert.ok(ratio > GOODPUT_PART_MIN, `${ratio.toFixed(3)} of the goodput without a firewall`);
+  },
+);
