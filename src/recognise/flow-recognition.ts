@@ -1,0 +1,324 @@
+/**
+ * Recognition of one flow: asks the recognisers, keeps those that are undecided, and settles on the best answer.
+ *
+ * Life: at the first bytes of each direction every recogniser whose first-byte list fits looks once. Most say no
+ * and are forgotten; the others become candidates and look again when they have the bytes they asked for. A certain
+ * match ends the contest; its recogniser goes on learning until it has no more to learn. A recogniser may hand over
+ * to what follows (STARTTLS, SOCKS, WebSocket), and the contest starts anew behind it.
+ *
+ * The class is a stream consumer: {@link FlowRecognition.receive} is given all bytes of a direction that it has not
+ * yet let go, and answers how many it lets go.
+ */
+import type { HandOver } from "./evidence.ts";
+import { Candidate, type Evidence } from "./evidence.ts";
+import {
+  type Answer,
+  CONFIDENCE,
+  type Confidence,
+  DONE,
+  type Facts,
+  HANDED_OVER,
+  NO_MATCH,
+  OTHER_SIDE,
+  type Recogniser,
+  type Recognition,
+  type Transport,
+} from "./recogniser.ts";
+import type { RecogniserSet } from "./recogniser-set.ts";
+
+/** Answer of {@link FlowRecognition.receive}: no more bytes of this direction are wanted. */
+export const ENOUGH = -1;
+
+/** Protocols within protocols that are followed in one flow. */
+const HAND_OVERS_MAX = 4;
+
+/** Datagrams looked at for a following protocol after a hand-over. */
+const DATAGRAMS_AFTER_HAND_OVER = 64;
+
+const NO_CANDIDATES: Candidate[] = [];
+
+/** What is known of the protocols around the one looked for. */
+interface Outer {
+  readonly recognition: Recognition;
+  readonly kind: HandOver;
+}
+
+/** Where a flow's packets come from and go to. */
+export interface FlowEnds {
+  readonly transport: Transport;
+  /** Port of the side that sent first. */
+  readonly clientPort: number;
+  readonly serverPort: number;
+}
+
+/** See the head of this file. */
+export class FlowRecognition {
+  readonly #set: RecogniserSet;
+  readonly #ends: FlowEnds;
+  #candidates: Candidate[] = NO_CANDIDATES;
+  #outer: Outer | undefined = undefined;
+  #handOvers = 0;
+  #datagramsLeft: number;
+  #best: Candidate | undefined = undefined;
+  readonly #attemptsLeft: [number, number];
+  /** Bytes that a hand-over in the other direction declared done with, not yet let go. */
+  readonly #skip: [number, number] = [0, 0];
+  readonly #begun: [boolean, boolean] = [false, false];
+  readonly #over: [boolean, boolean] = [false, false];
+  /** True when the first bytes of the stream were not seen; set by the owner before the first bytes. */
+  midStream = false;
+  /** True when no further byte can change the answer. */
+  settled = false;
+
+  /**
+   * @param set - the recognisers
+   * @param ends - transport and ports
+   */
+  constructor(set: RecogniserSet, ends: FlowEnds) {
+    this.#set = set;
+    this.#ends = ends;
+    this.#datagramsLeft = set.limits.datagrams;
+    this.#attemptsLeft = [set.limits.attempts, set.limits.attempts];
+  }
+
+  /** The answer so far; `undefined` when nothing matched yet. Allocates. */
+  get result(): Recognition | undefined {
+    const best = this.#best;
+    const outer = this.#outer;
+    if (best === undefined) return outer?.recognition ?? this.#guessed();
+    const { protocol, confidence, encrypted } = best;
+    const facts = best.facts ?? {};
+    if (outer === undefined) return { protocol, confidence, encrypted, layers: [protocol], facts };
+    return joined(outer, { protocol, confidence, encrypted, layers: [protocol], facts });
+  }
+
+  #guessed(): Recognition | undefined {
+    const protocol = this.settled ? this.#set.guess(this.#ends.transport, this.#ends.serverPort) : undefined;
+    if (protocol === undefined) return undefined;
+    return { protocol, confidence: CONFIDENCE.GUESSED, encrypted: false, layers: [protocol], facts: {} };
+  }
+
+  /**
+   * Looks at the bytes of one direction of a stream.
+   *
+   * @param direction - 0 from the side that sent first, 1 from the other
+   * @param bytes - buffer
+   * @param at - offset of the first byte not yet let go
+   * @param end - offset just past the last byte in order
+   * @returns how many bytes from `at` are let go, or {@link ENOUGH}
+   */
+  receive(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
+    if (this.settled) return ENOUGH;
+    if (this.#over[direction]) return end - at;
+    let from = at + Math.min(this.#skip[direction], end - at);
+    this.#skip[direction] -= from - at;
+    for (;;) {
+      const handOvers = this.#handOvers;
+      const released = this.#receiveFrom(direction, bytes, from, end);
+      if (this.settled) return ENOUGH;
+      from += released;
+      if (this.#handOvers === handOvers || from >= end) return from - at;
+    }
+  }
+
+  #receiveFrom(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
+    const most = this.#set.limits.streamBytes;
+    const evidence = this.#show(direction, bytes, at, Math.min(end, at + most));
+    evidence.transport = "TCP";
+    evidence.ended = evidence.bytes.length >= most;
+    evidence.wireLength = evidence.bytes.length;
+    const released = this.#look(evidence, evidence.bytes.length);
+    if (evidence.ended && this.#candidates.length > 0 && released === 0) this.#over[direction] = true;
+    return evidence.ended && released === 0 ? most : released;
+  }
+
+  /**
+   * Looks at one datagram.
+   *
+   * @param direction - 0 from the side that sent first, 1 from the other
+   * @param bytes - buffer
+   * @param at - offset of the payload
+   * @param end - offset just past it
+   * @param wireLength - bytes of the payload on the wire
+   */
+  datagram(direction: 0 | 1, bytes: DataView, at: number, end: number, wireLength: number = end - at): void {
+    if (this.settled || at >= end) return;
+    const evidence = this.#show(direction, bytes, at, end);
+    evidence.transport = "UDP";
+    evidence.ended = this.#datagramsLeft <= 1;
+    evidence.wireLength = wireLength;
+    this.#begun.fill(false);
+    this.#look(evidence, 1);
+    this.#datagramsLeft -= 1;
+    if (this.#datagramsLeft <= 0) this.#settle();
+  }
+
+  /**
+   * Says that bytes of this direction are missing: what follows is not the continuation of what was shown.
+   *
+   * @param direction - in which bytes are missing
+   */
+  gap(direction: 0 | 1): void {
+    if (this.settled) return;
+    this.#candidates = this.#candidates.filter((candidate) => candidate.confidence !== CONFIDENCE.NONE);
+    for (const candidate of this.#candidates) candidate.need[direction] = OTHER_SIDE;
+    this.midStream = true;
+    if (this.#best === undefined) this.#begun[direction] = false;
+    else this.#over[direction] = true;
+    this.#resolve();
+  }
+
+  /** Says that no more bytes come in either direction. */
+  finish(): void {
+    this.#settle();
+  }
+
+  #show(direction: 0 | 1, bytes: DataView, at: number, end: number): Evidence {
+    const { evidence } = this.#set;
+    const { clientPort, serverPort } = this.#ends;
+    evidence.bytes.bind(bytes, at, end);
+    evidence.direction = direction;
+    evidence.midStream = this.midStream;
+    evidence.sourcePort = direction === 0 ? clientPort : serverPort;
+    evidence.destinationPort = direction === 0 ? serverPort : clientPort;
+    return evidence;
+  }
+
+  /** One round of looks. Answers how many bytes of the direction are let go. */
+  #look(evidence: Evidence, units: number): number {
+    const { direction } = evidence;
+    const handOvers = this.#handOvers;
+    for (const candidate of this.#candidates) {
+      if (candidate.done || (units < candidate.need[direction] && !evidence.ended)) continue;
+      this.#ask(evidence, candidate.recogniser, candidate, units);
+      if (this.#handOvers !== handOvers) return evidence.restart[direction];
+    }
+    if (!this.#begun[direction] && units > 0 && this.#best?.confidence !== CONFIDENCE.CERTAIN) {
+      this.#begun[direction] = true;
+      this.#glance(evidence, units);
+      if (this.#handOvers !== handOvers) return evidence.restart[direction];
+    }
+    this.#resolve();
+    return this.#released(direction, units);
+  }
+
+  /** Every recogniser that the first byte admits looks once. */
+  #glance(evidence: Evidence, units: number): void {
+    const handOvers = this.#handOvers;
+    for (const recogniser of this.#set.starting(evidence.transport, evidence.bytes.u8(0))) {
+      if (this.#has(recogniser)) continue;
+      this.#ask(evidence, recogniser, undefined, units);
+      if (this.#handOvers !== handOvers || this.#best?.confidence === CONFIDENCE.CERTAIN) return;
+    }
+  }
+
+  #has(recogniser: Recogniser): boolean {
+    for (const candidate of this.#candidates) if (candidate.recogniser === recogniser) return true;
+    return this.#outer?.recognition.layers.includes(recogniser.protocol) ?? false;
+  }
+
+  #ask(evidence: Evidence, recogniser: Recogniser, candidate: Candidate | undefined, units: number): void {
+    evidence.recogniser = recogniser;
+    evidence.candidate = candidate;
+    const answer = recogniser.judge(evidence);
+    const known = evidence.candidate as Candidate | undefined;
+    if (answer === NO_MATCH && (known === undefined || known.confidence === CONFIDENCE.NONE)) {
+      if (known !== undefined) this.#candidates = this.#candidates.filter((other) => other !== known);
+      return;
+    }
+    const kept = known ?? new Candidate(recogniser);
+    if (candidate === undefined) this.#keep(kept);
+    this.#record(evidence, kept, answer, units);
+  }
+
+  #keep(candidate: Candidate): void {
+    if (this.#candidates === NO_CANDIDATES) this.#candidates = [candidate];
+    else this.#candidates.push(candidate);
+  }
+
+  #record(evidence: Evidence, candidate: Candidate, answer: Answer, units: number): void {
+    const { direction } = evidence;
+    if (answer === HANDED_OVER) {
+      this.#handOver(evidence, candidate);
+      return;
+    }
+    if (answer === DONE || answer === NO_MATCH) candidate.done = true;
+    else if (evidence.ended && evidence.transport === "TCP") candidate.need[direction] = OTHER_SIDE;
+    else candidate.need[direction] = Math.max(answer, units + 1);
+    if (evidence.transport === "UDP" && answer > 0) candidate.need[direction] = 0;
+    if (candidate.need[0] === OTHER_SIDE && candidate.need[1] === OTHER_SIDE) candidate.done = true;
+    if (candidate.confidence > (this.#best?.confidence ?? CONFIDENCE.NONE)) this.#best = candidate;
+  }
+
+  #handOver(evidence: Evidence, candidate: Candidate): void {
+    const { protocol, confidence, encrypted } = candidate;
+    const recognition = { protocol, confidence, encrypted, layers: [protocol], facts: candidate.facts ?? {} };
+    const kind = evidence.handOverKind;
+    this.#outer = { recognition: this.#outer === undefined ? recognition : joined(this.#outer, recognition), kind };
+    this.#candidates = NO_CANDIDATES;
+    this.#best = undefined;
+    this.#begun.fill(false);
+    this.#over.fill(false);
+    const other = evidence.direction === 0 ? 1 : 0;
+    this.#skip[other] = evidence.restart[other];
+    this.#datagramsLeft = DATAGRAMS_AFTER_HAND_OVER;
+    this.#handOvers += 1;
+    if (this.#handOvers >= HAND_OVERS_MAX) this.#settle();
+  }
+
+  /** Drops whoever has lost, and settles when there is nothing left to wait for. */
+  #resolve(): void {
+    const best = this.#best;
+    if (best === undefined) {
+      this.#giveUp();
+      return;
+    }
+    if (best.confidence === CONFIDENCE.CERTAIN && this.#candidates.length > 1) this.#candidates = [best];
+    if (best.confidence === CONFIDENCE.CERTAIN) {
+      if (best.done) this.#settle();
+    } else if (this.#ends.transport === "TCP" && this.#begun[0] && this.#begun[1]) {
+      if (this.#candidates.every((candidate) => candidate.done)) this.#settle();
+    }
+  }
+
+  /** Nothing matched: waits for candidates and the other direction, tries afresh where that makes sense. */
+  #giveUp(): void {
+    if (this.#ends.transport === "UDP") return;
+    this.#candidates = this.#candidates.filter((candidate) => !candidate.done);
+    if (this.#candidates.length > 0) return;
+    this.#candidates = NO_CANDIDATES;
+    for (const direction of [0, 1] as const) {
+      if (!this.#begun[direction] || this.#over[direction]) continue;
+      this.#attemptsLeft[direction] -= 1;
+      const again = this.#attemptsLeft[direction] > 0 && this.midStream;
+      if (again) this.#begun[direction] = false;
+      else this.#over[direction] = true;
+    }
+    if (this.#over[0] && this.#over[1]) this.#settle();
+  }
+
+  #released(direction: 0 | 1, units: number): number {
+    if (this.#candidates.length === 0) return units;
+    for (const candidate of this.#candidates) {
+      if (!candidate.done && candidate.need[direction] !== OTHER_SIDE) return 0;
+    }
+    this.#over[direction] = true;
+    return units;
+  }
+
+  #settle(): void {
+    this.settled = true;
+    this.#candidates = NO_CANDIDATES;
+  }
+}
+
+/** The recognition of a flow in which `inner` was found behind `outer`. */
+function joined(outer: Outer, inner: Recognition): Recognition {
+  const { recognition, kind } = outer;
+  const layers = [...recognition.layers, ...inner.layers];
+  const facts: Facts = { ...recognition.facts, ...inner.facts };
+  const leading = kind === "becomes" ? inner : recognition;
+  const confidence: Confidence = leading.confidence;
+  const encrypted = inner.encrypted || (kind === "carries" && recognition.encrypted);
+  return { protocol: leading.protocol, confidence, encrypted, layers, facts };
+}

@@ -1,0 +1,98 @@
+/**
+ * BitTorrent: the peer handshake (BEP 3), the distributed hash table (BEP 5), uTP (BEP 29) and UDP trackers (BEP 15).
+ * The handshake that is obfuscated by "message stream encryption" has no mark and is not recognised.
+ */
+import type { Evidence } from "../evidence.ts";
+import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+
+const HANDSHAKE = "\x13BitTorrent protocol";
+
+/** Beginnings of the hash table's messages: dictionaries with the keys "a", "e", "r" or "q" first. */
+const DHT_STARTS: readonly string[] = ["d1:ad", "d1:rd", "d1:el", "d2:ip6:", "d1:q"];
+const DHT_MARKS: readonly string[] = ["1:y1:q", "1:y1:r", "1:y1:e"];
+const DHT_SEARCH_BYTES = 1500;
+
+/** "protocol_id 0x41727101980, magic constant", action connect (BEP 15). */
+const TRACKER_ID_HIGH = 0x417;
+const TRACKER_ID_LOW = 0x27101980;
+const TRACKER_CONNECT_BYTES = 16;
+
+// uTP header (BEP 29).
+const UTP_EXTENSION = 1;
+const UTP_CONNECTION = 2;
+const UTP_WINDOW = 12;
+const UTP_SEQUENCE = 16;
+const UTP_HEADER_BYTES = 20;
+const UTP_VERSION = 1;
+const UTP_TYPE_MAX = 4;
+const UTP_SYN = 4;
+const UTP_STATE = 2;
+const UTP_EXTENSION_MAX = 3;
+
+interface UtpState {
+  connection: number;
+  sequence: number;
+  packets: number;
+}
+
+function judgeDht(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  if (!DHT_STARTS.some((start) => bytes.has(start))) return NO_MATCH;
+  const last = bytes.u8(bytes.length - 1);
+  const id = bytes.has("2:id20:", 5) || bytes.has("d1:rd2:id20:") || bytes.has("d1:ad2:id20:");
+  const whole = last === 0x65 && DHT_MARKS.some((mark) => bytes.find(mark, 0, DHT_SEARCH_BYTES) > 0);
+  if (!id && !whole) return NO_MATCH;
+  evidence.match(CONFIDENCE.CERTAIN).kind = "DHT";
+  return DONE;
+}
+
+function judgeUtp(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  const first = bytes.u8(0);
+  const type = first >> 4;
+  if ((first & 15) !== UTP_VERSION || type > UTP_TYPE_MAX || bytes.length < UTP_HEADER_BYTES) return NO_MATCH;
+  if (bytes.u8(UTP_EXTENSION) > UTP_EXTENSION_MAX) return NO_MATCH;
+  if (bytes.u32(UTP_WINDOW) > 0x1000000) return NO_MATCH;
+  const connection = bytes.u16(UTP_CONNECTION);
+  const sequence = bytes.u16(UTP_SEQUENCE);
+  if (type === UTP_SYN && (sequence !== 1 || bytes.length > UTP_HEADER_BYTES + 16)) return NO_MATCH;
+  const known = evidence.peek<UtpState>();
+  const state = evidence.state<UtpState>(() => ({ connection, sequence, packets: 0 }));
+  // The receiver of a SYN uses the id that follows the sender's.
+  const related = Math.abs(connection - state.connection) <= 1;
+  if (known !== undefined && !related) return NO_MATCH;
+  state.packets += 1;
+  if (bytes.find(HANDSHAKE.toLowerCase(), UTP_HEADER_BYTES, UTP_HEADER_BYTES + 32) >= 0) state.packets = 3;
+  const bare = type === UTP_SYN || type === UTP_STATE;
+  if (state.packets >= 3) evidence.match(CONFIDENCE.CERTAIN).kind = "uTP";
+  else if (type === UTP_SYN || (state.packets >= 2 && bare)) evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
+  return state.packets >= 3 ? DONE : 1;
+}
+
+/** See the head of this file. */
+export const bittorrent: Recogniser = {
+  protocol: "BitTorrent",
+  transports: ["TCP", "UDP"],
+  encrypted: false,
+  firstBytes: [0x13, 0x64, 0x01, 0x11, 0x21, 0x31, 0x41, 0x00],
+  judge(evidence) {
+    const { bytes } = evidence;
+    if (evidence.transport === "TCP") {
+      if (!bytes.couldBe(HANDSHAKE)) return NO_MATCH;
+      if (bytes.length < HANDSHAKE.length) return HANDSHAKE.length;
+      evidence.match(CONFIDENCE.CERTAIN).kind = "peer";
+      return DONE;
+    }
+    if (bytes.u8(0) === 0x64) return judgeDht(evidence);
+    if (bytes.u32(0) === TRACKER_ID_HIGH && bytes.u32(4) === TRACKER_ID_LOW) {
+      if (bytes.length < TRACKER_CONNECT_BYTES) return NO_MATCH;
+      evidence.match(CONFIDENCE.CERTAIN).kind = "tracker";
+      return DONE;
+    }
+    if (bytes.has(HANDSHAKE)) {
+      evidence.match(CONFIDENCE.CERTAIN).kind = "peer";
+      return DONE;
+    }
+    return judgeUtp(evidence);
+  },
+};

@@ -1,0 +1,183 @@
+/**
+ * OpenVPN over datagrams and streams: plain, with tls-auth and with tls-crypt ("OpenVPN network protocol", in the
+ * sources' doc folder).
+ *
+ * A session begins with a reset of the client, answered by one of the server that names the client's session. Plain
+ * and tls-auth resets show enough of their structure to be certain when both were seen. With tls-crypt only the
+ * opcode and the session id are in the clear, and the result stays likely. What obfuscation (obfs, scramble,
+ * stunnel) wraps is not recognised.
+ */
+import type { ByteWindow } from "../byte-window.ts";
+import type { Evidence } from "../evidence.ts";
+import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+
+// Opcode in the high five bits, key id in the low three.
+const OPCODE_SHIFT = 3;
+const KEY_MASK = 7;
+const RESET_CLIENT_V1 = 1;
+const RESET_SERVER_V1 = 2;
+const CONTROL_V1 = 4;
+const ACK_V1 = 5;
+const DATA_V1 = 6;
+const RESET_CLIENT_V2 = 7;
+const RESET_SERVER_V2 = 8;
+const DATA_V2 = 9;
+const RESET_CLIENT_V3 = 10;
+const CONTROL_WRAPPED = 11;
+
+const SESSION_ID = 1;
+const SESSION_ID_BYTES = 8;
+const AFTER_SESSION_ID = SESSION_ID + SESSION_ID_BYTES;
+
+/** HMAC sizes of tls-auth: none, MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512. */
+const HMAC_BYTES: readonly number[] = [0, 16, 20, 28, 32, 48, 64];
+/** Packet id and time that tls-auth puts behind the HMAC. */
+const REPLAY_BYTES = 8;
+/** tls-crypt: packet id, time, and a tag of 32 bytes. */
+const TLS_CRYPT_BYTES = REPLAY_BYTES + 32;
+
+/** Acknowledgements that one packet carries. */
+const ACKS_MAX = 8;
+
+/** Resets are shorter than this in every mode. */
+const RESET_BYTES_MAX = 1200;
+/** Shortest control packet: opcode, session id, empty acknowledgement list, message id. */
+const CONTROL_BYTES_MIN = 14;
+/** Largest packet in a stream's length field. */
+const PACKET_BYTES_MAX = 10_240;
+
+/** How the control packets are protected. */
+type Wrapping = "plain" | "tls-auth" | "tls-crypt" | "";
+
+interface OpenVpnState {
+  /** First half of the session id of each direction, -1 while unknown; and the second half. */
+  readonly high: [number, number];
+  readonly low: [number, number];
+  /** Control packets of each direction that kept their session id. */
+  readonly packets: [number, number];
+  wrapping: Wrapping;
+  /** Next packet in each direction of a stream. */
+  readonly next: [number, number];
+}
+
+const makeState = (): OpenVpnState => ({
+  high: [-1, -1],
+  low: [-1, -1],
+  packets: [0, 0],
+  wrapping: "",
+  next: [0, 0],
+});
+
+function isReset(opcode: number): boolean {
+  return (
+    opcode === RESET_CLIENT_V1 ||
+    opcode === RESET_SERVER_V1 ||
+    opcode === RESET_CLIENT_V2 ||
+    opcode === RESET_SERVER_V2 ||
+    opcode === RESET_CLIENT_V3
+  );
+}
+
+/**
+ * Position of the acknowledgement list of a reset whose message id is 0 and that ends there or acknowledges the
+ * peer's session; -1 when no wrapping fits.
+ */
+function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
+  for (const hmac of HMAC_BYTES) {
+    const acksAt = at + AFTER_SESSION_ID + hmac + (hmac > 0 ? REPLAY_BYTES : 0);
+    const acks = bytes.u8(acksAt);
+    if (acks < 0 || acks > ACKS_MAX) continue;
+    const messageAt = acksAt + 1 + 4 * acks + (acks > 0 ? SESSION_ID_BYTES : 0);
+    if (messageAt + 4 > to || bytes.u32(messageAt) !== 0) continue;
+    // Packet ids of tls-auth start at 1.
+    if (hmac > 0 && bytes.u32(at + AFTER_SESSION_ID + hmac) > 0xffff) continue;
+    if (messageAt + 4 === to || hmac === 0) return hmac === 0 ? "plain" : "tls-auth";
+  }
+  return to - at >= AFTER_SESSION_ID + TLS_CRYPT_BYTES && bytes.u32(at + AFTER_SESSION_ID) <= 0xffff
+    ? "tls-crypt"
+    : "";
+}
+
+/** True when the packet repeats the other side's session id behind its own head. */
+function echoesSession(bytes: ByteWindow, state: OpenVpnState, other: 0 | 1, at: number, to: number): boolean {
+  if (state.high[other] < 0) return false;
+  for (let position = at + AFTER_SESSION_ID; position + SESSION_ID_BYTES <= Math.min(to, at + 120); position += 1) {
+    if (bytes.u32(position) === state.high[other] && bytes.u32(position + 4) === state.low[other]) return true;
+  }
+  return false;
+}
+
+/** Judges the packet [at, to). False when it is none of OpenVPN's. */
+function judgePacket(evidence: Evidence, at: number, to: number): boolean {
+  const { bytes, direction } = evidence;
+  const opcode = bytes.u8(at) >> OPCODE_SHIFT;
+  if (opcode === DATA_V1 || opcode === DATA_V2) return evidence.candidate !== undefined && evidence.matched;
+  const control = opcode === CONTROL_V1 || opcode === ACK_V1 || opcode === CONTROL_WRAPPED;
+  if (!isReset(opcode) && !control) return false;
+  if (isReset(opcode) && ((bytes.u8(at) & KEY_MASK) !== 0 || to - at > RESET_BYTES_MAX)) return false;
+  if (to - at < CONTROL_BYTES_MIN) return false;
+  if (control && evidence.candidate === undefined) return false;
+  const high = bytes.u32(at + SESSION_ID);
+  const low = bytes.u32(at + SESSION_ID + 4);
+  if (high < 0 || low < 0 || (high === 0 && low === 0)) return false;
+  const wrapping = isReset(opcode) ? resetWrapping(bytes, at, to) : "";
+  if (isReset(opcode) && wrapping === "") return false;
+  const state = evidence.state(makeState);
+  if (wrapping !== "" && state.wrapping === "") state.wrapping = wrapping;
+  const same = state.high[direction] === high && state.low[direction] === low;
+  state.packets[direction] = same ? state.packets[direction] + 1 : 1;
+  state.high[direction] = high;
+  state.low[direction] = low;
+  conclude(evidence, state, at, to);
+  return true;
+}
+
+function conclude(evidence: Evidence, state: OpenVpnState, at: number, to: number): void {
+  const { bytes, direction } = evidence;
+  const other = direction === 0 ? 1 : 0;
+  const answered = echoesSession(bytes, state, other, at, to);
+  const kept = state.packets[0] + state.packets[1];
+  if (answered || kept >= 4) evidence.match(CONFIDENCE.CERTAIN).kind = state.wrapping;
+  else if (state.wrapping === "tls-crypt" ? kept >= 2 : kept >= 2 && state.high[other] >= 0) {
+    evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
+  } else if (state.wrapping === "plain" || state.wrapping === "tls-auth") {
+    if (state.high[other] < 0 && kept === 1 && to - at <= 86) evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
+  }
+}
+
+function judgeStream(evidence: Evidence): Answer {
+  const { bytes, direction } = evidence;
+  const first = bytes.u16(0);
+  if (evidence.candidate === undefined) {
+    if (bytes.length < 3) return first > PACKET_BYTES_MAX ? NO_MATCH : 3;
+    const opcode = bytes.u8(2) >> OPCODE_SHIFT;
+    if (first < CONTROL_BYTES_MIN || first > RESET_BYTES_MAX || !isReset(opcode)) return NO_MATCH;
+    if ((bytes.u8(2) & KEY_MASK) !== 0) return NO_MATCH;
+  }
+  const state = evidence.state(makeState);
+  for (;;) {
+    const at = state.next[direction];
+    const length = bytes.u16(at);
+    if (length < 0) return at + 2;
+    if (length === 0 || length > PACKET_BYTES_MAX) return evidence.matched ? DONE : NO_MATCH;
+    const to = at + 2 + length;
+    if (bytes.length < to) return to;
+    if (!judgePacket(evidence, at + 2, to)) return evidence.matched ? DONE : NO_MATCH;
+    state.next[direction] = to;
+    if (evidence.candidate?.confidence === CONFIDENCE.CERTAIN) return DONE;
+  }
+}
+
+/** See the head of this file. */
+export const openvpn: Recogniser = {
+  protocol: "OpenVPN",
+  transports: ["UDP", "TCP"],
+  encrypted: true,
+  judge(evidence) {
+    if (evidence.transport === "TCP") return judgeStream(evidence);
+    const { bytes } = evidence;
+    if (evidence.candidate === undefined && !isReset(bytes.u8(0) >> OPCODE_SHIFT)) return NO_MATCH;
+    if (!judgePacket(evidence, 0, bytes.length)) return evidence.matched ? 1 : NO_MATCH;
+    return evidence.candidate?.confidence === CONFIDENCE.CERTAIN ? DONE : 1;
+  },
+};

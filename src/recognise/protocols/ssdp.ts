@@ -1,0 +1,30 @@
+/** SSDP: HTTP-like messages in datagrams (UPnP Device Architecture 2.0, section 1). */
+import { headerValue, LineCursor } from "../lines.ts";
+import { CONFIDENCE, charCodes, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+
+const STARTS: readonly string[] = ["M-SEARCH * HTTP/1.", "NOTIFY * HTTP/1.", "HTTP/1.1 200 OK\r\n"];
+
+/** See the head of this file. */
+export const ssdp: Recogniser = {
+  protocol: "SSDP",
+  transports: ["UDP"],
+  encrypted: false,
+  firstBytes: charCodes("MNH"),
+  judge(evidence) {
+    const { bytes } = evidence;
+    const start = STARTS.find((text) => bytes.has(text));
+    if (start === undefined) return NO_MATCH;
+    const facts = evidence.match(CONFIDENCE.CERTAIN);
+    facts.kind = start.startsWith("H") ? "RESPONSE" : (start.split(" ")[0] ?? "");
+    const cursor = new LineCursor();
+    while (cursor.next(bytes)) {
+      const host = headerValue(bytes, cursor.from, cursor.to, "host:");
+      if (host !== undefined) facts.serverName = host;
+      const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
+      if (agent !== undefined) facts.clientSoftware = agent;
+      const server = headerValue(bytes, cursor.from, cursor.to, "server:");
+      if (server !== undefined) facts.serverSoftware = server;
+    }
+    return DONE;
+  },
+};
