@@ -124,6 +124,55 @@ export const LIMITS = {
     max: 65_536,
     meaning: "interfaces in one section of a pcapng file; one more is a fault, and reading stops there",
   },
+  tunnelDepth: {
+    unit: "entries",
+    default: 4,
+    min: 0,
+    max: 16,
+    meaning: "tunnels within tunnels that are looked into; what lies deeper is judged as the tunnel",
+  },
+  streamFlows: {
+    unit: "flows",
+    default: 262_144,
+    min: 16,
+    max: 16_777_216,
+    meaning: "flows whose streams are followed at a time; at the limit the flow idle for longest is let go",
+  },
+  streamMemoryBytes: {
+    unit: "bytes",
+    default: 536_870_912,
+    min: 1_048_576,
+    max: 68_719_476_736,
+    meaning: "bytes that all streams of a worker hold together; at the limit a stream that needs more is given up",
+  },
+  streamWindowBytes: {
+    unit: "bytes",
+    default: 1_048_576,
+    min: 65_536,
+    max: 1_073_741_824,
+    meaning: "bytes from the oldest one held to the newest, per direction; beyond it what is missing is skipped",
+  },
+  streamGapBytes: {
+    unit: "bytes",
+    default: 262_144,
+    min: 1460,
+    max: 1_073_741_824,
+    meaning: "distance to the newest byte that waits for missing ones; beyond it what is missing is skipped",
+  },
+  streamSegments: {
+    unit: "entries",
+    default: 256,
+    min: 1,
+    max: 65_536,
+    meaning: "separate ranges that wait for missing bytes, per direction; beyond it the first hole is skipped",
+  },
+  streamVerifyBytes: {
+    unit: "bytes",
+    default: 65_536,
+    min: 0,
+    max: 1_048_576,
+    meaning: "unacknowledged bytes held for comparison with retransmissions, per direction; older ones are not compared",
+  },
 } as const satisfies Record<string, Limit>;
 
 /** A limit by its name. */

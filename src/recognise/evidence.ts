@@ -35,6 +35,8 @@ export class Candidate {
   /** Bytes each direction must have before the next look. */
   readonly need: [number, number] = [0, 0];
   done = false;
+  /** Direction that the server sends in; -1 while unknown. */
+  server: -1 | 0 | 1 = -1;
 
   constructor(recogniser: Recogniser) {
     this.recogniser = recogniser;
@@ -109,6 +111,16 @@ export class Evidence {
   /** Says whether the payload is hidden, where that is a matter of the flow and not of the protocol. */
   setEncrypted(encrypted: boolean): void {
     this.#own.encrypted = encrypted;
+  }
+
+  /** Says that these bytes were sent by the server, whoever was seen first. */
+  isFromServer(): void {
+    this.#own.server = this.direction;
+  }
+
+  /** Says that these bytes were sent by the client, whoever was seen first. */
+  isFromClient(): void {
+    this.#own.server = this.direction === 0 ? 1 : 0;
   }
 
   /** The facts of this flow so far. */

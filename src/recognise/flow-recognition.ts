@@ -65,8 +65,7 @@ export class FlowRecognition {
   readonly #skip: [number, number] = [0, 0];
   readonly #begun: [boolean, boolean] = [false, false];
   readonly #over: [boolean, boolean] = [false, false];
-  /** True when the first bytes of the stream were not seen; set by the owner before the first bytes. */
-  midStream = false;
+  #midStream = false;
   /** True when no further byte can change the answer. */
   settled = false;
 
@@ -86,16 +85,24 @@ export class FlowRecognition {
     const best = this.#best;
     const outer = this.#outer;
     if (best === undefined) return outer?.recognition ?? this.#guessed();
-    const { protocol, confidence, encrypted } = best;
-    const facts = best.facts ?? {};
-    if (outer === undefined) return { protocol, confidence, encrypted, layers: [protocol], facts };
-    return joined(outer, { protocol, confidence, encrypted, layers: [protocol], facts });
+    const recognition = plainRecognition(best);
+    return outer === undefined ? recognition : joined(outer, recognition);
   }
 
   #guessed(): Recognition | undefined {
     const protocol = this.settled ? this.#set.guess(this.#ends.transport, this.#ends.serverPort) : undefined;
     if (protocol === undefined) return undefined;
-    return { protocol, confidence: CONFIDENCE.GUESSED, encrypted: false, layers: [protocol], facts: {} };
+    return { protocol, confidence: CONFIDENCE.GUESSED, encrypted: false, server: -1, layers: [protocol], facts: {} };
+  }
+
+  /**
+   * Takes notice that the first bytes of a direction come next.
+   *
+   * @param _direction - which
+   * @param midStream - true when bytes before them were not seen
+   */
+  begin(_direction: 0 | 1, midStream: boolean): void {
+    if (midStream) this.#midStream = true;
   }
 
   /**
@@ -162,7 +169,7 @@ export class FlowRecognition {
     if (this.settled) return;
     this.#candidates = this.#candidates.filter((candidate) => candidate.confidence !== CONFIDENCE.NONE);
     for (const candidate of this.#candidates) candidate.need[direction] = OTHER_SIDE;
-    this.midStream = true;
+    this.#midStream = true;
     if (this.#best === undefined) this.#begun[direction] = false;
     else this.#over[direction] = true;
     this.#resolve();
@@ -178,7 +185,7 @@ export class FlowRecognition {
     const { clientPort, serverPort } = this.#ends;
     evidence.bytes.bind(bytes, at, end);
     evidence.direction = direction;
-    evidence.midStream = this.midStream;
+    evidence.midStream = this.#midStream;
     evidence.sourcePort = direction === 0 ? clientPort : serverPort;
     evidence.destinationPort = direction === 0 ? serverPort : clientPort;
     return evidence;
@@ -251,8 +258,7 @@ export class FlowRecognition {
   }
 
   #handOver(evidence: Evidence, candidate: Candidate): void {
-    const { protocol, confidence, encrypted } = candidate;
-    const recognition = { protocol, confidence, encrypted, layers: [protocol], facts: candidate.facts ?? {} };
+    const recognition = plainRecognition(candidate);
     const kind = evidence.handOverKind;
     this.#outer = { recognition: this.#outer === undefined ? recognition : joined(this.#outer, recognition), kind };
     this.#candidates = NO_CANDIDATES;
@@ -290,7 +296,7 @@ export class FlowRecognition {
     for (const direction of [0, 1] as const) {
       if (!this.#begun[direction] || this.#over[direction]) continue;
       this.#attemptsLeft[direction] -= 1;
-      const again = this.#attemptsLeft[direction] > 0 && this.midStream;
+      const again = this.#attemptsLeft[direction] > 0 && this.#midStream;
       if (again) this.#begun[direction] = false;
       else this.#over[direction] = true;
     }
@@ -312,6 +318,12 @@ export class FlowRecognition {
   }
 }
 
+function plainRecognition(candidate: Candidate): Recognition {
+  const { protocol, confidence, encrypted, server } = candidate;
+  const facts = candidate.facts ?? {};
+  return { protocol, confidence, encrypted, server, layers: [protocol], facts };
+}
+
 /** The recognition of a flow in which `inner` was found behind `outer`. */
 function joined(outer: Outer, inner: Recognition): Recognition {
   const { recognition, kind } = outer;
@@ -320,5 +332,6 @@ function joined(outer: Outer, inner: Recognition): Recognition {
   const leading = kind === "becomes" ? inner : recognition;
   const confidence: Confidence = leading.confidence;
   const encrypted = inner.encrypted || (kind === "carries" && recognition.encrypted);
-  return { protocol: leading.protocol, confidence, encrypted, layers, facts };
+  const server = recognition.server < 0 ? inner.server : recognition.server;
+  return { protocol: leading.protocol, confidence, encrypted, server, layers, facts };
 }

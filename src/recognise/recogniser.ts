@@ -123,6 +123,8 @@ export interface Recognition {
   readonly confidence: Confidence;
   /** True when the payload is hidden by design. */
   readonly encrypted: boolean;
+  /** Direction that the server sends in, where the bytes tell: 0 the side seen first, 1 the other; -1 unknown. */
+  readonly server: -1 | 0 | 1;
   /** All protocols that were seen in the flow, outermost first: `["SMTP", "TLS"]`. The last two may be one. */
   readonly layers: readonly string[];
   readonly facts: Readonly<Facts>;

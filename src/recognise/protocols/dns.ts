@@ -133,6 +133,7 @@ function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   // An empty name is the root: a question for it is rare enough to want a second sign.
   const root = end === from + 1 && !registered;
   const facts = evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
+  if ((bytes.u16(at + FLAGS) & RESPONSE) !== 0) evidence.isFromServer();
   if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0) learnQuestion(facts, bytes, from, end, type);
   return DONE;
 }

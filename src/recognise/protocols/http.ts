@@ -78,6 +78,7 @@ function judgeRequest(evidence: Evidence): Answer {
   if (!cursor.next(bytes)) return judgeOpenLine(evidence, length);
   if (!endsInVersion(bytes, cursor.to)) return judgeVersionless(evidence, length, cursor.to);
   const facts = evidence.match(CONFIDENCE.CERTAIN);
+  evidence.isFromClient();
   state.started[evidence.direction] = true;
   facts.kind = bytes.text(0, length);
   facts.path = bytes.text(length + 1, cursor.to - 9);
@@ -120,6 +121,7 @@ function judgeResponse(evidence: Evidence): Answer {
   if (bytes.u8(8) !== SPACE) return NO_MATCH;
   const state = evidence.state(makeState);
   const facts = evidence.match(CONFIDENCE.CERTAIN);
+  evidence.isFromServer();
   const status = Number(bytes.text(9, 12));
   if (status >= 100 && status < 1000) facts.status = status;
   state.started[evidence.direction] = true;

@@ -32,6 +32,7 @@ function judgeGreeting(evidence: Evidence, length: number): Answer {
   if (!/^[0-9]+\.[0-9]+[ -~]*$/.test(version) || versionEnd + AFTER_VERSION_BYTES > PAYLOAD + length) return NO_MATCH;
   if (bytes.u8(versionEnd + AFTER_VERSION_BYTES) !== 0) return NO_MATCH;
   evidence.match(CONFIDENCE.CERTAIN).serverSoftware = version;
+  evidence.isFromServer();
   return OTHER_SIDE;
 }
 

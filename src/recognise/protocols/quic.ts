@@ -143,6 +143,7 @@ function judgePacket(evidence: Evidence, header: LongHeader, at: number): number
   if (!initial) return end;
   const state = evidence.state(makeState);
   const frames = openPacket(evidence, state, header, bytes.view(at, end), cursor.position - at);
+  if (frames !== undefined) evidence.isFromClient();
   if (frames !== undefined && learnFrames(evidence, state, version, frames)) return DONE;
   return end;
 }

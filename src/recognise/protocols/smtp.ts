@@ -31,6 +31,7 @@ class Smtp extends LineRecogniser {
     if (session.greeted || session.lines[evidence.direction] > 1) return NEXT_LINE;
     if (!GREETINGS.includes(code)) return evidence.matched ? NEXT_LINE : NO_MATCH;
     session.greeted = true;
+    if (evidence.candidate !== undefined) evidence.isFromServer();
     if (bytes.find("ftp", from, to) >= 0) return evidence.matched ? NEXT_LINE : NO_MATCH;
     if (bytes.find("smtp", from, to) >= 0) evidence.match(CONFIDENCE.CERTAIN);
     if (evidence.matched) learnGreeting(evidence, from, to);

@@ -88,6 +88,8 @@ function judgeHandshake(evidence: Evidence): Answer {
     if (length < 34 || length > 65_535) return NO_MATCH;
     if (bytes.u8(RECORD_HEADER_BYTES + HANDSHAKE_HEADER_BYTES) > 3) return NO_MATCH;
     evidence.match(CONFIDENCE.CERTAIN);
+    if (type === HANDSHAKE.CLIENT_HELLO) evidence.isFromClient();
+    else evidence.isFromServer();
     return learnHandshake(evidence);
   }
   if (evidence.matched) return learnHandshake(evidence);

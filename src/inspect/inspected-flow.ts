@@ -1,0 +1,139 @@
+/** A flow under inspection: the recogniser's view of it, and what is reported in the end. */
+import { formatEndpoint, PROTOCOL } from "../base/index.ts";
+import {
+  CONFIDENCE,
+  type ConfidenceName,
+  confidenceName,
+  type Facts,
+  FlowRecognition,
+  icmpRecognition,
+  protocolRecognition,
+  type Recognition,
+  type RecogniserSet,
+} from "../recognise/index.ts";
+import type { FlowRecord, StreamConsumer, StreamDirection } from "../stream/index.ts";
+import type { Packet } from "../wire/index.ts";
+import type { TunnelName } from "./tunnel.ts";
+
+/** Kinds of ICMP messages listed of one flow. */
+const KINDS_MAX = 16;
+
+/** What is said of a flow; fields without a value are left out. */
+export interface FlowReport extends Facts {
+  /** Position among the flows of the capture, from 1. */
+  readonly flow: number;
+  /** Transport protocol: "TCP", "UDP", "ICMP", or the number. */
+  readonly l4: string;
+  /** Address and port of the side that opened the flow. */
+  readonly client: string;
+  readonly server: string;
+  readonly protocol: string | null;
+  readonly encrypted: boolean;
+  readonly confidence: ConfidenceName;
+  /** Protocols in the flow, outermost first, where there is more than one. */
+  readonly layers?: readonly string[];
+  /** Tunnels around the flow, outermost first. */
+  readonly tunnels?: readonly TunnelName[];
+  readonly packets: number;
+}
+
+const TRANSPORT_NAMES: ReadonlyMap<number, string> = new Map([
+  [PROTOCOL.TCP, "TCP"],
+  [PROTOCOL.UDP, "UDP"],
+  [PROTOCOL.UDPLITE, "UDPLite"],
+  [PROTOCOL.ICMP, "ICMP"],
+  [PROTOCOL.ICMPV6, "ICMPV6"],
+  [PROTOCOL.SCTP, "SCTP"],
+  [2, "IGMP"],
+  [47, "GRE"],
+  [50, "ESP"],
+  [51, "AH"],
+  [112, "VRRP"],
+]);
+
+/** See the head of this file. */
+export class InspectedFlow implements StreamConsumer {
+  readonly #recognition: FlowRecognition | undefined;
+  readonly #tunnels: readonly TunnelName[];
+  /** What an earlier connection on the same ports was. */
+  readonly #earlier: Recognition | undefined;
+  #kinds: string[] | undefined = undefined;
+
+  /**
+   * @param set - the recognisers
+   * @param packet - the first packet
+   * @param tunnels - around it
+   * @param earlier - an earlier connection on the same ports
+   */
+  constructor(
+    set: RecogniserSet,
+    packet: Packet,
+    tunnels: readonly TunnelName[],
+    earlier: InspectedFlow | undefined,
+  ) {
+    this.#tunnels = tunnels;
+    this.#earlier = earlier?.result;
+    const transport = packet.protocol === PROTOCOL.TCP ? "TCP" : "UDP";
+    if (packet.protocol !== PROTOCOL.TCP && packet.protocol !== PROTOCOL.UDP) this.#recognition = undefined;
+    else {
+      const ends = { transport, clientPort: packet.sourcePort, serverPort: packet.destinationPort } as const;
+      this.#recognition = new FlowRecognition(set, ends);
+    }
+  }
+
+  /** What the flow is, as far as it is known. */
+  get result(): Recognition | undefined {
+    const found = this.#recognition?.result;
+    if (found === undefined || found.confidence <= CONFIDENCE.GUESSED) return this.#earlier ?? found;
+    return found;
+  }
+
+  begin(direction: StreamDirection, midStream: boolean): void {
+    this.#recognition?.begin(direction, midStream);
+  }
+
+  receive(direction: StreamDirection, bytes: DataView, at: number, end: number): number {
+    return this.#recognition?.receive(direction, bytes, at, end) ?? end - at;
+  }
+
+  datagram(direction: StreamDirection, bytes: DataView, at: number, end: number, wireBytes: number): void {
+    this.#recognition?.datagram(direction, bytes, at, end, wireBytes);
+  }
+
+  gap(direction: StreamDirection): void {
+    this.#recognition?.gap(direction);
+  }
+
+  finish(): void {
+    this.#recognition?.finish();
+  }
+
+  /** Notes what kind of ICMP message a packet is. */
+  addIcmp(packet: Packet): void {
+    const { kind } = icmpRecognition(packet.protocol === PROTOCOL.ICMPV6, packet.icmpType).facts;
+    this.#kinds ??= [];
+    if (kind !== undefined && !this.#kinds.includes(kind) && this.#kinds.length < KINDS_MAX) this.#kinds.push(kind);
+  }
+
+  /** All that is known of the flow. Allocates. */
+  report(flow: FlowRecord<InspectedFlow>): FlowReport {
+    const result = this.result ?? protocolRecognition(flow.protocol);
+    const reversed = result !== undefined && result.server >= 0 && flow.isMidStream ? result.server === 0 : flow.isReversed;
+    const ends = [flow.source, flow.destination].map((end) => formatEndpoint(flow.family, end.subarray(0, 4), end[4] ?? 0));
+    const facts: Facts = { ...result?.facts };
+    if (this.#kinds !== undefined) facts.kind = this.#kinds.join(", ");
+    return {
+      flow: flow.number,
+      l4: TRANSPORT_NAMES.get(flow.protocol) ?? String(flow.protocol),
+      client: ends[reversed ? 1 : 0] ?? "",
+      server: ends[reversed ? 0 : 1] ?? "",
+      protocol: result?.protocol ?? null,
+      encrypted: result?.encrypted ?? false,
+      confidence: confidenceName(result?.confidence ?? CONFIDENCE.NONE),
+      ...(result !== undefined && result.layers.length > 1 ? { layers: result.layers } : {}),
+      ...(this.#tunnels.length > 0 ? { tunnels: this.#tunnels } : {}),
+      packets: flow.packets,
+      ...facts,
+    };
+  }
+}

@@ -1,0 +1,72 @@
+/** What a server port suggests, for flows that nothing recognised. Such a result is "guessed", never more. */
+import type { Transport } from "./recogniser.ts";
+
+const TCP_PORTS: ReadonlyMap<number, string> = new Map([
+  [21, "FTP"],
+  [22, "SSH"],
+  [23, "Telnet"],
+  [25, "SMTP"],
+  [53, "DNS"],
+  [80, "HTTP"],
+  [88, "Kerberos"],
+  [110, "POP3"],
+  [111, "NFS"],
+  [139, "SMB"],
+  [143, "IMAP"],
+  [389, "LDAP"],
+  [443, "TLS"],
+  [445, "SMB"],
+  [465, "TLS"],
+  [514, "Syslog"],
+  [554, "RTSP"],
+  [587, "SMTP"],
+  [636, "TLS"],
+  [853, "TLS"],
+  [993, "TLS"],
+  [995, "TLS"],
+  [1080, "SOCKS"],
+  [1194, "OpenVPN"],
+  [1883, "MQTT"],
+  [2049, "NFS"],
+  [3306, "MySQL"],
+  [3389, "RDP"],
+  [5060, "SIP"],
+  [5061, "TLS"],
+  [5432, "PostgreSQL"],
+  [5672, "AMQP"],
+  [5900, "VNC"],
+  [6379, "Redis"],
+  [8080, "HTTP"],
+  [8883, "TLS"],
+  [9092, "Kafka"],
+  [11211, "memcached"],
+  [27017, "MongoDB"],
+]);
+
+const UDP_PORTS: ReadonlyMap<number, string> = new Map([
+  [53, "DNS"],
+  [67, "DHCP"],
+  [68, "DHCP"],
+  [88, "Kerberos"],
+  [123, "NTP"],
+  [161, "SNMP"],
+  [162, "SNMP"],
+  [389, "LDAP"],
+  [443, "QUIC"],
+  [500, "IPsec"],
+  [514, "Syslog"],
+  [1194, "OpenVPN"],
+  [2049, "NFS"],
+  [3389, "RDP"],
+  [3478, "STUN"],
+  [4500, "IPsec"],
+  [5060, "SIP"],
+  [5353, "mDNS"],
+  [5355, "LLMNR"],
+  [51820, "WireGuard"],
+]);
+
+/** The protocol registered for, or usual on, this server port. */
+export function guessByPort(transport: Transport, serverPort: number): string | undefined {
+  return (transport === "TCP" ? TCP_PORTS : UDP_PORTS).get(serverPort);
+}

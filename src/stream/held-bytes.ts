@@ -1,0 +1,210 @@
+/**
+ * The bytes of one direction that are held: those the consumer has not let go, those the peer has not acknowledged,
+ * and those that arrived before their turn.
+ *
+ * All lie at their place in one growing buffer, so that a byte is copied once, from the packet to where it stays.
+ * (Growth and the reuse of space in front move what is held; both are rare enough to cost a constant per byte.)
+ * Which of the bytes beyond the contiguous part are there is kept as a short sorted list of ranges.
+ */
+
+/** Smallest buffer, in bytes: one full segment and some. */
+const BUFFER_BYTES_MIN = 2048;
+
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer);
+
+/** Which copy of a byte is believed when two differ. */
+export type OverlapPolicy = "first" | "last";
+
+/** Memory that all streams share; see {@link HeldBytes}. */
+export interface StreamMemory {
+  /** Bytes in use. */
+  used: number;
+  /** Bytes that may be used. */
+  readonly max: number;
+}
+
+/** See the head of this file. Positions are counted from the start of the stream. */
+export class HeldBytes {
+  #bytes: Uint8Array = NO_BYTES;
+  /** The buffer, for reading. */
+  view: DataView = NO_VIEW;
+  /** Position of the first byte held. */
+  base = 0;
+  /** Index of that byte in the buffer. */
+  #start = 0;
+  /** Position just past the last byte of the buffer that is in use. */
+  #top = 0;
+  /** Ranges beyond the contiguous part, sorted, none touching another. */
+  readonly #from: number[] = [];
+  readonly #to: number[] = [];
+  readonly #memory: StreamMemory;
+
+  /** @param memory - accounts for the buffer */
+  constructor(memory: StreamMemory) {
+    this.#memory = memory;
+  }
+
+  /** Index in {@link HeldBytes.view} of the byte at `position`. */
+  indexOf(position: number): number {
+    return this.#start + position - this.base;
+  }
+
+  /** Number of ranges that wait for what is before them. */
+  get ranges(): number {
+    return this.#from.length;
+  }
+
+  /** Position of the first waiting range; infinite when none waits. */
+  get firstWaiting(): number {
+    return this.#from[0] ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Position just past the last byte that waits, or 0. */
+  get lastWaiting(): number {
+    return this.#to[this.#to.length - 1] ?? 0;
+  }
+
+  /** True when no byte at all is held. */
+  get isEmpty(): boolean {
+    return this.#top <= this.base;
+  }
+
+  /**
+   * Makes room up to `top`.
+   *
+   * @returns false when the shared memory does not allow it
+   */
+  reserve(top: number): boolean {
+    const needed = top - this.base;
+    if (this.#start + needed <= this.#bytes.length) return true;
+    const held = Math.max(this.#top - this.base, 0);
+    if (needed <= this.#bytes.length && this.#start >= held) {
+      this.#bytes.copyWithin(0, this.#start, this.#start + held);
+      this.#start = 0;
+      return true;
+    }
+    const size = Math.max(BUFFER_BYTES_MIN, 2 ** Math.ceil(Math.log2(needed)));
+    const more = size - this.#bytes.length;
+    if (this.#memory.used + more > this.#memory.max) return false;
+    this.#memory.used += more;
+    const grown = new Uint8Array(size);
+    grown.set(this.#bytes.subarray(this.#start, this.#start + held));
+    this.#adopt(grown);
+    return true;
+  }
+
+  #adopt(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.view = bytes.length === 0 ? NO_VIEW : new DataView(bytes.buffer);
+    this.#start = 0;
+  }
+
+  /** Writes [from, to) from `bytes` at `at`. Room must have been made. */
+  write(from: number, to: number, bytes: DataView, at: number): void {
+    const source = new Uint8Array(bytes.buffer, bytes.byteOffset + at, to - from);
+    this.#bytes.set(source, this.indexOf(from));
+    if (to > this.#top) this.#top = to;
+  }
+
+  /** Position of the first byte in [from, to) that differs from `bytes` at `at`, or -1. All must be held. */
+  firstDifference(from: number, to: number, bytes: DataView, at: number): number {
+    const index = this.indexOf(from);
+    for (let offset = 0; offset < to - from; offset += 1) {
+      if (this.view.getUint8(index + offset) !== bytes.getUint8(at + offset)) return from + offset;
+    }
+    return -1;
+  }
+
+  /**
+   * Enters bytes that arrived before their turn.
+   *
+   * @param from - position of the first
+   * @param to - position just past the last
+   * @param bytes - where they are
+   * @param at - offset of the first
+   * @param policy - which copy of a byte stays
+   * @returns position of the first byte that was there already with another content, or -1
+   */
+  insert(from: number, to: number, bytes: DataView, at: number, policy: OverlapPolicy): number {
+    let index = this.#firstRangeEndingAtOrAfter(from);
+    const start = index;
+    let conflict = -1;
+    let low = from;
+    let high = to;
+    let position = from;
+    for (; index < this.#from.length && (this.#from[index] ?? 0) <= to; index += 1) {
+      const heldFrom = this.#from[index] ?? 0;
+      const heldTo = this.#to[index] ?? 0;
+      if (position < heldFrom) this.write(position, heldFrom, bytes, at + position - from);
+      const overlapFrom = Math.max(from, heldFrom);
+      const overlapTo = Math.min(to, heldTo);
+      if (overlapFrom < overlapTo) {
+        const differs = this.firstDifference(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
+        if (conflict < 0) conflict = differs;
+        if (policy === "last" && differs >= 0) this.write(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
+      }
+      low = Math.min(low, heldFrom);
+      high = Math.max(high, heldTo);
+      position = Math.max(position, heldTo);
+    }
+    if (position < to) this.write(position, to, bytes, at + position - from);
+    this.#from.splice(start, index - start, low);
+    this.#to.splice(start, index - start, high);
+    return conflict;
+  }
+
+  #firstRangeEndingAtOrAfter(position: number): number {
+    let low = 0;
+    let high = this.#to.length;
+    if (high === 0 || (this.#to[high - 1] ?? 0) < position) return high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#to[middle] ?? 0) < position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Takes the waiting ranges that `next` has reached off the list. Answers how far the bytes go on. */
+  join(next: number): number {
+    let reached = next;
+    let count = 0;
+    while (count < this.#from.length && (this.#from[count] ?? 0) <= reached) {
+      reached = Math.max(reached, this.#to[count] ?? 0);
+      count += 1;
+    }
+    if (count > 0) {
+      this.#from.splice(0, count);
+      this.#to.splice(0, count);
+    }
+    return reached;
+  }
+
+  /** Lets go of everything before `position`. */
+  release(position: number): void {
+    if (position <= this.base) return;
+    if (position >= this.#top) {
+      this.base = position;
+      this.#top = position;
+      this.#start = 0;
+      return;
+    }
+    this.#start += position - this.base;
+    this.base = position;
+  }
+
+  /** Gives the buffer back. */
+  clear(): void {
+    this.#memory.used -= this.#bytes.length;
+    this.#adopt(NO_BYTES);
+    this.#from.length = 0;
+    this.#to.length = 0;
+    this.#top = this.base;
+  }
+
+  /** Gives the buffer back when nothing is held. */
+  shrink(): void {
+    if (this.isEmpty && this.#bytes.length > 0) this.clear();
+  }
+}

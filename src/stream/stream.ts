@@ -1,0 +1,93 @@
+/**
+ * A flow's bytes: both directions of a TCP connection put in order, or the datagrams of a UDP flow.
+ *
+ * The stream is fed packets and feeds its consumer. It has no clock and no table of its own: who owns it decides when
+ * it has been idle for too long.
+ */
+import { PROTOCOL, sequenceAdd, TCP_FLAG } from "../base/index.ts";
+import type { Packet } from "../wire/index.ts";
+import type { StreamDirection } from "./consumer.ts";
+import { type StreamCounters, StreamHalf, type StreamSetting } from "./stream-half.ts";
+
+/** See the head of this file. */
+export class Stream {
+  readonly #setting: StreamSetting;
+  readonly #halves: readonly [StreamHalf, StreamHalf];
+  /** True when nothing more is taken: both sides finished, a reset came, or the consumer has enough. */
+  closed = false;
+
+  /** @param setting - consumer, observer, limits */
+  constructor(setting: StreamSetting) {
+    this.#setting = setting;
+    this.#halves = [new StreamHalf(0, setting), new StreamHalf(1, setting)];
+  }
+
+  /** Counters of one direction. */
+  counters(direction: StreamDirection): StreamCounters {
+    return this.#halves[direction].counters;
+  }
+
+  /** True when the first bytes of this direction were not seen. */
+  isMidStream(direction: StreamDirection): boolean {
+    return this.#halves[direction].midStream;
+  }
+
+  /** True when the packet opens another connection on the same ports. */
+  isOtherConnection(direction: StreamDirection, packet: Packet): boolean {
+    const flags = packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK);
+    return flags === TCP_FLAG.SYN && this.#halves[direction].isOtherBeginning(packet.sequence);
+  }
+
+  /**
+   * Takes a packet of this flow.
+   *
+   * @param direction - where it comes from
+   * @param packet - decoded, without a fault, its transport header readable
+   */
+  push(direction: StreamDirection, packet: Packet): void {
+    if (this.closed) return;
+    if (packet.protocol === PROTOCOL.TCP) this.#segment(direction, packet);
+    else this.#datagram(direction, packet);
+  }
+
+  #datagram(direction: StreamDirection, packet: Packet): void {
+    const { bytes, payloadAt, end } = packet;
+    if (end <= payloadAt) return;
+    this.#setting.consumer.datagram(direction, bytes, payloadAt, end, Math.max(packet.payloadBytes, end - payloadAt));
+  }
+
+  #segment(direction: StreamDirection, packet: Packet): void {
+    const { tcpFlags, sequence, bytes, payloadAt, end } = packet;
+    const half = this.#halves[direction];
+    const peer = this.#halves[direction === 0 ? 1 : 0];
+    const length = Math.max(packet.payloadBytes, end - payloadAt);
+    let first = sequence;
+    if ((tcpFlags & TCP_FLAG.SYN) !== 0) {
+      first = sequenceAdd(sequence, 1);
+      half.synchronise(sequence);
+      // What a SYN-ACK acknowledges is the other side's SYN, whether that was seen or not.
+      if ((tcpFlags & TCP_FLAG.ACK) !== 0) peer.synchronise(sequenceAdd(packet.acknowledgement, -1));
+    } else if ((tcpFlags & TCP_FLAG.ACK) !== 0) peer.acknowledge(packet.acknowledgement);
+    if ((tcpFlags & TCP_FLAG.RST) !== 0) {
+      // Text in a reset is no part of the stream; a reset elsewhere than at the next byte may be forged (RFC 5961).
+      if (!half.started || half.expects(sequence)) this.close();
+      return;
+    }
+    if (length > 0 || (tcpFlags & TCP_FLAG.FIN) !== 0) half.begin(first);
+    if ((tcpFlags & TCP_FLAG.FIN) !== 0) half.finish(sequenceAdd(first, length));
+    half.segment(first, bytes, payloadAt, end);
+    if (half.isComplete && peer.isComplete) this.close();
+    else if (half.over && peer.over) this.closed = true;
+  }
+
+  /** Ends the flow: hands over what waits and tells the consumer. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const half of this.#halves) {
+      half.flush();
+      half.close();
+    }
+    this.#setting.consumer.finish();
+  }
+}

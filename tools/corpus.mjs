@@ -1,0 +1,133 @@
+// Compares recognition with the labels of another inspection engine, flow by flow, over a corpus of captures that lies
+// beside the repository (../shared/captures/ndpi) and is no part of it.
+//
+// node tools/corpus.mjs [--corpus DIR] [--list PROTOCOL] [--names] [--fingerprints] [--capture NAME]
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { inspectCapture } from "../dist/inspect/index.js";
+
+const { values: options } = parseArgs({
+  options: {
+    corpus: { type: "string" },
+    list: { type: "string" },
+    capture: { type: "string" },
+    names: { type: "boolean" },
+    fingerprints: { type: "boolean" },
+    all: { type: "boolean" },
+  },
+});
+
+const here = dirname(fileURLToPath(import.meta.url));
+const corpus =
+  options.corpus ??
+  [join(here, "../../shared/captures/ndpi"), join(here, "../../../shared/captures/ndpi")].find(existsSync) ??
+  "";
+if (!existsSync(join(corpus, "labels.tsv"))) {
+  console.log("corpus: no labelled captures at ../shared/captures/ndpi; skipped");
+  process.exit(0);
+}
+
+/** Our name for each label that is in the list of protocols. */
+const NAMES = new Map(
+  `TLS SMTPS:TLS IMAPS:TLS POPS:TLS QUIC DTLS SSH OpenVPN WireGuard IPSec:IPsec HTTP HTTP_Proxy:HTTP HTTP_Connect:HTTP HTTP2
+  WebSocket DNS MDNS:mDNS LLMNR DHCP NTP STUN RTP SRTP:RTP RTCP SIP SMTP IMAP POP3 FTP_CONTROL:FTP MySQL PostgreSQL Redis
+  MongoDB MQTT AMQP Kafka LDAP Kerberos SMBv1:SMB SMBv23:SMB NFS RDP VNC SNMP Syslog RTSP BitTorrent Telnet SOCKS
+  Memcached:memcached ICMP ICMPV6:ICMPv6`
+    .split(/\s+/)
+    .map((entry) => entry.split(":"))
+    .map(([label, name]) => [label, name ?? label]),
+);
+
+const FIELDS = ["capture", "flow", "l4", "a", "b", "protocol", "encryption", "confidence"];
+FIELDS.push("serverName", "ja3", "ja4", "hasshClient", "hasshServer");
+
+function readLabels() {
+  const lines = readFileSync(join(corpus, "labels.tsv"), "utf8").trim().split("\n").slice(1);
+  return lines.map((line) => {
+    const parts = line.split("\t");
+    return Object.fromEntries(FIELDS.map((field, index) => [field, parts[index] ?? ""]));
+  });
+}
+
+const keyOf = (l4, a, b) => [l4, ...[a, b].sort()].join(" ");
+const withPort = (text) => (/\]:\d+$|^[\d.]+:\d+$/.test(text) ? text : text.includes(":") ? `[${text}]:0` : `${text}:0`);
+
+function inspect(capture) {
+  const result = inspectCapture([readFileSync(join(corpus, capture))]);
+  const flows = new Map();
+  for (const flow of result.flows) flows.set(keyOf(flow.l4, withPort(flow.client), withPort(flow.server)), flow);
+  return flows;
+}
+
+const percent = (part, whole) => (whole === 0 ? "    –" : `${((100 * part) / whole).toFixed(2)}`.padStart(6));
+
+function main() {
+  const labels = readLabels().filter((label) => options.capture === undefined || label.capture === options.capture);
+  const table = new Map();
+  const row = (name) => {
+    if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0 });
+    return table.get(name);
+  };
+  const agreement = { serverName: [0, 0], ja3: [0, 0], ja4: [0, 0], hasshClient: [0, 0], hasshServer: [0, 0] };
+  let current = "";
+  let flows = new Map();
+  let missing = 0;
+  for (const label of labels) {
+    if (label.capture !== current) {
+      current = label.capture;
+      flows = inspect(current);
+    }
+    const flow = flows.get(keyOf(label.l4, label.a, label.b));
+    if (flow === undefined) missing += 1;
+    const master = label.protocol.split(".")[0];
+    const wanted = NAMES.get(master);
+    const said = flow?.protocol ?? "none";
+    const inspected = label.confidence.startsWith("DPI");
+    const where = `${label.capture}#${label.flow} ${label.l4} ${label.a} ${label.b}`;
+    const wrong = said !== wanted && inspected && label.protocol !== "";
+    if (inspected && label.protocol !== "") {
+      if (wanted !== undefined) row(wanted).labelled += 1;
+      if (wanted !== undefined && said === wanted) row(wanted).found += 1;
+      if (said !== "none" && flow.confidence !== "guessed") row(said).said += 1;
+      if (said !== "none" && said === wanted) row(said).right += 1;
+    }
+    const listed = options.list === wanted || options.list === said || options.list === "all";
+    if (wrong && listed && (wanted !== undefined || said !== "none")) {
+      console.log(`${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`);
+    }
+    if (options.all && listed && !inspected && said !== "none") {
+      console.log(`${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`);
+    }
+    for (const field of Object.keys(agreement)) {
+      const theirs = label[field];
+      const ours = flow?.[field];
+      if (theirs === "" || ours === undefined) continue;
+      if (field === "serverName" && said !== wanted) continue;
+      agreement[field][1] += 1;
+      if (theirs === ours) agreement[field][0] += 1;
+      else if (field === "serverName" ? options.names : options.fingerprints) {
+        console.log(`${where} ${label.protocol} ${field}: label ${theirs}, ours ${ours}`);
+      }
+    }
+  }
+  console.log("protocol       flows  recall   said  precision");
+  for (const [name, { labelled, found, said, right }] of [...table].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const text = `${String(labelled).padStart(5)}  ${percent(found, labelled)}  ${String(said).padStart(5)}  ${percent(right, said)}`;
+    console.log(`${name.padEnd(14)} ${text}`);
+  }
+  const sum = { labelled: 0, found: 0, said: 0, right: 0 };
+  for (const [name, counts] of table) {
+    if (["TLS", "SSH", "OpenVPN", "QUIC", "HTTP", "DNS"].includes(name)) continue;
+    if (![...NAMES.values()].includes(name)) continue;
+    for (const key of Object.keys(sum)) sum[key] += counts[key];
+  }
+  console.log(`others in list ${sum.labelled} recall ${percent(sum.found, sum.labelled)} precision ${percent(sum.right, sum.said)}`);
+  for (const [field, [equal, both]] of Object.entries(agreement)) {
+    console.log(`${field}: ${equal} of ${both} equal (${percent(equal, both)} %)`);
+  }
+  console.log(`labelled flows not met: ${missing}`);
+}
+
+main();
