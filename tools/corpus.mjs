@@ -51,7 +51,13 @@ function readLabels() {
   });
 }
 
-const keyOf = (l4, a, b) => [l4, ...[a, b].sort()].join(" ");
+// One form for an IPv6 address, whoever wrote it: the URL parser compresses as RFC 5952 says.
+const canonical = (end) => {
+  const [, address, port] = /^\[(.*)\]:(\d+)$/.exec(end) ?? [];
+  if (address === undefined || !URL.canParse(`http://[${address}]/`)) return end;
+  return `${new URL(`http://[${address}]/`).hostname}:${port}`;
+};
+const keyOf = (l4, a, b) => [l4, ...[canonical(a), canonical(b)].sort()].join(" ");
 const withPort = (text) => (/\]:\d+$|^[\d.]+:\d+$/.test(text) ? text : text.includes(":") ? `[${text}]:0` : `${text}:0`);
 
 function inspect(capture) {
@@ -67,7 +73,7 @@ function main() {
   const labels = readLabels().filter((label) => options.capture === undefined || label.capture === options.capture);
   const table = new Map();
   const row = (name) => {
-    if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0 });
+    if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0, everywhere: 0 });
     return table.get(name);
   };
   const agreement = { serverName: [0, 0], ja3: [0, 0], ja4: [0, 0], hasshClient: [0, 0], hasshServer: [0, 0] };
@@ -90,7 +96,8 @@ function main() {
     if (inspected && label.protocol !== "") {
       if (wanted !== undefined) row(wanted).labelled += 1;
       if (wanted !== undefined && said === wanted) row(wanted).found += 1;
-      if (said !== "none" && flow.confidence !== "guessed") row(said).said += 1;
+      if (said !== "none") row(said).everywhere += 1;
+      if (said !== "none" && wanted !== undefined) row(said).said += 1;
       if (said !== "none" && said === wanted) row(said).right += 1;
     }
     const listed = options.list === wanted || options.list === said || options.list === "all";
@@ -112,9 +119,10 @@ function main() {
       }
     }
   }
-  console.log("protocol       flows  recall   said  precision");
-  for (const [name, { labelled, found, said, right }] of [...table].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const text = `${String(labelled).padStart(5)}  ${percent(found, labelled)}  ${String(said).padStart(5)}  ${percent(right, said)}`;
+  // Precision counts flows whose label is in the list; the last column also those with a label outside it.
+  console.log("protocol       flows  recall   said  precision  of all labels");
+  for (const [name, { labelled, found, said, right, everywhere }] of [...table].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const text = `${String(labelled).padStart(5)}  ${percent(found, labelled)}  ${String(said).padStart(5)}     ${percent(right, said)}         ${percent(right, everywhere)}`;
     console.log(`${name.padEnd(14)} ${text}`);
   }
   const sum = { labelled: 0, found: 0, said: 0, right: 0 };

@@ -8,6 +8,9 @@
 
 const NO_BYTES = new DataView(new ArrayBuffer(0));
 
+/** Names beyond ASCII are UTF-8 where they are names at all (RFC 6762 section 16). */
+const UTF8 = new TextDecoder();
+
 /** True for the ASCII letters, whose case differs in one bit. */
 function isLetter(code: number): boolean {
   const lower = code | 0x20;
@@ -158,6 +161,17 @@ export class ByteWindow {
       result += String.fromCharCode(this.bytes.getUint8(at));
     }
     return result;
+  }
+
+  /**
+   * The bytes of [from, to) as a host name: in lower case, because names are compared so (RFC 4343), without the dot of
+   * the root, and with a question mark for what is no character. Allocates.
+   */
+  name(from: number, to: number): string {
+    const ascii = this.text(from, to);
+    const decoded = /^[\0-\x7f]*$/.test(ascii) ? ascii : UTF8.decode(this.view(from, to));
+    const name = decoded.replace(/[\0-\x1f\x7f\ufffd]/g, "?").toLowerCase();
+    return name.endsWith(".") ? name.slice(0, -1) : name;
   }
 
   /** A view of the bytes of [from, to) as far as they are there; valid as long as the buffer is. Allocates. */

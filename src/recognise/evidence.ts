@@ -56,6 +56,8 @@ export class Evidence {
   ended = false;
   /** True when the first bytes of the flow were not seen, so that these may begin anywhere. */
   midStream = false;
+  /** The protocol that handed over to what is looked at, `undefined` when none did. */
+  behind: string | undefined = undefined;
   /** Bytes of the datagram on the wire; more than `bytes` holds when the capture was cut short. */
   wireLength = 0;
   /**

@@ -33,7 +33,7 @@ export const ENOUGH = -1;
 const HAND_OVERS_MAX = 4;
 
 /** Datagrams looked at for a following protocol after a hand-over. */
-const DATAGRAMS_AFTER_HAND_OVER = 64;
+const DATAGRAMS_AFTER_HAND_OVER = 14;
 
 const NO_CANDIDATES: Candidate[] = [];
 
@@ -185,6 +185,7 @@ export class FlowRecognition {
     const { clientPort, serverPort } = this.#ends;
     evidence.bytes.bind(bytes, at, end);
     evidence.direction = direction;
+    evidence.behind = this.#outer?.recognition.protocol;
     evidence.midStream = this.#midStream;
     evidence.sourcePort = direction === 0 ? clientPort : serverPort;
     evidence.destinationPort = direction === 0 ? serverPort : clientPort;

@@ -73,3 +73,12 @@ export function headerValue(window: ByteWindow, from: number, to: number, name: 
   if (to - from < name.length || !window.hasNoCase(name, from)) return undefined;
   return window.text(from + name.length, to).trim();
 }
+
+/**
+ * The host of an authority such as `example.org:8080` or `[2001:db8::1]:80`, in lower case and without its port
+ * (RFC 3986 section 3.2).
+ */
+export function authorityHost(authority: string): string {
+  const host = /^(?:[^@]*@)?(\[[^\]]*\]|[^:]*)/.exec(authority)?.[1] ?? authority;
+  return host.toLowerCase();
+}

@@ -12,6 +12,9 @@ const DHT_STARTS: readonly string[] = ["d1:ad", "d1:rd", "d1:el", "d2:ip6:", "d1
 const DHT_MARKS: readonly string[] = ["1:y1:q", "1:y1:r", "1:y1:e"];
 const DHT_SEARCH_BYTES = 1500;
 
+/** Local service discovery (BEP 14). */
+const LOCAL_SEARCH = "BT-SEARCH * HTTP/1.1\r\n";
+
 /** "protocol_id 0x41727101980, magic constant", action connect (BEP 15). */
 const TRACKER_ID_HIGH = 0x417;
 const TRACKER_ID_LOW = 0x27101980;
@@ -20,6 +23,7 @@ const TRACKER_CONNECT_BYTES = 16;
 // uTP header (BEP 29).
 const UTP_EXTENSION = 1;
 const UTP_CONNECTION = 2;
+const UTP_TIMESTAMP = 4;
 const UTP_WINDOW = 12;
 const UTP_SEQUENCE = 16;
 const UTP_HEADER_BYTES = 20;
@@ -30,9 +34,12 @@ const UTP_STATE = 2;
 const UTP_EXTENSION_MAX = 3;
 
 interface UtpState {
-  connection: number;
-  sequence: number;
+  readonly connection: number;
   packets: number;
+  /** Bit set of the directions seen. */
+  directions: number;
+  /** True once a packet came that carries no payload by its type: SYN or STATE. */
+  bare: boolean;
 }
 
 function judgeDht(evidence: Evidence): Answer {
@@ -55,18 +62,19 @@ function judgeUtp(evidence: Evidence): Answer {
   if (bytes.u32(UTP_WINDOW) > 0x1000000) return NO_MATCH;
   const connection = bytes.u16(UTP_CONNECTION);
   const sequence = bytes.u16(UTP_SEQUENCE);
+  if (connection === 0 || bytes.u32(UTP_TIMESTAMP) === 0) return NO_MATCH;
   if (type === UTP_SYN && (sequence !== 1 || bytes.length > UTP_HEADER_BYTES + 16)) return NO_MATCH;
-  const known = evidence.peek<UtpState>();
-  const state = evidence.state<UtpState>(() => ({ connection, sequence, packets: 0 }));
+  const state = evidence.state<UtpState>(() => ({ connection, packets: 0, directions: 0, bare: false }));
   // The receiver of a SYN uses the id that follows the sender's.
-  const related = Math.abs(connection - state.connection) <= 1;
-  if (known !== undefined && !related) return NO_MATCH;
+  if (Math.abs(connection - state.connection) > 1) return evidence.matched ? 1 : NO_MATCH;
   state.packets += 1;
-  if (bytes.find(HANDSHAKE.toLowerCase(), UTP_HEADER_BYTES, UTP_HEADER_BYTES + 32) >= 0) state.packets = 3;
-  const bare = type === UTP_SYN || type === UTP_STATE;
-  if (state.packets >= 3) evidence.match(CONFIDENCE.CERTAIN).kind = "uTP";
-  else if (type === UTP_SYN || (state.packets >= 2 && bare)) evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
-  return state.packets >= 3 ? DONE : 1;
+  state.directions |= 1 << evidence.direction;
+  if (type === UTP_SYN || (type === UTP_STATE && bytes.length <= UTP_HEADER_BYTES + 16)) state.bare = true;
+  const peer = bytes.has(HANDSHAKE, UTP_HEADER_BYTES);
+  const sure = peer || (state.packets >= 3 && state.directions === 3 && state.bare);
+  if (sure) evidence.match(CONFIDENCE.CERTAIN).kind = "uTP";
+  else if (type === UTP_SYN || (state.packets >= 3 && state.bare)) evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
+  return sure ? DONE : 1;
 }
 
 /** See the head of this file. */
@@ -74,7 +82,7 @@ export const bittorrent: Recogniser = {
   protocol: "BitTorrent",
   transports: ["TCP", "UDP"],
   encrypted: false,
-  firstBytes: [0x13, 0x64, 0x01, 0x11, 0x21, 0x31, 0x41, 0x00],
+  firstBytes: [0x13, 0x42, 0x64, 0x01, 0x11, 0x21, 0x31, 0x41, 0x00],
   judge(evidence) {
     const { bytes } = evidence;
     if (evidence.transport === "TCP") {
@@ -84,6 +92,10 @@ export const bittorrent: Recogniser = {
       return DONE;
     }
     if (bytes.u8(0) === 0x64) return judgeDht(evidence);
+    if (bytes.has(LOCAL_SEARCH)) {
+      evidence.match(CONFIDENCE.CERTAIN).kind = "local search";
+      return DONE;
+    }
     if (bytes.u32(0) === TRACKER_ID_HIGH && bytes.u32(4) === TRACKER_ID_LOW) {
       if (bytes.length < TRACKER_CONNECT_BYTES) return NO_MATCH;
       evidence.match(CONFIDENCE.CERTAIN).kind = "tracker";

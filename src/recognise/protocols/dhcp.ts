@@ -34,7 +34,7 @@ function learnOptions(facts: Facts, bytes: ByteWindow): void {
     const length = bytes.u8(position + 1);
     if (code < 0 || code === END || length < 0) return;
     const from = position + 2;
-    if (code === HOST_NAME) facts.serverName ??= bytes.text(from, from + length);
+    if (code === HOST_NAME) facts.serverName ??= bytes.name(from, from + length);
     if (code === VENDOR_CLASS) facts.clientSoftware ??= bytes.text(from, from + length);
     if (code === MESSAGE_TYPE) facts.kind = MESSAGES[bytes.u8(from)] ?? "other";
     position = from + length;

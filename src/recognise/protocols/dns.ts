@@ -36,6 +36,7 @@ const CLASS_TOP_BIT = 0x8000;
 const MDNS_PORT = 5353;
 const LLMNR_PORT = 5355;
 const DNS_PORT = 53;
+const NETBIOS_PORT = 137;
 
 /** Length of a first-level encoded NetBIOS name, and its record types NB and NBSTAT (RFC 1002 sections 4.1, 4.2). */
 const NETBIOS_LABEL_BYTES = 32;
@@ -62,7 +63,7 @@ function nameText(window: ByteWindow, from: number, to: number): string {
   for (let position = from; position < to - 1; ) {
     const length = window.u8(position);
     if (length >= POINTER || length <= 0) break;
-    labels.push(window.text(position + 1, position + 1 + length));
+    labels.push(window.name(position + 1, position + 1 + length));
     position += 1 + length;
   }
   return labels.join(".");
@@ -78,7 +79,7 @@ function netbiosName(window: ByteWindow, from: number): string | undefined {
     if (high < 0 || high > 15 || low < 0 || low > 15) return undefined;
     name += String.fromCharCode(high * 16 + low);
   }
-  return name.slice(0, 15).trimEnd();
+  return name.slice(0, 15).trimEnd().toLowerCase();
 }
 
 /** True when the header's bits and counts are such as a message has. */
@@ -108,23 +109,23 @@ function familyMember(evidence: Evidence): string {
   return evidence.hasPort(LLMNR_PORT) ? "LLMNR" : "DNS";
 }
 
+/** The question counts that was answered first; until then, the one asked last. */
 function learnQuestion(facts: Facts, window: ByteWindow, from: number, to: number, type: number): void {
   const name = nameText(window, from, to);
-  if (name !== "") facts.serverName ??= name;
-  facts.kind ??= `question type ${type}`;
+  if (name !== "") facts.serverName = name;
+  facts.kind = `question type ${type}`;
 }
 
 /** Judges the message at `at`, `to` just past it. */
 function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   const { bytes } = evidence;
-  if (!isHeader(bytes, at)) return NO_MATCH;
+  if (!isHeader(bytes, at)) return judgeBroken(evidence, at);
   const from = at + HEADER_BYTES;
   const end = nameEnd(bytes, from);
   const type = bytes.u16(end);
+  if (end < 0 || end + 4 > to || type < 0 || !isClass(bytes.u16(end + 2))) return judgeBroken(evidence, at);
   const registered = evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
-  if (end < 0 || end + 4 > to || type < 0 || !isClass(bytes.u16(end + 2))) {
-    return judgeBroken(evidence, registered);
-  }
+  if (evidence.hasPort(NETBIOS_PORT) && netbiosName(bytes, from) === undefined) return judgeBroken(evidence, at);
   const netbios = NETBIOS_TYPES.includes(type) ? netbiosName(bytes, from) : undefined;
   if (netbios !== undefined) {
     evidence.match(CONFIDENCE.CERTAIN, "NetBIOS").serverName = netbios;
@@ -133,15 +134,33 @@ function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   // An empty name is the root: a question for it is rare enough to want a second sign.
   const root = end === from + 1 && !registered;
   const facts = evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
-  if ((bytes.u16(at + FLAGS) & RESPONSE) !== 0) evidence.isFromServer();
-  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0) learnQuestion(facts, bytes, from, end, type);
+  // Both sides of a multicast flow ask and answer: there the question asked last counts.
+  const multicast = evidence.hasPort(MDNS_PORT);
+  const asks = bytes.u16(at + QUESTIONS) > 0;
+  const answers = bytes.u16(at + ANSWERS) > 0;
+  if (asks || (answers && !(multicast && facts.serverName !== undefined))) {
+    learnQuestion(facts, bytes, from, end, type);
+  }
+  if (multicast) return 1;
+  if ((bytes.u16(at + FLAGS) & RESPONSE) === 0) return evidence.transport === "UDP" ? 1 : DONE;
+  evidence.isFromServer();
   return DONE;
 }
 
-/** A sound header before a question that is cut off or broken: believed on the registered ports only. */
-function judgeBroken(evidence: Evidence, registered: boolean): Answer {
-  if (!registered) return NO_MATCH;
-  evidence.match(CONFIDENCE.LIKELY, familyMember(evidence));
+/**
+ * A message that is damaged, cut off or nonsense in places. On a registered port it is taken for what the port says
+ * when one coherent sign is left: a sound header, a single question, or a name that reads to its end.
+ */
+function judgeBroken(evidence: Evidence, at: number): Answer {
+  const { bytes } = evidence;
+  if (evidence.matched) return 1;
+  const netbios = evidence.hasPort(NETBIOS_PORT);
+  const registered = evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
+  if ((!registered && !netbios) || bytes.length < at + HEADER_BYTES) return NO_MATCH;
+  const end = nameEnd(bytes, at + HEADER_BYTES);
+  const question = end > at + HEADER_BYTES + 1 && isClass(bytes.u16(end + 2));
+  if (!question && bytes.u16(at + QUESTIONS) !== 1 && !isHeader(bytes, at)) return NO_MATCH;
+  evidence.match(CONFIDENCE.LIKELY, netbios ? "NetBIOS" : familyMember(evidence));
   return 1;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
-import { headerValue, type LineCursors, makeCursors } from "../lines.ts";
+import { authorityHost, headerValue, type LineCursors, makeCursors } from "../lines.ts";
 import { type Answer, byteRange, CONFIDENCE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";
 
 const SPACE = 0x20;
@@ -110,7 +110,7 @@ function judgeVersionless(evidence: Evidence, length: number, to: number): Answe
 function learnTarget(evidence: Evidence, target: string): void {
   const absolute = /^[a-z]+:\/\/([^/?#]*)/i.exec(target);
   const authority = absolute?.[1] ?? (evidence.facts.kind === "CONNECT" ? target : "");
-  if (authority !== "") evidence.facts.serverName ??= authority;
+  if (authority !== "") evidence.facts.serverName ??= authorityHost(authority);
 }
 
 function judgeResponse(evidence: Evidence): Answer {
@@ -129,23 +129,29 @@ function judgeResponse(evidence: Evidence): Answer {
   return readHeader(evidence, state);
 }
 
+/** First letters of the header names that are read. */
+const INITIAL = { c: 0x63, h: 0x68, s: 0x73, u: 0x75 } as const;
+
 function learnHeaderLine(evidence: Evidence, state: HttpState, from: number, to: number): void {
   const { bytes, facts } = evidence;
   switch (bytes.u8(from) | 0x20) {
-    case 0x68: // h
-      facts.serverName = headerValue(bytes, from, to, "host:") ?? facts.serverName ?? "";
-      if (facts.serverName === "") delete facts.serverName;
+    case INITIAL.h: {
+      const host = headerValue(bytes, from, to, "host:");
+      if (host !== undefined && host !== "") facts.serverName = authorityHost(host);
       break;
-    case 0x75: // u
-      facts.clientSoftware = headerValue(bytes, from, to, "user-agent:") ?? facts.clientSoftware ?? "";
-      if (facts.clientSoftware === "") delete facts.clientSoftware;
+    }
+    case INITIAL.u: {
+      const agent = headerValue(bytes, from, to, "user-agent:");
+      if (agent !== undefined) facts.clientSoftware = agent;
       state.upgrade = headerValue(bytes, from, to, "upgrade:")?.toLowerCase() ?? state.upgrade;
       break;
-    case 0x73: // s
-      facts.serverSoftware = headerValue(bytes, from, to, "server:") ?? facts.serverSoftware ?? "";
-      if (facts.serverSoftware === "") delete facts.serverSoftware;
+    }
+    case INITIAL.s: {
+      const server = headerValue(bytes, from, to, "server:");
+      if (server !== undefined) facts.serverSoftware = server;
       break;
-    case 0x63: {
+    }
+    case INITIAL.c: {
       const type = facts.status === undefined ? undefined : headerValue(bytes, from, to, "content-type:");
       if (type !== undefined) facts.contentType = type;
       break;

@@ -1,6 +1,7 @@
 /** HTTP/2 with prior knowledge: the connection preface and the first request behind it (RFC 9113 section 3.3). */
 import type { Evidence } from "../evidence.ts";
 import { HeaderTable } from "../hpack/header-table.ts";
+import { authorityHost } from "../lines.ts";
 import { type Answer, CONFIDENCE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";
 
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,7 +38,7 @@ function learnHeaders(evidence: Evidence, state: Http2State, at: number, to: num
   }
   if ((flags & FLAG_PRIORITY) !== 0) from += PRIORITY_BYTES;
   for (const { name, value } of state.headers.decode(bytes, from, end)) {
-    if (name === ":authority" || (name === "host" && facts.serverName === undefined)) facts.serverName = value;
+    if (name === ":authority" || (name === "host" && facts.serverName === undefined)) facts.serverName = authorityHost(value);
     if (name === ":method") facts.kind = value;
     if (name === ":path") facts.path = value;
     if (name === "user-agent") facts.clientSoftware = value;

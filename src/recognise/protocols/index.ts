@@ -43,6 +43,7 @@ import { syslog } from "./syslog.ts";
 import { telnet } from "./telnet.ts";
 import { tls } from "./tls.ts";
 import { vnc } from "./vnc.ts";
+import { websocket } from "./websocket.ts";
 import { wireguard } from "./wireguard.ts";
 
 /** See the head of this file. */
@@ -81,6 +82,7 @@ export const builtInRecognisers: readonly Recogniser[] = [
   pop3,
   imap,
   telnet,
+  websocket,
   syslog,
   memcached,
   ipsec,

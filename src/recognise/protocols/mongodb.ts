@@ -4,9 +4,12 @@ import { CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 // Message header, least significant byte first.
 const LENGTH = 0;
-const RESPONSE_TO = 8;
 const OPCODE = 12;
 const HEADER_BYTES = 16;
+
+// OP_REPLY: flags, cursor id, starting position, number of documents.
+const REPLY_DOCUMENTS = 32;
+const REPLY_BYTES = 36;
 
 const OP_REPLY = 1;
 const OP_QUERY = 2004;
@@ -24,6 +27,15 @@ const SECTION_MAX = 1;
 /** Compressors: none, snappy, zlib, zstd. */
 const COMPRESSOR_MAX = 3;
 
+/** A reply counts its documents, and the first one fits into the message. */
+function replyFits(bytes: ByteWindow): boolean {
+  const rest = bytes.u32le(LENGTH) - REPLY_BYTES;
+  const documents = bytes.u32le(REPLY_DOCUMENTS);
+  if ((bytes.u32le(HEADER_BYTES) & ~0xf) !== 0 || documents > 100_000) return false;
+  const first = bytes.u32le(REPLY_BYTES);
+  return documents >= 1 && first >= 5 && first <= rest;
+}
+
 function bodyFits(bytes: ByteWindow, opcode: number): boolean {
   switch (opcode) {
     case OP_MSG: {
@@ -35,7 +47,7 @@ function bodyFits(bytes: ByteWindow, opcode: number): boolean {
       return end > HEADER_BYTES + 4 && bytes.isText(HEADER_BYTES + 4, end) && bytes.find(".", HEADER_BYTES + 4, end) > 0;
     }
     case OP_REPLY:
-      return bytes.u32le(RESPONSE_TO) !== 0 && (bytes.u32le(HEADER_BYTES) & ~0xf) === 0;
+      return replyFits(bytes);
     case OP_COMPRESSED:
       return bytes.u32le(HEADER_BYTES) >= OP_REPLY && bytes.u8(HEADER_BYTES + 8) <= COMPRESSOR_MAX;
     default:

@@ -91,7 +91,7 @@ function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
     if (messageAt + 4 > to || bytes.u32(messageAt) !== 0) continue;
     // Packet ids of tls-auth start at 1.
     if (hmac > 0 && bytes.u32(at + AFTER_SESSION_ID + hmac) > 0xffff) continue;
-    if (messageAt + 4 === to || hmac === 0) return hmac === 0 ? "plain" : "tls-auth";
+    if (messageAt + 4 === to) return hmac === 0 ? "plain" : "tls-auth";
   }
   return to - at >= AFTER_SESSION_ID + TLS_CRYPT_BYTES && bytes.u32(at + AFTER_SESSION_ID) <= 0xffff
     ? "tls-crypt"

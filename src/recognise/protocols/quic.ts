@@ -30,6 +30,8 @@ const PUBLIC_VERSION = 0x01;
 const PUBLIC_CONNECTION_ID = 0x08;
 const PUBLIC_RESERVED = 0xc0;
 const PUBLIC_VERSION_AT = 9;
+/** Packet number, hash and frame header stand between the connection id and a server's message. */
+const SERVER_HELLO_SEARCH_BYTES = 48;
 
 /** Shortest long-header packet: header with empty connection ids, a length and a sample. */
 const LONG_PACKET_BYTES_MIN = 7;
@@ -163,12 +165,24 @@ function judgeNegotiation(evidence: Evidence, listAt: number): Answer {
 
 function judgePublic(evidence: Evidence, flags: number): Answer {
   const { bytes } = evidence;
-  if ((flags & PUBLIC_RESERVED) !== 0 || (flags & PUBLIC_VERSION) === 0) return NO_MATCH;
-  if ((flags & PUBLIC_CONNECTION_ID) === 0) return NO_MATCH;
+  if ((flags & PUBLIC_RESERVED) !== 0 || (flags & PUBLIC_CONNECTION_ID) === 0) return NO_MATCH;
+  if ((flags & PUBLIC_VERSION) === 0) return judgeServerHello(evidence);
   const version = quicVersion(bytes.u32(PUBLIC_VERSION_AT));
   if (version === undefined || !version.googleHandshake) return NO_MATCH;
   evidence.match(CONFIDENCE.CERTAIN).version ??= version.name;
   return learnGoogleHello(evidence.facts, bytes) ? DONE : 1;
+}
+
+/** A server's packet has no version, but its handshake message a tag. */
+function judgeServerHello(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  for (let position = PUBLIC_VERSION_AT; position < SERVER_HELLO_SEARCH_BYTES; position += 1) {
+    if (!bytes.has("REJ\0", position) && !bytes.has("SHLO", position)) continue;
+    evidence.match(CONFIDENCE.CERTAIN);
+    evidence.isFromServer();
+    return 1;
+  }
+  return NO_MATCH;
 }
 
 /** See the head of this file. */

@@ -75,7 +75,9 @@ function extendRun(evidence: Evidence): number {
   const sequence = bytes.u16(SEQUENCE);
   const timestamp = bytes.u32(TIMESTAMP);
   const step = (sequence - run.sequence) & 0xffff;
-  const follows = source === run.source && step >= 1 && step <= SEQUENCE_STEP_MAX;
+  // A copy of the packet before, as a capture on two interfaces shows it, says nothing.
+  if (source === run.source && step === 0) return run.length;
+  const follows = source === run.source && step <= SEQUENCE_STEP_MAX;
   run.length = follows ? run.length + 1 : 1;
   run.source = source;
   run.sequence = sequence;
@@ -95,8 +97,9 @@ export const rtp: Recogniser = {
     if (second >= RTCP_FIRST && second <= RTCP_LAST) return evidence.candidate === undefined ? NO_MATCH : 1;
     if (!isRtpHeader(bytes)) return evidence.matched ? 1 : NO_MATCH;
     const run = extendRun(evidence);
-    if (run >= RUN_LIKELY) evidence.match(run >= RUN_CERTAIN ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
-    return run >= RUN_CERTAIN ? DONE : 1;
+    const certain = run >= (evidence.behind === undefined ? RUN_CERTAIN : RUN_LIKELY);
+    if (run >= RUN_LIKELY) evidence.match(certain ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
+    return certain ? DONE : 1;
   },
 };
 
@@ -124,6 +127,8 @@ export const rtcp: Recogniser = {
   judge(evidence): Answer {
     const { bytes } = evidence;
     const type = bytes.u8(1);
+    // Beside the checks of ICE, RTCP says no more than that media are to follow.
+    if (evidence.behind !== undefined) return NO_MATCH;
     if (type < RTCP_FIRST || type > RTCP_LAST || bytes.length < RTCP_HEADER_BYTES) {
       return evidence.candidate === undefined ? NO_MATCH : 1;
     }

@@ -62,7 +62,7 @@ function learnGreeting(evidence: Evidence, from: number, to: number): void {
   const { bytes, facts } = evidence;
   const text = bytes.text(from + 4, to);
   const name = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+/.exec(text)?.[0];
-  if (name !== undefined) facts.serverName = name;
+  if (name !== undefined) facts.serverName = name.toLowerCase();
   facts.serverSoftware = text;
 }
 

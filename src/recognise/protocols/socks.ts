@@ -81,7 +81,7 @@ function judgeClient5(evidence: Evidence): Answer {
   if (length === 0 || bytes.length < at + length) return at + Math.max(length, 5);
   const facts = evidence.match(CONFIDENCE.CERTAIN);
   facts.version = "5";
-  if (bytes.u8(at + 3) === ADDRESS_NAME) facts.serverName = bytes.text(at + 5, at + length - 2);
+  if (bytes.u8(at + 3) === ADDRESS_NAME) facts.serverName = bytes.name(at + 5, at + length - 2);
   state.requestEnd = at + length;
   return OTHER_SIDE;
 }
@@ -118,7 +118,7 @@ function judgeClient4(evidence: Evidence): Answer {
     const nameEnd = bytes.indexOf(0, end, end + USER_BYTES_MAX);
     if (nameEnd < 0) return bytes.length < end + USER_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
     if (!bytes.isText(end, nameEnd)) return NO_MATCH;
-    evidence.facts.serverName = bytes.text(end, nameEnd);
+    evidence.facts.serverName = bytes.name(end, nameEnd);
     end = nameEnd + 1;
   }
   if (bytes.length !== end && !evidence.matched) return NO_MATCH;

@@ -18,8 +18,6 @@ export const ssdp: Recogniser = {
     facts.kind = start.startsWith("H") ? "RESPONSE" : (start.split(" ")[0] ?? "");
     const cursor = new LineCursor();
     while (cursor.next(bytes)) {
-      const host = headerValue(bytes, cursor.from, cursor.to, "host:");
-      if (host !== undefined) facts.serverName = host;
       const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
       if (agent !== undefined) facts.clientSoftware = agent;
       const server = headerValue(bytes, cursor.from, cursor.to, "server:");

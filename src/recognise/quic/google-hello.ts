@@ -28,7 +28,7 @@ export function learnGoogleHello(facts: Facts, window: ByteWindow): boolean {
     const entryAt = at + TAGS + index * ENTRY_BYTES;
     const to = window.u32le(entryAt + 4);
     if (to < from) break;
-    if (window.has("SNI\0", entryAt)) facts.serverName = window.text(valuesAt + from, valuesAt + to);
+    if (window.has("SNI\0", entryAt)) facts.serverName = window.name(valuesAt + from, valuesAt + to);
     if (window.has("UAID", entryAt)) facts.clientSoftware = window.text(valuesAt + from, valuesAt + to);
     from = to;
   }
