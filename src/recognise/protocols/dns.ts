@@ -134,14 +134,7 @@ function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   // An empty name is the root: a question for it is rare enough to want a second sign.
   const root = end === from + 1 && !registered;
   const facts = evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
-  // Both sides of a multicast flow ask and answer: there the question asked last counts.
-  const multicast = evidence.hasPort(MDNS_PORT);
-  const asks = bytes.u16(at + QUESTIONS) > 0;
-  const answers = bytes.u16(at + ANSWERS) > 0;
-  if (asks || (answers && !(multicast && facts.serverName !== undefined))) {
-    learnQuestion(facts, bytes, from, end, type);
-  }
-  if (multicast) return 1;
+  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0) learnQuestion(facts, bytes, from, end, type);
   if ((bytes.u16(at + FLAGS) & RESPONSE) === 0) return evidence.transport === "UDP" ? 1 : DONE;
   evidence.isFromServer();
   return DONE;
