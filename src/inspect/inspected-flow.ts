@@ -76,8 +76,7 @@ export class InspectedFlow implements StreamConsumer {
     const transport = packet.protocol === PROTOCOL.TCP ? "TCP" : "UDP";
     if (packet.protocol !== PROTOCOL.TCP && packet.protocol !== PROTOCOL.UDP) this.#recognition = undefined;
     else {
-      const ends = { transport, clientPort: packet.sourcePort, serverPort: packet.destinationPort } as const;
-      this.#recognition = new FlowRecognition(set, ends);
+      this.#recognition = new FlowRecognition(set, transport, packet.sourcePort, packet.destinationPort);
     }
   }
 
@@ -119,7 +118,10 @@ export class InspectedFlow implements StreamConsumer {
   report(flow: FlowRecord<InspectedFlow>): FlowReport {
     const result = this.result ?? protocolRecognition(flow.protocol);
     const reversed = result !== undefined && result.server >= 0 && flow.isMidStream ? result.server === 0 : flow.isReversed;
-    const ends = [flow.source, flow.destination].map((end) => formatEndpoint(flow.family, end.subarray(0, 4), end[4] ?? 0));
+    const ends = [
+      formatEndpoint(flow.family, flow.source, flow.sourcePort),
+      formatEndpoint(flow.family, flow.destination, flow.destinationPort),
+    ];
     const facts: Facts = { ...result?.facts };
     if (this.#kinds !== undefined) facts.kind = this.#kinds.join(", ");
     return {

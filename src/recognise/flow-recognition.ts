@@ -35,6 +35,9 @@ const HAND_OVERS_MAX = 4;
 /** Datagrams looked at for a following protocol after a hand-over. */
 const DATAGRAMS_AFTER_HAND_OVER = 14;
 
+/** Both directions' bits. */
+const BOTH = 3;
+
 const NO_CANDIDATES: Candidate[] = [];
 
 /** What is known of the protocols around the one looked for. */
@@ -43,41 +46,43 @@ interface Outer {
   readonly kind: HandOver;
 }
 
-/** Where a flow's packets come from and go to. */
-export interface FlowEnds {
-  readonly transport: Transport;
-  /** Port of the side that sent first. */
-  readonly clientPort: number;
-  readonly serverPort: number;
-}
-
 /** See the head of this file. */
 export class FlowRecognition {
   readonly #set: RecogniserSet;
-  readonly #ends: FlowEnds;
+  readonly #transport: Transport;
+  readonly #clientPort: number;
+  readonly #serverPort: number;
   #candidates: Candidate[] = NO_CANDIDATES;
   #outer: Outer | undefined = undefined;
   #handOvers = 0;
   #datagramsLeft: number;
   #best: Candidate | undefined = undefined;
-  readonly #attemptsLeft: [number, number];
-  /** Bytes that a hand-over in the other direction declared done with, not yet let go. */
-  readonly #skip: [number, number] = [0, 0];
-  readonly #begun: [boolean, boolean] = [false, false];
-  readonly #over: [boolean, boolean] = [false, false];
+  // One bit for each direction.
+  /** Its first bytes were looked at. */
+  #begun = 0;
+  /** Its bytes are wanted no more. */
+  #over = 0;
+  /** Starts that were tried in each direction, in four bits each. */
+  #attempts = 0;
+  /** Bytes that a hand-over in one direction declared done with in the other, not yet let go. */
+  #skip = 0;
+  #skipDirection = 0;
   #midStream = false;
   /** True when no further byte can change the answer. */
   settled = false;
 
   /**
    * @param set - the recognisers
-   * @param ends - transport and ports
+   * @param transport - of the flow
+   * @param clientPort - port of the side that sent first
+   * @param serverPort - port of the other side
    */
-  constructor(set: RecogniserSet, ends: FlowEnds) {
+  constructor(set: RecogniserSet, transport: Transport, clientPort: number, serverPort: number) {
     this.#set = set;
-    this.#ends = ends;
+    this.#transport = transport;
+    this.#clientPort = clientPort;
+    this.#serverPort = serverPort;
     this.#datagramsLeft = set.limits.datagrams;
-    this.#attemptsLeft = [set.limits.attempts, set.limits.attempts];
   }
 
   /** The answer so far; `undefined` when nothing matched yet. Allocates. */
@@ -90,7 +95,7 @@ export class FlowRecognition {
   }
 
   #guessed(): Recognition | undefined {
-    const protocol = this.settled ? this.#set.guess(this.#ends.transport, this.#ends.serverPort) : undefined;
+    const protocol = this.settled ? this.#set.guess(this.#transport, this.#serverPort) : undefined;
     if (protocol === undefined) return undefined;
     return { protocol, confidence: CONFIDENCE.GUESSED, encrypted: false, server: -1, layers: [protocol], facts: {} };
   }
@@ -116,9 +121,12 @@ export class FlowRecognition {
    */
   receive(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
     if (this.settled) return ENOUGH;
-    if (this.#over[direction]) return end - at;
-    let from = at + Math.min(this.#skip[direction], end - at);
-    this.#skip[direction] -= from - at;
+    if ((this.#over & (1 << direction)) !== 0) return end - at;
+    let from = at;
+    if (this.#skip > 0 && this.#skipDirection === direction) {
+      from += Math.min(this.#skip, end - at);
+      this.#skip -= from - at;
+    }
     for (;;) {
       const handOvers = this.#handOvers;
       const released = this.#receiveFrom(direction, bytes, from, end);
@@ -135,7 +143,7 @@ export class FlowRecognition {
     evidence.ended = evidence.bytes.length >= most;
     evidence.wireLength = evidence.bytes.length;
     const released = this.#look(evidence, evidence.bytes.length);
-    if (evidence.ended && this.#candidates.length > 0 && released === 0) this.#over[direction] = true;
+    if (evidence.ended && this.#candidates.length > 0 && released === 0) this.#over |= 1 << direction;
     return evidence.ended && released === 0 ? most : released;
   }
 
@@ -154,7 +162,7 @@ export class FlowRecognition {
     evidence.transport = "UDP";
     evidence.ended = this.#datagramsLeft <= 1;
     evidence.wireLength = wireLength;
-    this.#begun.fill(false);
+    this.#begun = 0;
     this.#look(evidence, 1);
     this.#datagramsLeft -= 1;
     if (this.#datagramsLeft <= 0) this.#settle();
@@ -170,8 +178,8 @@ export class FlowRecognition {
     this.#candidates = this.#candidates.filter((candidate) => candidate.confidence !== CONFIDENCE.NONE);
     for (const candidate of this.#candidates) candidate.need[direction] = OTHER_SIDE;
     this.#midStream = true;
-    if (this.#best === undefined) this.#begun[direction] = false;
-    else this.#over[direction] = true;
+    if (this.#best === undefined) this.#begun &= ~(1 << direction);
+    else this.#over |= 1 << direction;
     this.#resolve();
   }
 
@@ -182,7 +190,8 @@ export class FlowRecognition {
 
   #show(direction: 0 | 1, bytes: DataView, at: number, end: number): Evidence {
     const { evidence } = this.#set;
-    const { clientPort, serverPort } = this.#ends;
+    const clientPort = this.#clientPort;
+    const serverPort = this.#serverPort;
     evidence.bytes.bind(bytes, at, end);
     evidence.direction = direction;
     evidence.behind = this.#outer?.recognition.protocol;
@@ -201,8 +210,8 @@ export class FlowRecognition {
       this.#ask(evidence, candidate.recogniser, candidate, units);
       if (this.#handOvers !== handOvers) return evidence.restart[direction];
     }
-    if (!this.#begun[direction] && units > 0 && this.#best?.confidence !== CONFIDENCE.CERTAIN) {
-      this.#begun[direction] = true;
+    if ((this.#begun & (1 << direction)) === 0 && units > 0 && this.#best?.confidence !== CONFIDENCE.CERTAIN) {
+      this.#begun |= 1 << direction;
       this.#glance(evidence, units);
       if (this.#handOvers !== handOvers) return evidence.restart[direction];
     }
@@ -264,10 +273,10 @@ export class FlowRecognition {
     this.#outer = { recognition: this.#outer === undefined ? recognition : joined(this.#outer, recognition), kind };
     this.#candidates = NO_CANDIDATES;
     this.#best = undefined;
-    this.#begun.fill(false);
-    this.#over.fill(false);
-    const other = evidence.direction === 0 ? 1 : 0;
-    this.#skip[other] = evidence.restart[other];
+    this.#begun = 0;
+    this.#over = 0;
+    this.#skipDirection = evidence.direction === 0 ? 1 : 0;
+    this.#skip = evidence.restart[this.#skipDirection] ?? 0;
     this.#datagramsLeft = DATAGRAMS_AFTER_HAND_OVER;
     this.#handOvers += 1;
     if (this.#handOvers >= HAND_OVERS_MAX) this.#settle();
@@ -283,25 +292,26 @@ export class FlowRecognition {
     if (best.confidence === CONFIDENCE.CERTAIN && this.#candidates.length > 1) this.#candidates = [best];
     if (best.confidence === CONFIDENCE.CERTAIN) {
       if (best.done) this.#settle();
-    } else if (this.#ends.transport === "TCP" && this.#begun[0] && this.#begun[1]) {
+    } else if (this.#transport === "TCP" && this.#begun === BOTH) {
       if (this.#candidates.every((candidate) => candidate.done)) this.#settle();
     }
   }
 
   /** Nothing matched: waits for candidates and the other direction, tries afresh where that makes sense. */
   #giveUp(): void {
-    if (this.#ends.transport === "UDP") return;
+    if (this.#transport === "UDP") return;
     this.#candidates = this.#candidates.filter((candidate) => !candidate.done);
     if (this.#candidates.length > 0) return;
     this.#candidates = NO_CANDIDATES;
-    for (const direction of [0, 1] as const) {
-      if (!this.#begun[direction] || this.#over[direction]) continue;
-      this.#attemptsLeft[direction] -= 1;
-      const again = this.#attemptsLeft[direction] > 0 && this.#midStream;
-      if (again) this.#begun[direction] = false;
-      else this.#over[direction] = true;
+    for (let direction = 0; direction < 2; direction += 1) {
+      const bit = 1 << direction;
+      if ((this.#begun & bit) === 0 || (this.#over & bit) !== 0) continue;
+      const attempts = ((this.#attempts >> (4 * direction)) & 15) + 1;
+      this.#attempts += 1 << (4 * direction);
+      if (this.#midStream && attempts < this.#set.limits.attempts) this.#begun &= ~bit;
+      else this.#over |= bit;
     }
-    if (this.#over[0] && this.#over[1]) this.#settle();
+    if (this.#over === BOTH) this.#settle();
   }
 
   #released(direction: 0 | 1, units: number): number {
@@ -309,7 +319,7 @@ export class FlowRecognition {
     for (const candidate of this.#candidates) {
       if (!candidate.done && candidate.need[direction] !== OTHER_SIDE) return 0;
     }
-    this.#over[direction] = true;
+    this.#over |= 1 << direction;
     return units;
   }
 

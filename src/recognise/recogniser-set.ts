@@ -19,7 +19,7 @@ export interface RecognitionLimits {
   readonly streamBytes: number;
   /** Datagrams of a flow that are looked at. */
   readonly datagrams: number;
-  /** Places at which a stream that began before the first packet seen is tried afresh, per direction. */
+  /** Places at which a stream that began before the first packet seen is tried, per direction: 1 to 15. */
   readonly attempts: number;
 }
 

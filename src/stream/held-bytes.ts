@@ -11,6 +11,8 @@
 const BUFFER_BYTES_MIN = 2048;
 
 const NO_BYTES = new Uint8Array(0);
+/** Shared by all that hold no ranges; never written to. */
+const NO_RANGES: number[] = [];
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 /** Which copy of a byte is believed when two differ. */
@@ -36,8 +38,8 @@ export class HeldBytes {
   /** Position just past the last byte of the buffer that is in use. */
   #top = 0;
   /** Ranges beyond the contiguous part, sorted, none touching another. */
-  readonly #from: number[] = [];
-  readonly #to: number[] = [];
+  #from: number[] = NO_RANGES;
+  #to: number[] = NO_RANGES;
   readonly #memory: StreamMemory;
 
   /** @param memory - accounts for the buffer */
@@ -127,6 +129,10 @@ export class HeldBytes {
    * @returns position of the first byte that was there already with another content, or -1
    */
   insert(from: number, to: number, bytes: DataView, at: number, policy: OverlapPolicy): number {
+    if (this.#from === NO_RANGES) {
+      this.#from = [];
+      this.#to = [];
+    }
     let index = this.#firstRangeEndingAtOrAfter(from);
     const start = index;
     let conflict = -1;
@@ -198,8 +204,8 @@ export class HeldBytes {
   clear(): void {
     this.#memory.used -= this.#bytes.length;
     this.#adopt(NO_BYTES);
-    this.#from.length = 0;
-    this.#to.length = 0;
+    this.#from = NO_RANGES;
+    this.#to = NO_RANGES;
     this.#top = this.base;
   }
 

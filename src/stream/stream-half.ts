@@ -50,9 +50,8 @@ function zeroCounters(): StreamCounters {
   };
 }
 
-/** What both directions of a stream share. */
+/** What all streams of a table share. */
 export interface StreamSetting {
-  readonly consumer: StreamConsumer;
   readonly observer: StreamObserver;
   readonly memory: StreamMemory;
   readonly policy: OverlapPolicy;
@@ -63,6 +62,7 @@ export interface StreamSetting {
 export class StreamHalf {
   readonly counters: StreamCounters = zeroCounters();
   readonly #direction: StreamDirection;
+  readonly #consumer: StreamConsumer;
   readonly #setting: StreamSetting;
   readonly #held: HeldBytes;
   #nextSequence = 0;
@@ -81,10 +81,12 @@ export class StreamHalf {
 
   /**
    * @param direction - which of the two
-   * @param setting - what both share
+   * @param consumer - takes the bytes
+   * @param setting - what all streams share
    */
-  constructor(direction: StreamDirection, setting: StreamSetting) {
+  constructor(direction: StreamDirection, consumer: StreamConsumer, setting: StreamSetting) {
     this.#direction = direction;
+    this.#consumer = consumer;
     this.#setting = setting;
     this.#held = new HeldBytes(setting.memory);
   }
@@ -243,9 +245,9 @@ export class StreamHalf {
     const length = this.#next - this.#letGo;
     if (!this.#begun) {
       this.#begun = true;
-      this.#setting.consumer.begin?.(this.#direction, this.midStream);
+      this.#consumer.begin?.(this.#direction, this.midStream);
     }
-    const answer = this.#setting.consumer.receive(this.#direction, bytes, at, at + length);
+    const answer = this.#consumer.receive(this.#direction, bytes, at, at + length);
     if (answer === ENOUGH) {
       this.close();
       return;
@@ -301,11 +303,10 @@ export class StreamHalf {
 
   #gap(position: number): void {
     const missing = position - this.#next;
-    const { consumer, observer } = this.#setting;
     this.counters.gaps += 1;
     this.counters.gapBytes += missing;
-    observer.gap?.(this.#direction, this.#next, missing);
-    consumer.gap(this.#direction, missing);
+    this.#setting.observer.gap?.(this.#direction, this.#next, missing);
+    this.#consumer.gap(this.#direction, missing);
     this.#nextSequence = sequenceAdd(this.#nextSequence, missing);
     this.#next = position;
     this.#letGo = position;

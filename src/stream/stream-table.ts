@@ -5,13 +5,13 @@
  * by a list in the order of last use, from whose end a flow is let go when the limit `streamFlows` is reached or when
  * the owner's time says that it has been idle for long enough.
  */
-import { defaultLimits, type LimitValues, type Milliseconds, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import { type AddressWords, defaultLimits, type LimitValues, type Milliseconds, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
 import type { StreamConsumer, StreamDirection, StreamObserver } from "./consumer.ts";
 import type { OverlapPolicy, StreamMemory } from "./held-bytes.ts";
 import { Stream } from "./stream.ts";
+import type { StreamSetting } from "./stream-half.ts";
 
-const WORDS = 4;
 const BUCKETS_MIN = 1024;
 
 /** How a table is made. */
@@ -37,9 +37,17 @@ export class FlowRecord<Consumer extends StreamConsumer> {
   readonly number: number;
   readonly protocol: number;
   readonly family: 4 | 6;
-  /** Source of the first packet: four words, then its port. */
-  readonly source: Uint32Array = new Uint32Array(WORDS + 1);
-  readonly destination: Uint32Array = new Uint32Array(WORDS + 1);
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  // Addresses as signed words, which the engine keeps inside the object.
+  readonly #source0: number;
+  readonly #source1: number;
+  readonly #source2: number;
+  readonly #source3: number;
+  readonly #destination0: number;
+  readonly #destination1: number;
+  readonly #destination2: number;
+  readonly #destination3: number;
   /** When the last packet came. */
   lastSeen: Milliseconds = 0;
   packets = 0;
@@ -66,25 +74,57 @@ export class FlowRecord<Consumer extends StreamConsumer> {
     this.hash = hash;
     this.protocol = packet.protocol;
     this.family = packet.family === 6 ? 6 : 4;
-    this.source.set(packet.source);
-    this.destination.set(packet.destination);
-    this.source[WORDS] = packet.hasPorts ? packet.sourcePort : 0;
-    this.destination[WORDS] = packet.hasPorts ? packet.destinationPort : 0;
+    const { source, destination } = packet;
+    this.sourcePort = packet.hasPorts ? packet.sourcePort : 0;
+    this.destinationPort = packet.hasPorts ? packet.destinationPort : 0;
+    this.#source0 = (source[0] ?? 0) | 0;
+    this.#source1 = (source[1] ?? 0) | 0;
+    this.#source2 = (source[2] ?? 0) | 0;
+    this.#source3 = (source[3] ?? 0) | 0;
+    this.#destination0 = (destination[0] ?? 0) | 0;
+    this.#destination1 = (destination[1] ?? 0) | 0;
+    this.#destination2 = (destination[2] ?? 0) | 0;
+    this.#destination3 = (destination[3] ?? 0) | 0;
+  }
+
+  /** Source address of the first packet. Allocates. */
+  get source(): AddressWords {
+    return Uint32Array.of(this.#source0, this.#source1, this.#source2, this.#source3);
+  }
+
+  /** Destination address of the first packet. Allocates. */
+  get destination(): AddressWords {
+    return Uint32Array.of(this.#destination0, this.#destination1, this.#destination2, this.#destination3);
   }
 
   /** 0 or 1 for a packet of this flow from or to the first packet's source, -1 for any other packet. */
   match(packet: Packet, sourcePort: number, destinationPort: number): -1 | StreamDirection {
     if (packet.protocol !== this.protocol || packet.family !== this.family) return -1;
-    if (isEnd(this.source, packet.source, sourcePort) && isEnd(this.destination, packet.destination, destinationPort)) {
-      return 0;
+    const { source, destination } = packet;
+    if (sourcePort === this.sourcePort && destinationPort === this.destinationPort) {
+      if (this.#isSource(source) && this.#isDestination(destination)) return 0;
     }
-    const back = isEnd(this.source, packet.destination, destinationPort) && isEnd(this.destination, packet.source, sourcePort);
-    return back ? 1 : -1;
+    if (sourcePort !== this.destinationPort || destinationPort !== this.sourcePort) return -1;
+    return this.#isSource(destination) && this.#isDestination(source) ? 1 : -1;
   }
-}
 
-function isEnd(end: Uint32Array, words: Uint32Array, port: number): boolean {
-  return end[3] === words[3] && end[WORDS] === port && end[2] === words[2] && end[1] === words[1] && end[0] === words[0];
+  #isSource(words: AddressWords): boolean {
+    return (
+      (words[3] ?? 0) === this.#source3 >>> 0 &&
+      (words[2] ?? 0) === this.#source2 >>> 0 &&
+      (words[1] ?? 0) === this.#source1 >>> 0 &&
+      (words[0] ?? 0) === this.#source0 >>> 0
+    );
+  }
+
+  #isDestination(words: AddressWords): boolean {
+    return (
+      (words[3] ?? 0) === this.#destination3 >>> 0 &&
+      (words[2] ?? 0) === this.#destination2 >>> 0 &&
+      (words[1] ?? 0) === this.#destination1 >>> 0 &&
+      (words[0] ?? 0) === this.#destination0 >>> 0
+    );
+  }
 }
 
 /** Mixes one end into 32 bits (the finaliser of MurmurHash3, which spreads every input bit). */
@@ -101,7 +141,7 @@ export class StreamTable<Consumer extends StreamConsumer> {
   readonly #options: StreamTableOptions<Consumer>;
   readonly #limits: LimitValues;
   readonly #memory: StreamMemory;
-  readonly #observer: StreamObserver;
+  readonly #setting: StreamSetting;
   #buckets: (FlowRecord<Consumer> | undefined)[] = new Array(BUCKETS_MIN).fill(undefined);
   #size = 0;
   #seen = 0;
@@ -117,7 +157,12 @@ export class StreamTable<Consumer extends StreamConsumer> {
     this.#options = options;
     this.#limits = options.limits ?? defaultLimits();
     this.#memory = { used: 0, max: this.#limits.streamMemoryBytes };
-    this.#observer = options.observer ?? {};
+    this.#setting = {
+      observer: options.observer ?? {},
+      memory: this.#memory,
+      policy: options.overlap ?? "first",
+      limits: this.#limits,
+    };
   }
 
   /** Flows at present. */
@@ -209,13 +254,7 @@ export class StreamTable<Consumer extends StreamConsumer> {
 
   #restart(flow: FlowRecord<Consumer>, packet: Packet): void {
     flow.consumer = this.#options.open(packet, flow);
-    flow.stream = new Stream({
-      consumer: flow.consumer,
-      observer: this.#observer,
-      memory: this.#memory,
-      policy: this.#options.overlap ?? "first",
-      limits: this.#limits,
-    });
+    flow.stream = new Stream(flow.consumer, this.#setting);
   }
 
   #chain(flow: FlowRecord<Consumer>): void {

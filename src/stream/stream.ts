@@ -6,36 +6,37 @@
  */
 import { PROTOCOL, sequenceAdd, TCP_FLAG } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
-import type { StreamDirection } from "./consumer.ts";
+import type { StreamConsumer, StreamDirection } from "./consumer.ts";
 import { type StreamCounters, StreamHalf, type StreamSetting } from "./stream-half.ts";
 
 /** See the head of this file. */
 export class Stream {
+  readonly #consumer: StreamConsumer;
   readonly #setting: StreamSetting;
-  readonly #halves: readonly [StreamHalf, StreamHalf];
+  /** Made by the first segment: a flow of datagrams has none. */
+  #halves: readonly [StreamHalf, StreamHalf] | undefined = undefined;
   /** True when nothing more is taken: both sides finished, a reset came, or the consumer has enough. */
   closed = false;
 
-  /** @param setting - consumer, observer, limits */
-  constructor(setting: StreamSetting) {
+  /**
+   * @param consumer - takes the bytes
+   * @param setting - what all streams share
+   */
+  constructor(consumer: StreamConsumer, setting: StreamSetting) {
+    this.#consumer = consumer;
     this.#setting = setting;
-    this.#halves = [new StreamHalf(0, setting), new StreamHalf(1, setting)];
   }
 
-  /** Counters of one direction. */
-  counters(direction: StreamDirection): StreamCounters {
-    return this.#halves[direction].counters;
-  }
-
-  /** True when the first bytes of this direction were not seen. */
-  isMidStream(direction: StreamDirection): boolean {
-    return this.#halves[direction].midStream;
+  /** Counters of one direction; `undefined` for a flow of datagrams. */
+  counters(direction: StreamDirection): StreamCounters | undefined {
+    return this.#halves?.[direction].counters;
   }
 
   /** True when the packet opens another connection on the same ports. */
   isOtherConnection(direction: StreamDirection, packet: Packet): boolean {
     const flags = packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK);
-    return flags === TCP_FLAG.SYN && this.#halves[direction].isOtherBeginning(packet.sequence);
+    if (flags !== TCP_FLAG.SYN || this.#halves === undefined) return false;
+    return this.#halves[direction].isOtherBeginning(packet.sequence);
   }
 
   /**
@@ -53,11 +54,15 @@ export class Stream {
   #datagram(direction: StreamDirection, packet: Packet): void {
     const { bytes, payloadAt, end } = packet;
     if (end <= payloadAt) return;
-    this.#setting.consumer.datagram(direction, bytes, payloadAt, end, Math.max(packet.payloadBytes, end - payloadAt));
+    this.#consumer.datagram(direction, bytes, payloadAt, end, Math.max(packet.payloadBytes, end - payloadAt));
   }
 
   #segment(direction: StreamDirection, packet: Packet): void {
     const { tcpFlags, sequence, bytes, payloadAt, end } = packet;
+    this.#halves ??= [
+      new StreamHalf(0, this.#consumer, this.#setting),
+      new StreamHalf(1, this.#consumer, this.#setting),
+    ];
     const half = this.#halves[direction];
     const peer = this.#halves[direction === 0 ? 1 : 0];
     const length = Math.max(packet.payloadBytes, end - payloadAt);
@@ -84,10 +89,10 @@ export class Stream {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    for (const half of this.#halves) {
+    for (const half of this.#halves ?? []) {
       half.flush();
       half.close();
     }
-    this.#setting.consumer.finish();
+    this.#consumer.finish();
   }
 }

@@ -1,6 +1,6 @@
 /** memcached: the text protocol, the binary protocol, and the frame of its datagrams (doc/protocol.txt). */
 import type { ByteWindow } from "../byte-window.ts";
-import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 /** Commands and answers with the blank or line end that follows them. */
 const WORDS: readonly string[] = [
@@ -62,7 +62,7 @@ export const memcached: Recogniser = {
       evidence.match(evidence.matched ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
       return DONE;
     }
-    if (!byteRange(0x41, 0x7a).includes(first)) return NO_MATCH;
+    if (first < 0x41 || first > 0x7a) return NO_MATCH;
     if (bytes.length < 4 && WORDS.some((word) => bytes.couldBe(word))) return 4;
     const answer = textAt(bytes, 0);
     if (answer === DONE) evidence.match(CONFIDENCE.CERTAIN);
