@@ -58,25 +58,35 @@ const canonical = (end) => {
   return `${new URL(`http://[${address}]/`).hostname}:${port}`;
 };
 const keyOf = (l4, a, b) => [l4, ...[canonical(a), canonical(b)].sort()].join(" ");
-const withPort = (text) => (/\]:\d+$|^[\d.]+:\d+$/.test(text) ? text : text.includes(":") ? `[${text}]:0` : `${text}:0`);
+const withPort = (text) =>
+  /\]:\d+$|^[\d.]+:\d+$/.test(text) ? text : text.includes(":") ? `[${text}]:0` : `${text}:0`;
 
 function inspect(capture) {
   const result = inspectCapture([readFileSync(join(corpus, capture))]);
   const flows = new Map();
-  for (const flow of result.flows) flows.set(keyOf(flow.l4, withPort(flow.client), withPort(flow.server)), flow);
+  for (const flow of result.flows)
+    flows.set(keyOf(flow.l4, withPort(flow.client), withPort(flow.server)), flow);
   return flows;
 }
 
 const percent = (part, whole) => (whole === 0 ? "    –" : `${((100 * part) / whole).toFixed(2)}`.padStart(6));
 
 function main() {
-  const labels = readLabels().filter((label) => options.capture === undefined || label.capture === options.capture);
+  const labels = readLabels().filter(
+    (label) => options.capture === undefined || label.capture === options.capture,
+  );
   const table = new Map();
   const row = (name) => {
     if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0, everywhere: 0 });
     return table.get(name);
   };
-  const agreement = { serverName: [0, 0], ja3: [0, 0], ja4: [0, 0], hasshClient: [0, 0], hasshServer: [0, 0] };
+  const agreement = {
+    serverName: [0, 0],
+    ja3: [0, 0],
+    ja4: [0, 0],
+    hasshClient: [0, 0],
+    hasshServer: [0, 0],
+  };
   let current = "";
   let flows = new Map();
   let missing = 0;
@@ -102,10 +112,14 @@ function main() {
     }
     const listed = options.list === wanted || options.list === said || options.list === "all";
     if (wrong && listed && (wanted !== undefined || said !== "none")) {
-      console.log(`${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`);
+      console.log(
+        `${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`,
+      );
     }
     if (options.all && listed && !inspected && said !== "none") {
-      console.log(`${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`);
+      console.log(
+        `${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`,
+      );
     }
     for (const field of Object.keys(agreement)) {
       const theirs = label[field];
@@ -121,7 +135,9 @@ function main() {
   }
   // Precision counts flows whose label is in the list; the last column also those with a label outside it.
   console.log("protocol       flows  recall   said  precision  of all labels");
-  for (const [name, { labelled, found, said, right, everywhere }] of [...table].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [name, { labelled, found, said, right, everywhere }] of [...table].sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  )) {
     const text = `${String(labelled).padStart(5)}  ${percent(found, labelled)}  ${String(said).padStart(5)}     ${percent(right, said)}         ${percent(right, everywhere)}`;
     console.log(`${name.padEnd(14)} ${text}`);
   }
@@ -131,7 +147,9 @@ function main() {
     if (![...NAMES.values()].includes(name)) continue;
     for (const key of Object.keys(sum)) sum[key] += counts[key];
   }
-  console.log(`others in list ${sum.labelled} recall ${percent(sum.found, sum.labelled)} precision ${percent(sum.right, sum.said)}`);
+  console.log(
+    `others in list ${sum.labelled} recall ${percent(sum.found, sum.labelled)} precision ${percent(sum.right, sum.said)}`,
+  );
   for (const [field, [equal, both]] of Object.entries(agreement)) {
     console.log(`${field}: ${equal} of ${both} equal (${percent(equal, both)} %)`);
   }

@@ -111,13 +111,15 @@ export class InspectedFlow implements StreamConsumer {
   addIcmp(packet: Packet): void {
     const { kind } = icmpRecognition(packet.protocol === PROTOCOL.ICMPV6, packet.icmpType).facts;
     this.#kinds ??= [];
-    if (kind !== undefined && !this.#kinds.includes(kind) && this.#kinds.length < KINDS_MAX) this.#kinds.push(kind);
+    if (kind !== undefined && !this.#kinds.includes(kind) && this.#kinds.length < KINDS_MAX)
+      this.#kinds.push(kind);
   }
 
   /** All that is known of the flow. Allocates. */
   report(flow: FlowRecord<InspectedFlow>): FlowReport {
     const result = this.result ?? protocolRecognition(flow.protocol);
-    const reversed = result !== undefined && result.server >= 0 && flow.isMidStream ? result.server === 0 : flow.isReversed;
+    const reversed =
+      result !== undefined && result.server >= 0 && flow.isMidStream ? result.server === 0 : flow.isReversed;
     const ends = [
       formatEndpoint(flow.family, flow.source, flow.sourcePort),
       formatEndpoint(flow.family, flow.destination, flow.destinationPort),

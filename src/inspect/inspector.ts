@@ -75,7 +75,8 @@ export class Inspector {
     }
     if (packet.fault !== undefined) return undefined;
     const flow = this.#table.push(packet, now);
-    if (packet.protocol === PROTOCOL.ICMP || packet.protocol === PROTOCOL.ICMPV6) flow.consumer.addIcmp(packet);
+    if (packet.protocol === PROTOCOL.ICMP || packet.protocol === PROTOCOL.ICMPV6)
+      flow.consumer.addIcmp(packet);
     return flow;
   }
 
@@ -112,7 +113,10 @@ export interface CaptureInspection {
  * @param chunks - its bytes, in pieces of any size
  * @param options - recognisers, limits
  */
-export function inspectCapture(chunks: Iterable<Uint8Array>, options: InspectorOptions = {}): CaptureInspection {
+export function inspectCapture(
+  chunks: Iterable<Uint8Array>,
+  options: InspectorOptions = {},
+): CaptureInspection {
   const inspector = new Inspector(options);
   const reader = new CaptureReader(options.limits);
   const packet = new Packet();

@@ -107,7 +107,8 @@ export class TunnelView {
     }
     if (type === ETHERTYPE_IPV4 || type === ETHERTYPE_IPV6) return this.#found("GRE", packet, at, 0);
     if (type === ETHERTYPE_BRIDGING) return this.#foundFrame("GRE", packet, at, LINK_TYPE.ETHERNET);
-    if (type === ETHERTYPE_ERSPAN) return this.#foundFrame("GRE", packet, at + ERSPAN_BYTES, LINK_TYPE.ETHERNET);
+    if (type === ETHERTYPE_ERSPAN)
+      return this.#foundFrame("GRE", packet, at + ERSPAN_BYTES, LINK_TYPE.ETHERNET);
     return type === ETHERTYPE_PPP && this.#foundFrame("GRE", packet, at, LINK_TYPE.PPP_HDLC);
   }
 
@@ -123,7 +124,8 @@ export class TunnelView {
       return this.#foundFrame("VXLAN", packet, payloadAt + VXLAN_BYTES, LINK_TYPE.ETHERNET);
     }
     if (destinationPort === GTP_PORT || sourcePort === GTP_PORT) return this.#bindGtp(packet, payloadAt);
-    if (destinationPort === TEREDO_PORT || sourcePort === TEREDO_PORT) return this.#bindTeredo(packet, payloadAt);
+    if (destinationPort === TEREDO_PORT || sourcePort === TEREDO_PORT)
+      return this.#bindTeredo(packet, payloadAt);
     return false;
   }
 
@@ -152,7 +154,8 @@ export class TunnelView {
       // Lengths of client id and value, then both, a nonce of 8 bytes and a confirmation byte (RFC 4380 section 5.1.1).
       at += WORD_BYTES + bytes.getUint8(at + 2) + bytes.getUint8(at + 3) + 9;
     }
-    if (at + TEREDO_ORIGIN_BYTES <= this.end && bytes.getUint16(at) === TEREDO_ORIGIN) at += TEREDO_ORIGIN_BYTES;
+    if (at + TEREDO_ORIGIN_BYTES <= this.end && bytes.getUint16(at) === TEREDO_ORIGIN)
+      at += TEREDO_ORIGIN_BYTES;
     return at + IPV6_BYTES <= this.end && this.#found("Teredo", packet, at, 6);
   }
 }

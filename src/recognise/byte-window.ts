@@ -60,7 +60,9 @@ export class ByteWindow {
   /** The 24-bit number at `position` in network order, or -1. */
   u24(position: number): number {
     const at = this.at + position;
-    return position >= 0 && at + 3 <= this.end ? this.bytes.getUint16(at) * 256 + this.bytes.getUint8(at + 2) : -1;
+    return position >= 0 && at + 3 <= this.end
+      ? this.bytes.getUint16(at) * 256 + this.bytes.getUint8(at + 2)
+      : -1;
   }
 
   /** The unsigned 32-bit number at `position` in network order, or -1. */
@@ -189,5 +191,9 @@ export class ByteWindow {
 
 /** A window over all of `array`. Allocates. */
 export function windowOver(array: Uint8Array): ByteWindow {
-  return new ByteWindow().bind(new DataView(array.buffer, array.byteOffset, array.byteLength), 0, array.length);
+  return new ByteWindow().bind(
+    new DataView(array.buffer, array.byteOffset, array.byteLength),
+    0,
+    array.length,
+  );
 }

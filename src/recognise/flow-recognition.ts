@@ -64,6 +64,9 @@ export class FlowRecognition {
   #over = 0;
   /** Starts that were tried in each direction, in four bits each. */
   #attempts = 0;
+  /** Bytes let go in each direction since the contest began. */
+  #gone0 = 0;
+  #gone1 = 0;
   /** Bytes that a hand-over in one direction declared done with in the other, not yet let go. */
   #skip = 0;
   #skipDirection = 0;
@@ -97,7 +100,14 @@ export class FlowRecognition {
   #guessed(): Recognition | undefined {
     const protocol = this.settled ? this.#set.guess(this.#transport, this.#serverPort) : undefined;
     if (protocol === undefined) return undefined;
-    return { protocol, confidence: CONFIDENCE.GUESSED, encrypted: false, server: -1, layers: [protocol], facts: {} };
+    return {
+      protocol,
+      confidence: CONFIDENCE.GUESSED,
+      encrypted: false,
+      server: -1,
+      layers: [protocol],
+      facts: {},
+    };
   }
 
   /**
@@ -121,7 +131,10 @@ export class FlowRecognition {
    */
   receive(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
     if (this.settled) return ENOUGH;
-    if ((this.#over & (1 << direction)) !== 0) return end - at;
+    if ((this.#over & (1 << direction)) !== 0) {
+      this.#addGone(direction, end - at);
+      return end - at;
+    }
     let from = at;
     if (this.#skip > 0 && this.#skipDirection === direction) {
       from += Math.min(this.#skip, end - at);
@@ -131,9 +144,15 @@ export class FlowRecognition {
       const handOvers = this.#handOvers;
       const released = this.#receiveFrom(direction, bytes, from, end);
       if (this.settled) return ENOUGH;
+      if (this.#handOvers === handOvers) this.#addGone(direction, released);
       from += released;
       if (this.#handOvers === handOvers || from >= end) return from - at;
     }
+  }
+
+  #addGone(direction: 0 | 1, bytes: number): void {
+    if (direction === 0) this.#gone0 += bytes;
+    else this.#gone1 += bytes;
   }
 
   #receiveFrom(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
@@ -210,7 +229,11 @@ export class FlowRecognition {
       this.#ask(evidence, candidate.recogniser, candidate, units);
       if (this.#handOvers !== handOvers) return evidence.restart[direction];
     }
-    if ((this.#begun & (1 << direction)) === 0 && units > 0 && this.#best?.confidence !== CONFIDENCE.CERTAIN) {
+    if (
+      (this.#begun & (1 << direction)) === 0 &&
+      units > 0 &&
+      this.#best?.confidence !== CONFIDENCE.CERTAIN
+    ) {
       this.#begun |= 1 << direction;
       this.#glance(evidence, units);
       if (this.#handOvers !== handOvers) return evidence.restart[direction];
@@ -259,7 +282,8 @@ export class FlowRecognition {
       this.#handOver(evidence, candidate);
       return;
     }
-    if (answer === DONE || answer === NO_MATCH) candidate.done = true;
+    if (answer === DONE) candidate.done = true;
+    else if (answer === NO_MATCH) candidate.need[direction] = OTHER_SIDE;
     else if (evidence.ended && evidence.transport === "TCP") candidate.need[direction] = OTHER_SIDE;
     else candidate.need[direction] = Math.max(answer, units + 1);
     if (evidence.transport === "UDP" && answer > 0) candidate.need[direction] = 0;
@@ -270,13 +294,19 @@ export class FlowRecognition {
   #handOver(evidence: Evidence, candidate: Candidate): void {
     const recognition = plainRecognition(candidate);
     const kind = evidence.handOverKind;
-    this.#outer = { recognition: this.#outer === undefined ? recognition : joined(this.#outer, recognition), kind };
+    this.#outer = {
+      recognition: this.#outer === undefined ? recognition : joined(this.#outer, recognition),
+      kind,
+    };
     this.#candidates = NO_CANDIDATES;
     this.#best = undefined;
     this.#begun = 0;
     this.#over = 0;
     this.#skipDirection = evidence.direction === 0 ? 1 : 0;
-    this.#skip = evidence.restart[this.#skipDirection] ?? 0;
+    const gone = this.#skipDirection === 0 ? this.#gone0 : this.#gone1;
+    this.#skip = Math.max((evidence.restart[this.#skipDirection] ?? 0) - gone, 0);
+    this.#gone0 = 0;
+    this.#gone1 = 0;
     this.#datagramsLeft = DATAGRAMS_AFTER_HAND_OVER;
     this.#handOvers += 1;
     if (this.#handOvers >= HAND_OVERS_MAX) this.#settle();

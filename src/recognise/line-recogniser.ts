@@ -101,7 +101,12 @@ export function replyCode(bytes: ByteWindow, from: number, to: number): number {
 }
 
 /** True when the word at `from`, up to a blank or the line's end, is one of `words`, given in lower case. */
-export function startsWithWord(bytes: ByteWindow, from: number, to: number, words: readonly string[]): boolean {
+export function startsWithWord(
+  bytes: ByteWindow,
+  from: number,
+  to: number,
+  words: readonly string[],
+): boolean {
   for (const word of words) {
     if (from + word.length > to || !bytes.hasNoCase(word, from)) continue;
     if (from + word.length === to || bytes.u8(from + word.length) === 0x20) return true;

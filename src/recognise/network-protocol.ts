@@ -77,7 +77,8 @@ export function icmpRecognition(version6: boolean, type: number): Recognition {
  * @returns `undefined` when the number names nothing known
  */
 export function protocolRecognition(protocol: number): Recognition | undefined {
-  if (protocol === ICMP || protocol === ICMPV6) return recognition(protocol === ICMP ? "ICMP" : "ICMPv6", false);
+  if (protocol === ICMP || protocol === ICMPV6)
+    return recognition(protocol === ICMP ? "ICMP" : "ICMPv6", false);
   const known = PROTOCOLS.get(protocol);
   return known && recognition(known[0], known[1]);
 }

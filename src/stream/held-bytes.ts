@@ -148,7 +148,8 @@ export class HeldBytes {
       if (overlapFrom < overlapTo) {
         const differs = this.firstDifference(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
         if (conflict < 0) conflict = differs;
-        if (policy === "last" && differs >= 0) this.write(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
+        if (policy === "last" && differs >= 0)
+          this.write(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
       }
       low = Math.min(low, heldFrom);
       high = Math.max(high, heldTo);

@@ -10,7 +10,13 @@
  * not compared.
  */
 import { type LimitValues, sequenceAdd, sequenceDistance } from "../base/index.ts";
-import { ENOUGH, type StreamConsumer, type StreamDirection, type StreamLimit, type StreamObserver } from "./consumer.ts";
+import {
+  ENOUGH,
+  type StreamConsumer,
+  type StreamDirection,
+  type StreamLimit,
+  type StreamObserver,
+} from "./consumer.ts";
 import { HeldBytes, type OverlapPolicy, type StreamMemory } from "./held-bytes.ts";
 
 /** Acknowledgements beyond a hole after which it is believed that the receiver has what we never saw. */
@@ -115,7 +121,9 @@ export class StreamHalf {
 
   /** True when this SYN is not the one the direction began with: another connection on the same ports. */
   isOtherBeginning(sequence: number): boolean {
-    return this.started && this.#next > 0 && sequenceDistance(this.#nextSequence, sequence) + 1 + this.#next !== 0;
+    return (
+      this.started && this.#next > 0 && sequenceDistance(this.#nextSequence, sequence) + 1 + this.#next !== 0
+    );
   }
 
   /**

@@ -5,7 +5,14 @@
  * by a list in the order of last use, from whose end a flow is let go when the limit `streamFlows` is reached or when
  * the owner's time says that it has been idle for long enough.
  */
-import { type AddressWords, defaultLimits, type LimitValues, type Milliseconds, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import {
+  type AddressWords,
+  defaultLimits,
+  type LimitValues,
+  type Milliseconds,
+  PROTOCOL,
+  TCP_FLAG,
+} from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
 import type { StreamConsumer, StreamDirection, StreamObserver } from "./consumer.ts";
 import type { OverlapPolicy, StreamMemory } from "./held-bytes.ts";
@@ -130,7 +137,9 @@ export class FlowRecord<Consumer extends StreamConsumer> {
 /** Mixes one end into 32 bits (the finaliser of MurmurHash3, which spreads every input bit). */
 function endHash(words: Uint32Array, port: number): number {
   let hash = Math.imul((words[0] ?? 0) ^ Math.imul(words[1] ?? 0, 0x9e3779b1), 0x85ebca6b);
-  hash = Math.imul(hash ^ (words[2] ?? 0) ^ Math.imul(words[3] ?? 0, 0xc2b2ae35), 0x27d4eb2f) ^ Math.imul(port, 0x165667b1);
+  hash =
+    Math.imul(hash ^ (words[2] ?? 0) ^ Math.imul(words[3] ?? 0, 0xc2b2ae35), 0x27d4eb2f) ^
+    Math.imul(port, 0x165667b1);
   hash ^= hash >>> 16;
   hash = Math.imul(hash, 0x85ebca6b);
   return hash ^ (hash >>> 13);
@@ -228,7 +237,10 @@ export class StreamTable<Consumer extends StreamConsumer> {
   #hash(packet: Packet, sourcePort: number, destinationPort: number): number {
     // A sum, so that both directions meet.
     return (
-      (endHash(packet.source, sourcePort) + endHash(packet.destination, destinationPort) + packet.protocol) >>> 0
+      (endHash(packet.source, sourcePort) +
+        endHash(packet.destination, destinationPort) +
+        packet.protocol) >>>
+      0
     );
   }
 
@@ -241,7 +253,11 @@ export class StreamTable<Consumer extends StreamConsumer> {
     const sourcePort = packet.hasPorts ? packet.sourcePort : 0;
     const destinationPort = packet.hasPorts ? packet.destinationPort : 0;
     this.#seen += 1;
-    const flow = new FlowRecord<Consumer>(this.#seen, packet, this.#hash(packet, sourcePort, destinationPort));
+    const flow = new FlowRecord<Consumer>(
+      this.#seen,
+      packet,
+      this.#hash(packet, sourcePort, destinationPort),
+    );
     const synAck = TCP_FLAG.SYN | TCP_FLAG.ACK;
     flow.isReversed = packet.protocol === PROTOCOL.TCP && (packet.tcpFlags & synAck) === synAck;
     flow.isMidStream = packet.protocol !== PROTOCOL.TCP || (packet.tcpFlags & TCP_FLAG.SYN) === 0;

@@ -75,7 +75,9 @@ www-authenticate`
   .split("\n")
   .map((line) => {
     const blank = line.indexOf(" ");
-    return blank < 0 ? { name: line, value: "" } : { name: line.slice(0, blank), value: line.slice(blank + 1) };
+    return blank < 0
+      ? { name: line, value: "" }
+      : { name: line.slice(0, blank), value: line.slice(blank + 1) };
   });
 
 // Representations by their first bits (RFC 7541 section 6).
@@ -176,11 +178,18 @@ export class HeaderTable {
     const coded = (this.#byte(this.#position) & 0x80) !== 0;
     const length = this.#integer(7);
     const from = this.#position;
-    if (this.#failed || length > STRING_BYTES_MAX || from + length > this.#end || this.#window === undefined) {
+    if (
+      this.#failed ||
+      length > STRING_BYTES_MAX ||
+      from + length > this.#end ||
+      this.#window === undefined
+    ) {
       this.#failed = true;
       return undefined;
     }
     this.#position += length;
-    return coded ? decodeHuffman(this.#window.view(from, from + length)) : this.#window.text(from, from + length);
+    return coded
+      ? decodeHuffman(this.#window.view(from, from + length))
+      : this.#window.text(from, from + length);
   }
 }

@@ -73,7 +73,8 @@ function judgeUtp(evidence: Evidence): Answer {
   const peer = bytes.has(HANDSHAKE, UTP_HEADER_BYTES);
   const sure = peer || (state.packets >= 3 && state.directions === 3 && state.bare);
   if (sure) evidence.match(CONFIDENCE.CERTAIN).kind = "uTP";
-  else if (type === UTP_SYN || (state.packets >= 3 && state.bare)) evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
+  else if (type === UTP_SYN || (state.packets >= 3 && state.bare))
+    evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
   return sure ? DONE : 1;
 }
 

@@ -21,7 +21,17 @@ const HOST_NAME = 12;
 const MESSAGE_TYPE = 53;
 const VENDOR_CLASS = 60;
 
-const MESSAGES: readonly string[] = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"];
+const MESSAGES: readonly string[] = [
+  "",
+  "DISCOVER",
+  "OFFER",
+  "REQUEST",
+  "DECLINE",
+  "ACK",
+  "NAK",
+  "RELEASE",
+  "INFORM",
+];
 
 function learnOptions(facts: Facts, bytes: ByteWindow): void {
   let position = OPTIONS;

@@ -95,7 +95,9 @@ function isHeader(window: ByteWindow, at: number): boolean {
   if (opcode > 8 || opcode === 3) return false;
   if (questions > QUESTIONS_MAX || answers > RECORDS_MAX || authorities > RECORDS_MAX) return false;
   if (additionals > RECORDS_MAX || questions + answers + authorities + additionals === 0) return false;
-  return (flags & RESPONSE) !== 0 || answers === 0 || questions === 0 || opcode !== 0 || answers <= RECORDS_MAX;
+  return (
+    (flags & RESPONSE) !== 0 || answers === 0 || questions === 0 || opcode !== 0 || answers <= RECORDS_MAX
+  );
 }
 
 function isClass(value: number): boolean {
@@ -124,8 +126,10 @@ function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   const end = nameEnd(bytes, from);
   const type = bytes.u16(end);
   if (end < 0 || end + 4 > to || type < 0 || !isClass(bytes.u16(end + 2))) return judgeBroken(evidence, at);
-  const registered = evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
-  if (evidence.hasPort(NETBIOS_PORT) && netbiosName(bytes, from) === undefined) return judgeBroken(evidence, at);
+  const registered =
+    evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
+  if (evidence.hasPort(NETBIOS_PORT) && netbiosName(bytes, from) === undefined)
+    return judgeBroken(evidence, at);
   const netbios = NETBIOS_TYPES.includes(type) ? netbiosName(bytes, from) : undefined;
   if (netbios !== undefined) {
     evidence.match(CONFIDENCE.CERTAIN, "NetBIOS").serverName = netbios;
@@ -134,7 +138,8 @@ function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   // An empty name is the root: a question for it is rare enough to want a second sign.
   const root = end === from + 1 && !registered;
   const facts = evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
-  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0) learnQuestion(facts, bytes, from, end, type);
+  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0)
+    learnQuestion(facts, bytes, from, end, type);
   if ((bytes.u16(at + FLAGS) & RESPONSE) === 0) return evidence.transport === "UDP" ? 1 : DONE;
   evidence.isFromServer();
   return DONE;
@@ -148,7 +153,8 @@ function judgeBroken(evidence: Evidence, at: number): Answer {
   const { bytes } = evidence;
   if (evidence.matched) return 1;
   const netbios = evidence.hasPort(NETBIOS_PORT);
-  const registered = evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
+  const registered =
+    evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
   if ((!registered && !netbios) || bytes.length < at + HEADER_BYTES) return NO_MATCH;
   const end = nameEnd(bytes, at + HEADER_BYTES);
   const question = end > at + HEADER_BYTES + 1 && isClass(bytes.u16(end + 2));

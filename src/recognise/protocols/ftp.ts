@@ -1,13 +1,32 @@
 /** FTP's control connection (RFC 959), with AUTH TLS (RFC 4217). */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
-import { LineRecogniser, type LineSession, NEXT_LINE, replyCode, startsWithWord } from "../line-recogniser.ts";
+import {
+  LineRecogniser,
+  type LineSession,
+  NEXT_LINE,
+  replyCode,
+  startsWithWord,
+} from "../line-recogniser.ts";
 import { type Answer, CONFIDENCE, charCodes, NO_MATCH } from "../recogniser.ts";
 
 /** Commands that a client may begin with. */
 const OPENING = ["user", "auth", "feat", "syst", "opts", "host", "clnt", "quit", "noop", "acct"] as const;
 /** Commands no other line protocol has; each with its usual argument. */
-const UNMISTAKABLE = ["epsv", "pasv", "epsv all", "type a", "type i", "mdtm", "stor", "retr", "mkd", "xpwd", "pwd", "cwd"] as const;
+const UNMISTAKABLE = [
+  "epsv",
+  "pasv",
+  "epsv all",
+  "type a",
+  "type i",
+  "mdtm",
+  "stor",
+  "retr",
+  "mkd",
+  "xpwd",
+  "pwd",
+  "cwd",
+] as const;
 
 /** Service ready soon; ready for new user; not available (RFC 959 section 4.2.2). */
 const GREETINGS: readonly number[] = [120, 220, 421, 500, 530];
@@ -29,16 +48,20 @@ class Ftp extends LineRecogniser {
 
   override line(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const code = replyCode(evidence.bytes, from, to);
-    return code < 0 ? this.#command(evidence, session, from, to) : this.#reply(evidence, session, code, from, to);
+    return code < 0
+      ? this.#command(evidence, session, from, to)
+      : this.#reply(evidence, session, code, from, to);
   }
 
   #reply(evidence: Evidence, session: LineSession, code: number, from: number, to: number): Answer {
     const { bytes } = evidence;
-    if (this.isUpgradeAsked(evidence, session) && code === AUTH_ACCEPTED) return this.grantUpgrade(evidence, session);
+    if (this.isUpgradeAsked(evidence, session) && code === AUTH_ACCEPTED)
+      return this.grantUpgrade(evidence, session);
     if (session.upgradeTag === "USER" && AFTER_USER.includes(code)) evidence.match(CONFIDENCE.CERTAIN);
     if (session.lines[evidence.direction] > 1 || session.greeted) return NEXT_LINE;
     session.greeted = true;
-    if (!GREETINGS.includes(code) && !AFTER_USER.includes(code)) return evidence.matched ? NEXT_LINE : NO_MATCH;
+    if (!GREETINGS.includes(code) && !AFTER_USER.includes(code))
+      return evidence.matched ? NEXT_LINE : NO_MATCH;
     if (bytes.find("smtp", from, to) >= 0) return NO_MATCH;
     if (bytes.find("ftp", from, to) >= 0) evidence.match(CONFIDENCE.CERTAIN);
     if (evidence.matched) evidence.facts.serverSoftware = bytes.text(from + 4, to);
@@ -47,7 +70,8 @@ class Ftp extends LineRecogniser {
 
   #command(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const { bytes } = evidence;
-    if (startsWithWord(bytes, from, to, UNMISTAKABLE) && bytes.isText(from, to)) evidence.match(CONFIDENCE.CERTAIN);
+    if (startsWithWord(bytes, from, to, UNMISTAKABLE) && bytes.isText(from, to))
+      evidence.match(CONFIDENCE.CERTAIN);
     else if (startsWithWord(bytes, from, to, ["user"])) {
       session.upgradeTag = "USER";
       if (session.greeted) evidence.match(CONFIDENCE.CERTAIN).user = bytes.text(from + 5, to);

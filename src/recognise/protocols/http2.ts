@@ -38,7 +38,8 @@ function learnHeaders(evidence: Evidence, state: Http2State, at: number, to: num
   }
   if ((flags & FLAG_PRIORITY) !== 0) from += PRIORITY_BYTES;
   for (const { name, value } of state.headers.decode(bytes, from, end)) {
-    if (name === ":authority" || (name === "host" && facts.serverName === undefined)) facts.serverName = authorityHost(value);
+    if (name === ":authority" || (name === "host" && facts.serverName === undefined))
+      facts.serverName = authorityHost(value);
     if (name === ":method") facts.kind = value;
     if (name === ":path") facts.path = value;
     if (name === "user-agent") facts.clientSoftware = value;
@@ -69,7 +70,8 @@ function judgeServer(evidence: Evidence): Answer {
   const { bytes } = evidence;
   if (bytes.length < FRAME_HEADER_BYTES + SETTING_BYTES) return FRAME_HEADER_BYTES + SETTING_BYTES;
   const length = bytes.u24(0);
-  if (bytes.u8(FRAME_TYPE) !== SETTINGS || bytes.u8(FRAME_FLAGS) !== 0 || bytes.u32(FRAME_STREAM) !== 0) return NO_MATCH;
+  if (bytes.u8(FRAME_TYPE) !== SETTINGS || bytes.u8(FRAME_FLAGS) !== 0 || bytes.u32(FRAME_STREAM) !== 0)
+    return NO_MATCH;
   if (length === 0 || length % SETTING_BYTES !== 0 || length > 96) return NO_MATCH;
   // Identifiers 1 to 6 and a few registered later.
   if (bytes.u16(FRAME_HEADER_BYTES) < 1 || bytes.u16(FRAME_HEADER_BYTES) > 9) return NO_MATCH;

@@ -27,10 +27,16 @@ function tagLength(bytes: ByteWindow, from: number): number {
 
 class Imap extends LineRecogniser {
   readonly protocol = "IMAP";
-  readonly firstBytes: readonly number[] = [...charCodes("*"), ...byteRange(0x30, 0x39), ...byteRange(0x41, 0x5a), ...byteRange(0x61, 0x7a)];
+  readonly firstBytes: readonly number[] = [
+    ...charCodes("*"),
+    ...byteRange(0x30, 0x39),
+    ...byteRange(0x41, 0x5a),
+    ...byteRange(0x61, 0x7a),
+  ];
 
   override starts(bytes: ByteWindow): boolean {
-    if (bytes.u8(0) === 0x2a) return bytes.couldBe("* OK") || bytes.couldBe("* PREAUTH") || bytes.couldBe("* BYE");
+    if (bytes.u8(0) === 0x2a)
+      return bytes.couldBe("* OK") || bytes.couldBe("* PREAUTH") || bytes.couldBe("* BYE");
     const tag = tagLength(bytes, 0);
     return tag > 0 && COMMANDS.some((word) => bytes.hasNoCase(word, tag + 1));
   }
@@ -46,7 +52,9 @@ class Imap extends LineRecogniser {
       return bytes.has(session.upgradeTag, from) ? this.grantUpgrade(evidence, session) : NEXT_LINE;
     }
     if (!startsWithWord(bytes, word, to, COMMANDS)) return this.#stranger(evidence, session);
-    evidence.match(session.greeted || session.lines[evidence.direction] > 1 ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
+    evidence.match(
+      session.greeted || session.lines[evidence.direction] > 1 ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY,
+    );
     if (bytes.hasNoCase("starttls", word)) this.askUpgrade(evidence, session, bytes.text(from, word));
     return NEXT_LINE;
   }
@@ -59,7 +67,8 @@ class Imap extends LineRecogniser {
     const { bytes } = evidence;
     if (session.greeted) return NEXT_LINE;
     session.greeted = true;
-    const sure = evidence.matched || bytes.find("imap", from, to) >= 0 || bytes.find("[capability", from, to) >= 0;
+    const sure =
+      evidence.matched || bytes.find("imap", from, to) >= 0 || bytes.find("[capability", from, to) >= 0;
     evidence.match(sure ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY).serverSoftware = bytes.text(from + 2, to);
     return NEXT_LINE;
   }

@@ -16,7 +16,9 @@ const OPERATION = {
   EXTENDED_RESPONSE: 0x78,
 } as const;
 
-const OTHER_OPERATIONS: readonly number[] = [0x66, 0x67, 0x68, 0x69, 0x4a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x50, 0x79];
+const OTHER_OPERATIONS: readonly number[] = [
+  0x66, 0x67, 0x68, 0x69, 0x4a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x50, 0x79,
+];
 
 /** "LDAPMessage messageID INTEGER (0 .. 2147483647)" (RFC 4511 section 4.1.1). */
 const MESSAGE_ID_BYTES_MAX = 4;
@@ -35,7 +37,11 @@ function operationFits(evidence: Evidence, operation: BerElement): boolean {
   const field = new BerElement();
   switch (operation.tag) {
     case OPERATION.BIND_REQUEST:
-      return field.is(bytes, operation.from, BER.INTEGER) && field.length === 1 && [2, 3].includes(bytes.u8(field.from));
+      return (
+        field.is(bytes, operation.from, BER.INTEGER) &&
+        field.length === 1 &&
+        [2, 3].includes(bytes.u8(field.from))
+      );
     case OPERATION.SEARCH_REQUEST:
       if (!field.is(bytes, operation.from, BER.OCTET_STRING)) return false;
       return field.to > bytes.length || field.is(bytes, field.to, BER.ENUMERATED);
@@ -82,12 +88,14 @@ export const ldap: Recogniser = {
   judge(evidence) {
     const { bytes } = evidence;
     const message = new BerElement();
-    if (!message.is(bytes, 0, BER.SEQUENCE)) return bytes.length < 6 && evidence.transport === "TCP" ? 6 : NO_MATCH;
+    if (!message.is(bytes, 0, BER.SEQUENCE))
+      return bytes.length < 6 && evidence.transport === "TCP" ? 6 : NO_MATCH;
     if (message.length < 5 || message.length > MESSAGE_BYTES_MAX) return NO_MATCH;
     const id = new BerElement();
     const idAt = message.from;
     if (bytes.length < idAt + 8 && evidence.transport === "TCP" && message.to > bytes.length) return idAt + 8;
-    if (!id.is(bytes, idAt, BER.INTEGER) || id.length < 1 || id.length > MESSAGE_ID_BYTES_MAX) return NO_MATCH;
+    if (!id.is(bytes, idAt, BER.INTEGER) || id.length < 1 || id.length > MESSAGE_ID_BYTES_MAX)
+      return NO_MATCH;
     const operation = new BerElement();
     if (!operation.read(bytes, id.to) || operation.to > message.to) return NO_MATCH;
     const enough = Math.min(operation.from + 64, message.to);

@@ -30,7 +30,8 @@ const FRAME_BYTES = 8;
 function judgeBinary(bytes: ByteWindow): boolean {
   const key = bytes.u16(KEY_LENGTH);
   const extras = bytes.u8(EXTRAS_LENGTH);
-  if (bytes.u8(OPCODE) > OPCODE_MAX || key > KEY_BYTES_MAX || extras > 20 || bytes.u8(DATA_TYPE) !== 0) return false;
+  if (bytes.u8(OPCODE) > OPCODE_MAX || key > KEY_BYTES_MAX || extras > 20 || bytes.u8(DATA_TYPE) !== 0)
+    return false;
   const body = bytes.u32(BODY_LENGTH);
   return body >= key + extras && body <= 0x100000 && bytes.length <= BINARY_BYTES + body;
 }
@@ -51,7 +52,8 @@ export const memcached: Recogniser = {
   judge(evidence) {
     const { bytes } = evidence;
     if (evidence.transport === "UDP") {
-      if (bytes.u16(2) !== 0 || bytes.u16(6) !== 0 || bytes.u16(4) < 1 || textAt(bytes, FRAME_BYTES) !== DONE) return NO_MATCH;
+      if (bytes.u16(2) !== 0 || bytes.u16(6) !== 0 || bytes.u16(4) < 1 || textAt(bytes, FRAME_BYTES) !== DONE)
+        return NO_MATCH;
       evidence.match(CONFIDENCE.CERTAIN);
       return DONE;
     }

@@ -44,7 +44,11 @@ function bodyFits(bytes: ByteWindow, opcode: number): boolean {
     }
     case OP_QUERY: {
       const end = bytes.indexOf(0, HEADER_BYTES + 4, HEADER_BYTES + 4 + 128);
-      return end > HEADER_BYTES + 4 && bytes.isText(HEADER_BYTES + 4, end) && bytes.find(".", HEADER_BYTES + 4, end) > 0;
+      return (
+        end > HEADER_BYTES + 4 &&
+        bytes.isText(HEADER_BYTES + 4, end) &&
+        bytes.find(".", HEADER_BYTES + 4, end) > 0
+      );
     }
     case OP_REPLY:
       return replyFits(bytes);

@@ -58,7 +58,23 @@ export const mqtt: Recogniser = {
   protocol: "MQTT",
   transports: ["TCP"],
   encrypted: false,
-  firstBytes: [CONNECT, CONNACK, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x3a, 0x3b, 0x3c, 0x3d, SUBSCRIBE, PINGREQ, PINGRESP],
+  firstBytes: [
+    CONNECT,
+    CONNACK,
+    0x30,
+    0x31,
+    0x32,
+    0x33,
+    0x34,
+    0x35,
+    0x3a,
+    0x3b,
+    0x3c,
+    0x3d,
+    SUBSCRIBE,
+    PINGREQ,
+    PINGRESP,
+  ],
   judge(evidence) {
     const { bytes } = evidence;
     const first = bytes.u8(0);

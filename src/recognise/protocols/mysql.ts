@@ -29,7 +29,8 @@ function judgeGreeting(evidence: Evidence, length: number): Answer {
   const versionEnd = bytes.indexOf(0, PAYLOAD + 1, PAYLOAD + 1 + VERSION_BYTES_MAX);
   if (versionEnd < 0) return NO_MATCH;
   const version = bytes.text(PAYLOAD + 1, versionEnd);
-  if (!/^[0-9]+\.[0-9]+[ -~]*$/.test(version) || versionEnd + AFTER_VERSION_BYTES > PAYLOAD + length) return NO_MATCH;
+  if (!/^[0-9]+\.[0-9]+[ -~]*$/.test(version) || versionEnd + AFTER_VERSION_BYTES > PAYLOAD + length)
+    return NO_MATCH;
   if (bytes.u8(versionEnd + AFTER_VERSION_BYTES) !== 0) return NO_MATCH;
   evidence.match(CONFIDENCE.CERTAIN).serverSoftware = version;
   evidence.isFromServer();
@@ -50,7 +51,8 @@ function judgeClient(evidence: Evidence): Answer {
   if (bytes.length < PAYLOAD + 4) return PAYLOAD + 4;
   const flags = bytes.u16le(PAYLOAD);
   const asksTls = bytes.u24le(0) === SSL_REQUEST_BYTES && (flags & CLIENT_SSL) !== 0;
-  if (asksTls && bytes.u8(SEQUENCE) === 1) return evidence.handOver("carries", PAYLOAD + SSL_REQUEST_BYTES, 0);
+  if (asksTls && bytes.u8(SEQUENCE) === 1)
+    return evidence.handOver("carries", PAYLOAD + SSL_REQUEST_BYTES, 0);
   const from = PAYLOAD + SSL_REQUEST_BYTES;
   const end = bytes.indexOf(0, from, from + VERSION_BYTES_MAX);
   if ((flags & CLIENT_PROTOCOL_41) !== 0 && end > from) evidence.facts.user = bytes.text(from, end);

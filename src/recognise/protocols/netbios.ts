@@ -18,7 +18,8 @@ export const netbios: Recogniser = {
     const { bytes } = evidence;
     if (bytes.length < HEADER_BYTES + 1 || bytes.u8(FLAGS) > 0x0f) return NO_MATCH;
     // An encoded name of 32 characters begins the user data.
-    if (bytes.u16(LENGTH) + HEADER_BYTES > evidence.wireLength || bytes.u8(HEADER_BYTES) !== 0x20) return NO_MATCH;
+    if (bytes.u16(LENGTH) + HEADER_BYTES > evidence.wireLength || bytes.u8(HEADER_BYTES) !== 0x20)
+      return NO_MATCH;
     if (!bytes.isText(HEADER_BYTES + 1, HEADER_BYTES + 33)) return NO_MATCH;
     evidence.match(CONFIDENCE.CERTAIN);
     return DONE;

@@ -45,7 +45,11 @@ function isTimeMessage(bytes: ByteWindow, mode: number): boolean {
 
 function isControlMessage(bytes: ByteWindow): boolean {
   const count = bytes.u16(CONTROL_COUNT);
-  return count >= 0 && CONTROL_BYTES + ((count + 3) & ~3) <= bytes.length + 3 && CONTROL_BYTES + count <= bytes.length;
+  return (
+    count >= 0 &&
+    CONTROL_BYTES + ((count + 3) & ~3) <= bytes.length + 3 &&
+    CONTROL_BYTES + count <= bytes.length
+  );
 }
 
 /** See the head of this file. */
@@ -61,12 +65,14 @@ export const ntp: Recogniser = {
     if (mode === 0 || version < 1 || version > 4) return NO_MATCH;
     const registered = evidence.hasPort(NTP_PORT);
     if (mode === MODE_CONTROL || mode === MODE_PRIVATE) {
-      if (!registered || (mode === MODE_CONTROL && !isControlMessage(bytes)) || bytes.length < 8) return NO_MATCH;
+      if (!registered || (mode === MODE_CONTROL && !isControlMessage(bytes)) || bytes.length < 8)
+        return NO_MATCH;
       evidence.match(CONFIDENCE.CERTAIN).kind = mode === MODE_CONTROL ? "control" : "private";
       return DONE;
     }
     if (!isTimeMessage(bytes, mode)) return NO_MATCH;
-    const usual = (mode === MODE_CLIENT || mode === MODE_SERVER) && version >= 3 && bytes.length === HEADER_BYTES;
+    const usual =
+      (mode === MODE_CLIENT || mode === MODE_SERVER) && version >= 3 && bytes.length === HEADER_BYTES;
     if (!registered && !usual) return NO_MATCH;
     const facts = evidence.match(registered ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
     facts.version = String(version);

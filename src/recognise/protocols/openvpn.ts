@@ -33,6 +33,10 @@ const AFTER_SESSION_ID = SESSION_ID + SESSION_ID_BYTES;
 const HMAC_BYTES: readonly number[] = [0, 16, 20, 28, 32, 48, 64];
 /** Packet id and time that tls-auth puts behind the HMAC. */
 const REPLAY_BYTES = 8;
+/** Packet ids of a new session are small; its time is a clock's, between 2001 and 2063. */
+const PACKET_ID_MAX = 0xffff;
+const TIME_MIN = 1_000_000_000;
+const TIME_MAX = 2_950_000_000;
 /** tls-crypt: packet id, time, and a tag of 32 bytes. */
 const TLS_CRYPT_BYTES = REPLAY_BYTES + 32;
 
@@ -78,31 +82,48 @@ function isReset(opcode: number): boolean {
   );
 }
 
+/** True when a packet id and a time that tls-auth and tls-crypt count from stand at `position`. */
+function isReplayStamp(bytes: ByteWindow, position: number): boolean {
+  const seconds = bytes.u32(position + 4);
+  return bytes.u32(position) >= 1 && bytes.u32(position) <= PACKET_ID_MAX && seconds >= TIME_MIN && seconds <= TIME_MAX;
+}
+
 /**
- * Position of the acknowledgement list of a reset whose message id is 0 and that ends there or acknowledges the
- * peer's session; -1 when no wrapping fits.
+ * How the reset [at, to) is protected: the wrapping under which its message id is 0 and nothing follows it; "" when
+ * none fits.
  */
 function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
   for (const hmac of HMAC_BYTES) {
-    const acksAt = at + AFTER_SESSION_ID + hmac + (hmac > 0 ? REPLAY_BYTES : 0);
+    const stampAt = at + AFTER_SESSION_ID + hmac;
+    if (hmac > 0 && !isReplayStamp(bytes, stampAt)) continue;
+    const acksAt = stampAt + (hmac > 0 ? REPLAY_BYTES : 0);
     const acks = bytes.u8(acksAt);
-    if (acks < 0 || acks > ACKS_MAX) continue;
     const messageAt = acksAt + 1 + 4 * acks + (acks > 0 ? SESSION_ID_BYTES : 0);
-    if (messageAt + 4 > to || bytes.u32(messageAt) !== 0) continue;
-    // Packet ids of tls-auth start at 1.
-    if (hmac > 0 && bytes.u32(at + AFTER_SESSION_ID + hmac) > 0xffff) continue;
+    if (acks < 0 || acks > ACKS_MAX || bytes.u32(messageAt) !== 0) continue;
     if (messageAt + 4 === to) return hmac === 0 ? "plain" : "tls-auth";
   }
-  return to - at >= AFTER_SESSION_ID + TLS_CRYPT_BYTES && bytes.u32(at + AFTER_SESSION_ID) <= 0xffff
-    ? "tls-crypt"
-    : "";
+  const opcode = bytes.u8(at) >> OPCODE_SHIFT;
+  const first = opcode === RESET_CLIENT_V1 || opcode === RESET_SERVER_V1;
+  const room = to - at >= AFTER_SESSION_ID + TLS_CRYPT_BYTES;
+  return !first && room && isReplayStamp(bytes, at + AFTER_SESSION_ID) ? "tls-crypt" : "";
 }
 
 /** True when the packet repeats the other side's session id behind its own head. */
-function echoesSession(bytes: ByteWindow, state: OpenVpnState, other: 0 | 1, at: number, to: number): boolean {
+function echoesSession(
+  bytes: ByteWindow,
+  state: OpenVpnState,
+  other: 0 | 1,
+  at: number,
+  to: number,
+): boolean {
   if (state.high[other] < 0) return false;
-  for (let position = at + AFTER_SESSION_ID; position + SESSION_ID_BYTES <= Math.min(to, at + 120); position += 1) {
-    if (bytes.u32(position) === state.high[other] && bytes.u32(position + 4) === state.low[other]) return true;
+  for (
+    let position = at + AFTER_SESSION_ID;
+    position + SESSION_ID_BYTES <= Math.min(to, at + 120);
+    position += 1
+  ) {
+    if (bytes.u32(position) === state.high[other] && bytes.u32(position + 4) === state.low[other])
+      return true;
   }
   return false;
 }
@@ -141,7 +162,8 @@ function conclude(evidence: Evidence, state: OpenVpnState, at: number, to: numbe
   else if (state.wrapping === "tls-crypt" ? kept >= 2 : kept >= 2 && state.high[other] >= 0) {
     evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
   } else if (state.wrapping === "plain" || state.wrapping === "tls-auth") {
-    if (state.high[other] < 0 && kept === 1 && to - at <= 86) evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
+    if (state.high[other] < 0 && kept === 1 && to - at <= 86)
+      evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
   }
 }
 
@@ -173,6 +195,8 @@ export const openvpn: Recogniser = {
   protocol: "OpenVPN",
   transports: ["UDP", "TCP"],
   encrypted: true,
+  // Resets in datagrams, and the high byte of a stream packet's length.
+  firstBytes: [0, 1, 2, 3, 4, 0x08, 0x10, 0x38, 0x40, 0x50],
   judge(evidence) {
     if (evidence.transport === "TCP") return judgeStream(evidence);
     const { bytes } = evidence;

@@ -14,7 +14,10 @@ class Pop3 extends LineRecogniser {
 
   override starts(bytes: ByteWindow): boolean {
     if (bytes.couldBe("+OK") || bytes.couldBe("-ERR")) return true;
-    return startsWithWord(bytes, 0, Math.min(bytes.length, 6), COMMANDS) || COMMANDS.some((word) => bytes.hasNoCase(word));
+    return (
+      startsWithWord(bytes, 0, Math.min(bytes.length, 6), COMMANDS) ||
+      COMMANDS.some((word) => bytes.hasNoCase(word))
+    );
   }
 
   override line(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
@@ -27,11 +30,13 @@ class Pop3 extends LineRecogniser {
 
   #reply(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const { bytes } = evidence;
-    if (this.isUpgradeAsked(evidence, session) && bytes.has("+OK", from)) return this.grantUpgrade(evidence, session);
+    if (this.isUpgradeAsked(evidence, session) && bytes.has("+OK", from))
+      return this.grantUpgrade(evidence, session);
     if (session.upgradeTag !== "") evidence.match(CONFIDENCE.CERTAIN);
     if (session.greeted) return NEXT_LINE;
     session.greeted = true;
-    if (bytes.find("pop", from, to) >= 0) evidence.match(CONFIDENCE.CERTAIN).serverSoftware = bytes.text(from + 4, to);
+    if (bytes.find("pop", from, to) >= 0)
+      evidence.match(CONFIDENCE.CERTAIN).serverSoftware = bytes.text(from + 4, to);
     else if (to - from > 8 && bytes.has("+OK ", from)) evidence.match(CONFIDENCE.LIKELY);
     return NEXT_LINE;
   }

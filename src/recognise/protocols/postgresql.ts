@@ -65,7 +65,8 @@ export const postgresql: Recogniser = {
       evidence.match(CONFIDENCE.CERTAIN).kind = "cancel";
       return DONE;
     }
-    if (code >>> 16 !== PROTOCOL_3 || (code & 0xffff) > 2 || length > STARTUP_BYTES_MAX || length < 16) return NO_MATCH;
+    if (code >>> 16 !== PROTOCOL_3 || (code & 0xffff) > 2 || length > STARTUP_BYTES_MAX || length < 16)
+      return NO_MATCH;
     if (bytes.length < length) return length;
     if (!learnParameters(evidence, length)) return NO_MATCH;
     evidence.match(CONFIDENCE.CERTAIN);

@@ -67,7 +67,8 @@ function readLongHeader(bytes: ByteWindow, at: number): LongHeader | undefined {
   const length = bytes.u8(lengthAt);
   const idAt = lengthAt + 1;
   const sourceLength = bytes.u8(idAt + length);
-  if (length > CONNECTION_ID_BYTES_MAX || sourceLength > CONNECTION_ID_BYTES_MAX || sourceLength < 0) return undefined;
+  if (length > CONNECTION_ID_BYTES_MAX || sourceLength > CONNECTION_ID_BYTES_MAX || sourceLength < 0)
+    return undefined;
   return { version, connectionId: bytes.copy(idAt, idAt + length), after: idAt + length + 1 + sourceLength };
 }
 
@@ -94,7 +95,12 @@ function openPacket(
   return undefined;
 }
 
-function learnFrames(evidence: Evidence, state: QuicState, version: QuicVersion, frames: Uint8Array): boolean {
+function learnFrames(
+  evidence: Evidence,
+  state: QuicState,
+  version: QuicVersion,
+  frames: Uint8Array,
+): boolean {
   const { facts, cryptography } = evidence;
   if (version.googleHandshake) {
     return learnGoogleHello(facts, windowOver(frames));
@@ -118,7 +124,8 @@ function judgeLong(evidence: Evidence): Answer {
     const header = readLongHeader(bytes, at);
     if (header === undefined) return at === 0 && !evidence.matched ? NO_MATCH : 1;
     if (header.version.name === "negotiation") return judgeNegotiation(evidence, header.after);
-    if ((bytes.u8(at) & FIXED_BIT) === 0 && !header.version.googleHandshake) return evidence.matched ? 1 : NO_MATCH;
+    if ((bytes.u8(at) & FIXED_BIT) === 0 && !header.version.googleHandshake)
+      return evidence.matched ? 1 : NO_MATCH;
     evidence.match(CONFIDENCE.CERTAIN).version ??= header.version.name;
     if (header.version.salts.length === 0) return learnGoogleHello(evidence.facts, bytes) ? DONE : 1;
     const next = judgePacket(evidence, header, at);

@@ -90,7 +90,8 @@ function judgeDatagram(evidence: Evidence): Answer {
   const downstream = bytes.u16(DOWNSTREAM_MTU);
   if (bytes.u32(SOURCE_ACK) !== NO_ACK && !evidence.matched) return NO_MATCH;
   if ((flags & FLAG_SYN) === 0 || (flags & ~FLAGS_KNOWN) !== 0) return evidence.matched ? 1 : NO_MATCH;
-  if (upstream < MTU_MIN || upstream > MTU_MAX || downstream < MTU_MIN || downstream > MTU_MAX) return NO_MATCH;
+  if (upstream < MTU_MIN || upstream > MTU_MAX || downstream < MTU_MIN || downstream > MTU_MAX)
+    return NO_MATCH;
   evidence.match(CONFIDENCE.CERTAIN);
   return DONE;
 }

@@ -73,7 +73,8 @@ export const rpc: Recogniser = {
     const at = stream ? MARK_BYTES : 0;
     if (stream) {
       const mark = bytes.u32(0);
-      if (bytes.length < MARK_BYTES + HEAD_BYTES) return bytes.u8(0) === 0x80 ? MARK_BYTES + HEAD_BYTES : NO_MATCH;
+      if (bytes.length < MARK_BYTES + HEAD_BYTES)
+        return bytes.u8(0) === 0x80 ? MARK_BYTES + HEAD_BYTES : NO_MATCH;
       if (mark < LAST_FRAGMENT || mark - LAST_FRAGMENT < REPLY_BYTES) return NO_MATCH;
     }
     if (bytes.length < at + REPLY_BYTES) return NO_MATCH;

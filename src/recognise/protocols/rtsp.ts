@@ -24,8 +24,8 @@ export const rtsp: Recogniser = {
     }
     const method = METHODS.find((text) => bytes.couldBe(text));
     if (method === undefined) return NO_MATCH;
-    const cursor = new LineCursor();
-    if (!cursor.next(bytes)) return bytes.length < REQUEST_LINE_BYTES_MAX ? 2 * bytes.length : NO_MATCH;
+    const cursor = evidence.state(() => new LineCursor());
+    if (!cursor.next(bytes)) return bytes.length < REQUEST_LINE_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
     if (!bytes.has(VERSION, cursor.to - VERSION.length - 3)) return NO_MATCH;
     const facts = evidence.match(CONFIDENCE.CERTAIN);
     facts.kind = method.trim();

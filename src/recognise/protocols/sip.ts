@@ -42,7 +42,8 @@ function judgeRequest(evidence: Evidence, method: string): Answer {
   const scheme = SCHEMES.some((text) => bytes.hasNoCase(text, uriAt));
   const cursor = new LineCursor();
   if (!cursor.next(bytes)) {
-    if (evidence.transport === "TCP") return bytes.length < START_LINE_BYTES_MAX ? 2 * bytes.length : NO_MATCH;
+    if (evidence.transport === "TCP")
+      return bytes.length < START_LINE_BYTES_MAX ? 2 * bytes.length : NO_MATCH;
     if (!scheme) return NO_MATCH;
     evidence.match(CONFIDENCE.LIKELY).kind = method.trim();
     return 1;

@@ -1,11 +1,29 @@
 /** SMTP (RFC 5321) and LMTP (RFC 2033), with STARTTLS (RFC 3207). */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
-import { LineRecogniser, type LineSession, NEXT_LINE, replyCode, startsWithWord } from "../line-recogniser.ts";
+import {
+  LineRecogniser,
+  type LineSession,
+  NEXT_LINE,
+  replyCode,
+  startsWithWord,
+} from "../line-recogniser.ts";
 import { type Answer, CONFIDENCE, charCodes, NO_MATCH, OTHER_SIDE } from "../recogniser.ts";
 
 const HELLO = ["ehlo", "helo", "lhlo"] as const;
-const OPENING = [...HELLO, "mail", "rcpt", "data", "rset", "noop", "quit", "auth", "vrfy", "expn", "help"] as const;
+const OPENING = [
+  ...HELLO,
+  "mail",
+  "rcpt",
+  "data",
+  "rset",
+  "noop",
+  "quit",
+  "auth",
+  "vrfy",
+  "expn",
+  "help",
+] as const;
 
 /** Service ready; service not available; transaction failed (RFC 5321 section 4.2.3). */
 const GREETINGS: readonly number[] = [220, 421, 554];
@@ -22,7 +40,9 @@ class Smtp extends LineRecogniser {
 
   override line(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const code = replyCode(evidence.bytes, from, to);
-    return code < 0 ? this.#command(evidence, session, from, to) : this.#reply(evidence, session, code, from, to);
+    return code < 0
+      ? this.#command(evidence, session, from, to)
+      : this.#reply(evidence, session, code, from, to);
   }
 
   #reply(evidence: Evidence, session: LineSession, code: number, from: number, to: number): Answer {

@@ -99,7 +99,8 @@ function judgeServer5(evidence: Evidence): Answer {
   const at = state.password ? 4 : 2;
   const length = messageLength(evidence, at);
   if (length === 0 || bytes.length < at + length) return at + Math.max(length, 5);
-  if (length < 0 || bytes.u8(at) !== VERSION_5 || bytes.u8(at + 1) !== 0 || state.requestEnd === 0) return OTHER_SIDE;
+  if (length < 0 || bytes.u8(at) !== VERSION_5 || bytes.u8(at + 1) !== 0 || state.requestEnd === 0)
+    return OTHER_SIDE;
   return evidence.handOver("carries", at + length, state.requestEnd);
 }
 

@@ -104,7 +104,8 @@ export const stun: Recogniser = {
   judge(evidence) {
     const { bytes } = evidence;
     if (evidence.transport === "TCP") return judgeStream(evidence);
-    if (bytes.length < HEADER_BYTES || !judgeMessage(evidence, 0, bytes.length)) return evidence.matched ? 1 : NO_MATCH;
+    if (bytes.length < HEADER_BYTES || !judgeMessage(evidence, 0, bytes.length))
+      return evidence.matched ? 1 : NO_MATCH;
     return evidence.candidate?.confidence === CONFIDENCE.CERTAIN ? evidence.handOver("becomes", 0, 0) : 1;
   },
 };

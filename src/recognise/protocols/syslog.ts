@@ -5,7 +5,20 @@ import { CONFIDENCE, charCodes, DONE, NO_MATCH, type Recogniser } from "../recog
 /** Facility 23 and severity 7 give the largest priority (RFC 5424 section 6.2.1). */
 const PRIORITY_MAX = 191;
 
-const MONTHS: readonly string[] = ["Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec "];
+const MONTHS: readonly string[] = [
+  "Jan ",
+  "Feb ",
+  "Mar ",
+  "Apr ",
+  "May ",
+  "Jun ",
+  "Jul ",
+  "Aug ",
+  "Sep ",
+  "Oct ",
+  "Nov ",
+  "Dec ",
+];
 
 /** Bytes of the message that must be text where no date speaks for it. */
 const TEXT_BYTES = 24;
@@ -45,7 +58,8 @@ export const syslog: Recogniser = {
     const after = priorityEnd(bytes, from);
     if (after < 0) return NO_MATCH;
     // VERSION SP TIMESTAMP (RFC 5424 section 6), or a date (RFC 3164 section 4.1.2).
-    const structured = bytes.has("1 ", after) && (bytes.has("- ", after + 2) || bytes.isText(after, after + 8));
+    const structured =
+      bytes.has("1 ", after) && (bytes.has("- ", after + 2) || bytes.isText(after, after + 8));
     if (structured || MONTHS.some((month) => bytes.has(month, after))) {
       evidence.match(CONFIDENCE.CERTAIN);
       return DONE;

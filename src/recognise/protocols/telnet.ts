@@ -28,7 +28,8 @@ export const telnet: Recogniser = {
       const option = bytes.u8(position + 2);
       if (command < 0 || option < 0) break;
       if (command === SB && commands > 0) break;
-      if (command < WILL || command > DONT || (option > OPTION_MAX && option !== OPTION_EXTENDED)) return NO_MATCH;
+      if (command < WILL || command > DONT || (option > OPTION_MAX && option !== OPTION_EXTENDED))
+        return NO_MATCH;
       commands += 1;
     }
     if (commands === 0) return evidence.matched ? DONE : COMMAND_BYTES;

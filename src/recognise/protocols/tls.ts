@@ -50,7 +50,13 @@ function isHandshakeType(type: number): boolean {
   return type <= 24 && type !== 7 && type !== 9 && type !== 10;
 }
 
-function learnMessage(evidence: Evidence, type: number, window: ByteWindow, from: number, to: number): boolean {
+function learnMessage(
+  evidence: Evidence,
+  type: number,
+  window: ByteWindow,
+  from: number,
+  to: number,
+): boolean {
   const { facts, cryptography } = evidence;
   if (type === HANDSHAKE.CLIENT_HELLO) {
     const hello = readClientHello(window, from, to, false);
@@ -73,7 +79,9 @@ function learnHandshake(evidence: Evidence): Answer {
   const { readers } = evidence.state(makeState);
   const reader = readers[evidence.direction] ?? new HandshakeReader();
   readers[evidence.direction] = reader;
-  const need = reader.read(evidence.bytes, (type, window, from, to) => learnMessage(evidence, type, window, from, to));
+  const need = reader.read(evidence.bytes, (type, window, from, to) =>
+    learnMessage(evidence, type, window, from, to),
+  );
   return need > 0 ? need : OTHER_SIDE;
 }
 
@@ -151,7 +159,13 @@ export const tls: Recogniser = {
   protocol: "TLS",
   transports: ["TCP"],
   encrypted: true,
-  firstBytes: [CONTENT.CHANGE_CIPHER_SPEC, CONTENT.ALERT, CONTENT.HANDSHAKE, CONTENT.APPLICATION_DATA, SSL2_RECORD],
+  firstBytes: [
+    CONTENT.CHANGE_CIPHER_SPEC,
+    CONTENT.ALERT,
+    CONTENT.HANDSHAKE,
+    CONTENT.APPLICATION_DATA,
+    SSL2_RECORD,
+  ],
   judge(evidence) {
     const { bytes } = evidence;
     const type = bytes.u8(0);

@@ -75,7 +75,7 @@ export const websocket: Recogniser = {
     if (bytes.length < first.end) return first.end;
     if (first.opcode === TEXT && isReadable(bytes, first)) return conclude(evidence);
     const second = readFrame(bytes, first.end);
-    if (second === undefined || (second.maskAt < 0) !== (first.maskAt < 0)) return NO_MATCH;
+    if (second === undefined || second.maskAt < 0 !== first.maskAt < 0) return NO_MATCH;
     return bytes.length < second.end ? second.end : conclude(evidence);
   },
 };

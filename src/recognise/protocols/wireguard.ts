@@ -58,7 +58,8 @@ export const wireguard: Recogniser = {
       evidence.match(CONFIDENCE.LIKELY);
       return 1;
     }
-    if (type !== DATA || length < DATA_BYTES_MIN || length % PADDING_BYTES !== 0) return evidence.matched ? 1 : NO_MATCH;
+    if (type !== DATA || length < DATA_BYTES_MIN || length % PADDING_BYTES !== 0)
+      return evidence.matched ? 1 : NO_MATCH;
     if (bytes.u32le(DATA_COUNTER_HIGH) !== 0 || bytes.u32le(DATA_COUNTER_LOW) > 0x7fffffff) return NO_MATCH;
     const state = evidence.state(makeState);
     const receiver = bytes.u32le(SENDER);

@@ -27,7 +27,12 @@ const fromHex = (text: string): Uint8Array =>
   Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 
 /** HKDF-Expand-Label for one block of output (RFC 8446 section 7.1, RFC 5869 section 2.3). */
-function expandLabel(cryptography: Cryptography, secret: Uint8Array, label: string, bytes: number): Uint8Array {
+function expandLabel(
+  cryptography: Cryptography,
+  secret: Uint8Array,
+  label: string,
+  bytes: number,
+): Uint8Array {
   const full = `tls13 ${label}`;
   const info = new Uint8Array(4 + full.length + 1);
   info[1] = bytes;

@@ -56,7 +56,8 @@ function readServerName(window: ByteWindow, from: number, to: number): string | 
   const typeAt = from + 2;
   const length = window.u16(typeAt + 1);
   const nameAt = typeAt + 3;
-  if (window.u8(typeAt) !== HOST_NAME || length < 1 || length > NAME_BYTES_MAX || nameAt + length > to) return undefined;
+  if (window.u8(typeAt) !== HOST_NAME || length < 1 || length > NAME_BYTES_MAX || nameAt + length > to)
+    return undefined;
   return window.name(nameAt, nameAt + length);
 }
 

@@ -33,7 +33,8 @@ const JA4_COUNT_MAX = 99;
 const withoutGrease = (values: readonly number[]): number[] => values.filter((value) => !isGrease(value));
 const dashed = (values: readonly number[]): string => withoutGrease(values).join("-");
 const hex = (value: number): string => value.toString(16).padStart(4, "0");
-const count = (values: readonly number[]): string => String(Math.min(values.length, JA4_COUNT_MAX)).padStart(2, "0");
+const count = (values: readonly number[]): string =>
+  String(Math.min(values.length, JA4_COUNT_MAX)).padStart(2, "0");
 
 /** JA3 of a hello before hashing: version, ciphers, extensions, groups and point formats, in decimal. */
 export function ja3Text(hello: ClientHello): string {
@@ -80,7 +81,8 @@ export function ja4Parts(hello: ClientHello, transport: HelloTransport): [string
   const ciphers = withoutGrease(hello.ciphers);
   const extensions = withoutGrease(hello.extensions);
   const destination = extensions.includes(EXTENSION.SERVER_NAME) ? "d" : "i";
-  const head = transport + ja4Version(hello) + destination + count(ciphers) + count(extensions) + ja4Alpn(hello);
+  const head =
+    transport + ja4Version(hello) + destination + count(ciphers) + count(extensions) + ja4Alpn(hello);
   const hashed = extensions.filter((type) => type !== EXTENSION.SERVER_NAME && type !== EXTENSION.ALPN);
   const signatures = withoutGrease(hello.signatureAlgorithms).map(hex).join(",");
   const listed = hashed.map(hex).sort().join(",");

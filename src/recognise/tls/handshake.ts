@@ -16,10 +16,21 @@ export const RECORD_HEADER_BYTES = 5;
 export const RECORD_BYTES_MAX = 16_384 + 2048;
 
 /** Content types (RFC 8446 section 5.1; heartbeat: RFC 6520). */
-export const CONTENT = { CHANGE_CIPHER_SPEC: 20, ALERT: 21, HANDSHAKE: 22, APPLICATION_DATA: 23, HEARTBEAT: 24 } as const;
+export const CONTENT = {
+  CHANGE_CIPHER_SPEC: 20,
+  ALERT: 21,
+  HANDSHAKE: 22,
+  APPLICATION_DATA: 23,
+  HEARTBEAT: 24,
+} as const;
 
 /** Handshake message types (RFC 8446 section 4). */
-export const HANDSHAKE = { CLIENT_HELLO: 1, SERVER_HELLO: 2, CERTIFICATE: 11, SERVER_HELLO_DONE: 14 } as const;
+export const HANDSHAKE = {
+  CLIENT_HELLO: 1,
+  SERVER_HELLO: 2,
+  CERTIFICATE: 11,
+  SERVER_HELLO_DONE: 14,
+} as const;
 
 /** Length of a handshake message's header, in bytes. */
 export const HANDSHAKE_HEADER_BYTES = 4;
