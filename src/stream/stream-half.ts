@@ -311,10 +311,13 @@ export class StreamHalf {
 
   #gap(position: number): void {
     const missing = position - this.#next;
-    this.counters.gaps += 1;
-    this.counters.gapBytes += missing;
-    this.#setting.observer.gap?.(this.#direction, this.#next, missing);
-    this.#consumer.gap(this.#direction, missing);
+    // Where a stream is met in the middle, what is missing before its first byte belongs to what was never seen.
+    if (this.#begun || !this.midStream) {
+      this.counters.gaps += 1;
+      this.counters.gapBytes += missing;
+      this.#setting.observer.gap?.(this.#direction, this.#next, missing);
+      this.#consumer.gap(this.#direction, missing);
+    }
     this.#nextSequence = sequenceAdd(this.#nextSequence, missing);
     this.#next = position;
     this.#letGo = position;
