@@ -263,13 +263,32 @@ test("a consumer that has enough is asked no more and holds no memory", () => {
   assert.equal(wire.table.heldBytes, 0);
 });
 
-test("a new connection on the same ports begins afresh", () => {
+test("an answered SYN on the same ports begins afresh", () => {
   const wire = new Wire().open();
   wire.data(0, "abc");
   wire.send(SYN, 5_000_000, "");
+  wire.send(SYN | ACK, 7_000_000, "", 5_000_001, 1);
   wire.data(5_000_001, "def");
   assert.equal(wire.collector.text[0], "abcdef");
   assert.deepEqual(wire.collector.gaps, []);
+});
+
+test("a stray SYN does not make the connection forgotten", () => {
+  const wire = new Wire().open();
+  wire.data(0, "abc");
+  wire.send(ACK, 0, "", 3, 1);
+  wire.send(SYN, 5_000_000, "");
+  wire.data(3, "def");
+  assert.equal(wire.collector.text[0], "abcdef");
+});
+
+test("a SYN behind the end of a connection begins afresh", () => {
+  const wire = new Wire().open();
+  wire.send(FIN | ACK, 0, "abc");
+  wire.send(FIN | ACK, 0, "", 4, 1);
+  wire.send(SYN, 5_000_000, "");
+  wire.data(5_000_001, "def");
+  assert.equal(wire.collector.text[0], "abcdef");
 });
 
 test("the flow idle for longest gives way when the table is full", () => {

@@ -15,6 +15,10 @@ export class Stream {
   readonly #setting: StreamSetting;
   /** Made by the first segment: a flow of datagrams has none. */
   #halves: readonly [StreamHalf, StreamHalf] | undefined = undefined;
+  /** True when both sides finished or a reset came. */
+  #ended = false;
+  /** What the answer to a SYN in the middle of the connection would acknowledge; -1 while there was none. */
+  #strangeSyn = -1;
   /** True when nothing more is taken: both sides finished, a reset came, or the consumer has enough. */
   closed = false;
 
@@ -32,11 +36,20 @@ export class Stream {
     return this.#halves?.[direction].counters;
   }
 
-  /** True when the packet opens another connection on the same ports. */
+  /**
+   * True when the packet opens another connection on the same ports.
+   *
+   * A SYN alone proves that only when this connection has ended or was never answered: a host ignores a stray SYN
+   * (RFC 5961 section 4), so a stray SYN must not make us forget the connection. The answer that acknowledges it does.
+   */
   isOtherConnection(direction: StreamDirection, packet: Packet): boolean {
-    const flags = packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK);
-    if (flags !== TCP_FLAG.SYN || this.#halves === undefined) return false;
-    return this.#halves[direction].isOtherBeginning(packet.sequence);
+    if ((packet.tcpFlags & TCP_FLAG.SYN) === 0 || this.#halves === undefined) return false;
+    const answers = (packet.tcpFlags & TCP_FLAG.ACK) !== 0;
+    if (answers && packet.acknowledgement === this.#strangeSyn) return true;
+    if (!this.#halves[direction].isOtherBeginning(packet.sequence)) return false;
+    if (this.#ended || answers) return this.#ended;
+    this.#strangeSyn = sequenceAdd(packet.sequence, 1);
+    return !this.#halves[direction === 0 ? 1 : 0].started;
   }
 
   /**
@@ -88,6 +101,7 @@ export class Stream {
   /** Ends the flow: hands over what waits and tells the consumer. */
   close(): void {
     if (this.closed) return;
+    this.#ended = true;
     this.closed = true;
     for (const half of this.#halves ?? []) {
       half.flush();
