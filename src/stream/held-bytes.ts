@@ -40,6 +40,8 @@ export class HeldBytes {
   /** Ranges beyond the contiguous part, sorted, none touching another. */
   #from: number[] = NO_RANGES;
   #to: number[] = NO_RANGES;
+  /** Index of the first range; those before it were joined and wait to be cleared away together. */
+  #head = 0;
   readonly #memory: StreamMemory;
 
   /** @param memory - accounts for the buffer */
@@ -54,17 +56,17 @@ export class HeldBytes {
 
   /** Number of ranges that wait for what is before them. */
   get ranges(): number {
-    return this.#from.length;
+    return this.#from.length - this.#head;
   }
 
   /** Position of the first waiting range; infinite when none waits. */
   get firstWaiting(): number {
-    return this.#from[0] ?? Number.POSITIVE_INFINITY;
+    return this.#from[this.#head] ?? Number.POSITIVE_INFINITY;
   }
 
   /** Position just past the last byte that waits, or 0. */
   get lastWaiting(): number {
-    return this.#to[this.#to.length - 1] ?? 0;
+    return this.ranges > 0 ? (this.#to[this.#to.length - 1] ?? 0) : 0;
   }
 
   /** True when no byte at all is held. */
@@ -162,9 +164,9 @@ export class HeldBytes {
   }
 
   #firstRangeEndingAtOrAfter(position: number): number {
-    let low = 0;
+    let low = this.#head;
     let high = this.#to.length;
-    if (high === 0 || (this.#to[high - 1] ?? 0) < position) return high;
+    if (high === low || (this.#to[high - 1] ?? 0) < position) return high;
     while (low < high) {
       const middle = (low + high) >> 1;
       if ((this.#to[middle] ?? 0) < position) low = middle + 1;
@@ -176,14 +178,15 @@ export class HeldBytes {
   /** Takes the waiting ranges that `next` has reached off the list. Answers how far the bytes go on. */
   join(next: number): number {
     let reached = next;
-    let count = 0;
-    while (count < this.#from.length && (this.#from[count] ?? 0) <= reached) {
-      reached = Math.max(reached, this.#to[count] ?? 0);
-      count += 1;
+    while (this.#head < this.#from.length && (this.#from[this.#head] ?? 0) <= reached) {
+      reached = Math.max(reached, this.#to[this.#head] ?? 0);
+      this.#head += 1;
     }
-    if (count > 0) {
-      this.#from.splice(0, count);
-      this.#to.splice(0, count);
+    // Clearing away half of the list at a time costs each range a constant.
+    if (this.#head > 0 && 2 * this.#head >= this.#from.length) {
+      this.#from.splice(0, this.#head);
+      this.#to.splice(0, this.#head);
+      this.#head = 0;
     }
     return reached;
   }
@@ -207,6 +210,7 @@ export class HeldBytes {
     this.#adopt(NO_BYTES);
     this.#from = NO_RANGES;
     this.#to = NO_RANGES;
+    this.#head = 0;
     this.#top = this.base;
   }
 
