@@ -41,7 +41,9 @@ const missing = (bytes) => Buffer.from(`[${bytes} bytes missing in capture file]
 class Collector {
   parts = [[], []];
   receive(direction, bytes, at, end) {
-    this.parts[direction].push(Buffer.from(bytes.buffer.slice(bytes.byteOffset + at, bytes.byteOffset + end)));
+    this.parts[direction].push(
+      Buffer.from(bytes.buffer.slice(bytes.byteOffset + at, bytes.byteOffset + end)),
+    );
     return end - at;
   }
   datagram() {}
@@ -99,7 +101,8 @@ function theirs(capture) {
   const last = Math.max(-1, ...indexes.filter((text) => text !== "").map(Number));
   for (let from = 0; from <= last; from += BATCH) {
     const args = ["-r", file, "-q"];
-    for (let index = from; index <= Math.min(last, from + BATCH - 1); index += 1) args.push("-z", `follow,tcp,raw,${index}`);
+    for (let index = from; index <= Math.min(last, from + BATCH - 1); index += 1)
+      args.push("-z", `follow,tcp,raw,${index}`);
     for (const block of run(args).split("Follow: tcp,raw").slice(1)) {
       const node0 = /Node 0: (.*)/.exec(block)?.[1] ?? "";
       const node1 = /Node 1: (.*)/.exec(block)?.[1] ?? "";
@@ -120,22 +123,30 @@ let equal = 0;
 let different = 0;
 let unmet = 0;
 for (const capture of readdirSync(corpus).sort()) {
-  if (!/\.p?cap(ng)?$/.test(capture) || (options.capture !== undefined && options.capture !== capture)) continue;
+  if (!/\.p?cap(ng)?$/.test(capture) || (options.capture !== undefined && options.capture !== capture))
+    continue;
   const mine = ours(capture);
   for (const [key, expected] of theirs(capture)) {
     const [from, to] = key.split(" ");
-    const plain = (end) => (end.split(":").length > 2 ? `[${end.slice(0, end.lastIndexOf(":"))}]${end.slice(end.lastIndexOf(":"))}` : end);
+    const plain = (end) =>
+      end.split(":").length > 2
+        ? `[${end.slice(0, end.lastIndexOf(":"))}]${end.slice(end.lastIndexOf(":"))}`
+        : end;
     const found = mine.get(key) ?? mine.get(`${plain(from)} ${plain(to)}`);
     if (found === undefined) {
       unmet += expected.length > 0 ? 1 : 0;
-      if (options.verbose && expected.length > 0) console.log(`${capture} ${key}: not met, ${expected.length} bytes`);
+      if (options.verbose && expected.length > 0)
+        console.log(`${capture} ${key}: not met, ${expected.length} bytes`);
     } else if (found.equals(expected)) equal += 1;
     else {
       different += 1;
       let at = 0;
       while (at < found.length && found[at] === expected[at]) at += 1;
       console.log(`${capture} ${key}: differs at ${at} of ${expected.length} (ours ${found.length})`);
-      if (options.verbose) console.log(`  theirs ${expected.subarray(at, at + 60).toString("latin1")}\n  ours   ${found.subarray(at, at + 60).toString("latin1")}`);
+      if (options.verbose)
+        console.log(
+          `  theirs ${expected.subarray(at, at + 60).toString("latin1")}\n  ours   ${found.subarray(at, at + 60).toString("latin1")}`,
+        );
     }
   }
 }

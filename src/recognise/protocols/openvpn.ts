@@ -35,6 +35,8 @@ const HMAC_BYTES: readonly number[] = [0, 16, 20, 28, 32, 48, 64];
 const REPLAY_BYTES = 8;
 /** Packet ids of a new session are small; its time is a clock's, between 2001 and 2063. */
 const PACKET_ID_MAX = 0xffff;
+/** Packet ids of clients that offer early negotiation begin at 0x0f000001. */
+const EARLY_PACKET_IDS = 0x0f00;
 const TIME_MIN = 1_000_000_000;
 const TIME_MAX = 2_950_000_000;
 /** tls-crypt: packet id, time, and a tag of 32 bytes. */
@@ -84,8 +86,10 @@ function isReset(opcode: number): boolean {
 
 /** True when a packet id and a time that tls-auth and tls-crypt count from stand at `position`. */
 function isReplayStamp(bytes: ByteWindow, position: number): boolean {
+  const id = bytes.u32(position);
   const seconds = bytes.u32(position + 4);
-  return bytes.u32(position) >= 1 && bytes.u32(position) <= PACKET_ID_MAX && seconds >= TIME_MIN && seconds <= TIME_MAX;
+  const early = id >>> 16 === EARLY_PACKET_IDS;
+  return (early || (id >= 1 && id <= PACKET_ID_MAX)) && seconds >= TIME_MIN && seconds <= TIME_MAX;
 }
 
 /**
