@@ -49,6 +49,10 @@ export function chiSquarePercentage(value: number): number {
   return chiSquareProbability(value, BYTE_VALUES - 1);
 }
 
+// n log2 n of the counts that short pieces have.
+const LOGS_MAX = 1024;
+const logs = Float64Array.from({ length: LOGS_MAX }, (_, n) => (n > 1 ? n * Math.log2(n) : 0));
+
 /**
  * Shannon entropy of a histogram.
  *
@@ -61,7 +65,7 @@ export function entropyOfCounts(counts: Uint32Array, total: number): number {
   let sum = 0;
   for (let bin = 0; bin < counts.length; bin++) {
     const count = counts[bin] ?? 0;
-    if (count > 1) sum += count * Math.log2(count);
+    sum += count < LOGS_MAX ? (logs[count] ?? 0) : count * Math.log2(count);
   }
   return Math.log2(total) - sum / total;
 }

@@ -169,33 +169,21 @@ export const SOUND_ENCODERS = {
   "sound-raw": [{ name: "wav", encode: (file) => readFileSync(file) }],
 };
 
+// Two tones and a sweep beside the picture, so that MP4 files carry AAC as well.
+const TONES = "aevalsrc=0.3*sin(2*PI*(220+90*t)*t)+0.2*sin(2*PI*523*t)*mod(t\\,0.5)+0.05*random(0):s=44100";
+
 /** A slow pan over a picture with a sound beside it: H.264 and AAC in MP4. */
-export function encodeVideo(picture, wave, folder, name) {
+export function encodeVideo(picture, folder, name) {
   const random = new Seeded(`video ${name}`);
   const quality = String(random.pick([20, 24, 28]));
   const profile = random.pick(["high", "high", "baseline"]);
   const pan = `zoompan=z='1+on/200':x='on*${1 + random.below(3)}':y='on':d=75:s=640x360:fps=25`;
-  const out = join(folder, "out.mp4");
-  const input = ["-i", picture, ...(wave === undefined ? [] : ["-i", wave])];
-  const video = ["-c:v", "libx264", "-profile:v", profile, "-pix_fmt", "yuv420p", "-crf", quality];
   const filters = `${pan},noise=alls=${random.below(8)}:allf=t:all_seed=1,format=yuv420p`;
-  run("ffmpeg", [
-    ...FFMPEG,
-    ...input,
-    "-vf",
-    filters,
-    ...video,
-    "-x264-params",
-    "threads=1",
-    ...BIT_EXACT,
-    "-c:a",
-    "aac",
-    "-b:a",
-    random.pick(["96k", "160k"]),
-    "-shortest",
-    "-t",
-    "3",
-    out,
-  ]);
+  const out = join(folder, "out.mp4");
+  const input = ["-i", picture, "-f", "lavfi", "-i", TONES];
+  const video = ["-vf", filters, "-c:v", "libx264", "-profile:v", profile, "-crf", quality];
+  const audio = ["-c:a", "aac", "-b:a", random.pick(["96k", "160k"])];
+  const deterministic = ["-x264-params", "threads=1", ...BIT_EXACT];
+  run("ffmpeg", [...FFMPEG, ...input, ...video, ...deterministic, ...audio, "-shortest", "-t", "3", out]);
   return readFileSync(out);
 }
