@@ -78,20 +78,22 @@ export function zstdBlockBytes(bytes: Uint8Array, at: number): number {
   return literalsFit(bytes, at + ZSTD_HEADER_BYTES, size) ? size + ZSTD_HEADER_BYTES : 0;
 }
 
+// Bits of each size by size format (§3.1.1.3.1.1); format 0 has a single stream and no jump table.
+const LITERALS_SIZE_BITS = [0, 10, 14, 18];
+
 function literalsFit(bytes: Uint8Array, at: number, blockBytes: number): boolean {
   const first = bytes[at] ?? 0;
   const type = first & 3;
-  const format = (first >> 2) & 3;
-  if (type < LITERALS_WITH_TREE || format === 0) return false;
-  const sizeBits = format === 1 ? 10 : format === 2 ? 14 : 18;
+  const sizeBits = LITERALS_SIZE_BITS[(first >> 2) & 3] ?? 0;
+  if (type < LITERALS_WITH_TREE || sizeBits === 0) return false;
   const headerBytes = (4 + 2 * sizeBits) >> 3;
   // The sizes span up to 40 bits: arithmetic instead of shifts.
   let word = 0;
   for (let i = headerBytes - 1; i >= 0; i--) word = word * 256 + (bytes[at + i] ?? 0);
   const regenerated = Math.floor(word / 16) % 2 ** sizeBits;
   const compressed = Math.floor(word / 16 / 2 ** sizeBits);
-  if (compressed >= regenerated || regenerated > ZSTD_BLOCK_BYTES_MAX) return false;
-  if (compressed + headerBytes >= blockBytes) return false;
+  if (compressed >= Math.min(regenerated, blockBytes - headerBytes)) return false;
+  if (regenerated > ZSTD_BLOCK_BYTES_MAX) return false;
   const body = at + headerBytes;
   const tree = type === LITERALS_TREELESS ? 0 : treeBytes(bytes[body] ?? 0);
   return streamsFit(bytes, body + tree, compressed - tree - JUMP_TABLE_BYTES);

@@ -29,15 +29,16 @@ export interface BudgetShift {
   shift: number;
 }
 
+// Both lists ascend and have the same length, at least 1.
 function interpolate(x: number, xs: Float64Array, ys: Float64Array): number {
-  const last = xs.length - 1;
-  if (x <= (xs[0] ?? 0)) return ys[0] ?? 0;
-  if (x >= (xs[last] ?? 0)) return ys[last] ?? 0;
-  let i = 1;
-  while ((xs[i] ?? 0) < x) i++;
-  const left = xs[i - 1] ?? 0;
-  const share = (x - left) / ((xs[i] ?? 0) - left);
-  return (ys[i - 1] ?? 0) * (1 - share) + (ys[i] ?? 0) * share;
+  const above = xs.findIndex((value) => value >= x);
+  if (above === -1) return ys.at(-1) ?? 0;
+  const y = ys[above] ?? 0;
+  if (above === 0) return y;
+  const left = xs[above - 1] ?? 0;
+  const right = xs[above] ?? 0;
+  const before = ys[above - 1] ?? 0;
+  return before + ((y - before) * (x - left)) / (right - left);
 }
 
 /** Calibration of a model. */

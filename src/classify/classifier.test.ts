@@ -151,7 +151,7 @@ test("a stricter budget never calls more encrypted", () => {
     const yes = [0, FALSE_POSITIVE_BUDGET, 0.01, 0.1, 1].map(
       (budget) => classifier.verdict(budget) === "encrypted",
     );
-    for (let i = 1; i < yes.length; i++) assert.ok(yes[i] || !yes[i - 1], `${bytes} bytes: ${yes}`);
+    for (let i = 1; i < yes.length; i++) assert.ok(yes[i] || !yes[i - 1], `${bytes} bytes: ${yes.join(" ")}`);
   }
 });
 

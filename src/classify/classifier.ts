@@ -74,7 +74,6 @@ export class StreamClassifier {
   readonly #beginning: Uint8Array | undefined;
   #judgedBytes = -1;
   #score = 0;
-  #plainScore = 0;
 
   /** @param options - whether the stream is seen from its beginning, and the model */
   constructor(options: ClassifierOptions = {}) {
@@ -141,7 +140,7 @@ export class StreamClassifier {
     const { probability } = this;
     if (probability >= CONFIDENCE_MIN) return this.#keepsBudget(budget) ? "encrypted" : "undecided";
     if (probability > 1 - CONFIDENCE_MIN) return "undecided";
-    return this.#plainScore > 0 ? "plain" : "compressed";
+    return this.#isPlain() ? "plain" : "compressed";
   }
 
   #keepsBudget(budget: number): boolean {
@@ -166,13 +165,20 @@ export class StreamClassifier {
     return true;
   }
 
-  #judge(): void {
-    if (this.#judgedBytes === this.bytes) return;
-    const { bank, encrypted, plain } = this.#model;
+  #row(): Float64Array {
+    const { bank } = this.#model;
     const row = rowOf(FEATURE_NAMES.length + bank.outputs);
     fillFeatures(this.#statistics, bank, row);
-    this.#score = encrypted.score(row);
-    this.#plainScore = plain.score(row);
+    return row;
+  }
+
+  #isPlain(): boolean {
+    return this.#model.plain.score(this.#row()) > 0;
+  }
+
+  #judge(): void {
+    if (this.#judgedBytes === this.bytes) return;
+    this.#score = this.#model.encrypted.score(this.#row());
     this.#judgedBytes = this.bytes;
   }
 }

@@ -57,20 +57,6 @@ export function fillSquares(spectrum: Spectrum): void {
   }
 }
 
-function product(weights: Float64Array, values: Float64Array): number {
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  for (let i = 0; i < SPECTRUM_SIZE; i += 4) {
-    a += (weights[i] ?? 0) * (values[i] ?? 0);
-    b += (weights[i + 1] ?? 0) * (values[i + 1] ?? 0);
-    c += (weights[i + 2] ?? 0) * (values[i + 2] ?? 0);
-    d += (weights[i + 3] ?? 0) * (values[i + 3] ?? 0);
-  }
-  return a + b + c + d;
-}
-
 /** All filters of a model. */
 export class FilterBank {
   readonly #filters: readonly Filter[];
@@ -101,9 +87,31 @@ export class FilterBank {
    */
   apply(spectra: Spectra, target: Float64Array, at: number): void {
     let place = at;
-    for (const filter of this.#filters) {
-      const spectrum = spectra[filter.source] as Spectrum;
-      target[place++] = product(filter.weights, filter.square ? spectrum.squares : spectrum.values);
+    for (let i = 0; i < this.#filters.length; i += 2) {
+      const first = this.#filters[i] as Filter;
+      const second = this.#filters[i + 1] ?? first;
+      const a = first.weights;
+      const b = second.weights;
+      const x = inputOf(spectra, first);
+      const y = inputOf(spectra, second);
+      // Two filters at a time, two sums each: the additions of one sum do not wait for each other.
+      let a0 = 0;
+      let a1 = 0;
+      let b0 = 0;
+      let b1 = 0;
+      for (let k = 0; k < SPECTRUM_SIZE; k += 2) {
+        a0 += (a[k] ?? 0) * (x[k] ?? 0);
+        b0 += (b[k] ?? 0) * (y[k] ?? 0);
+        a1 += (a[k + 1] ?? 0) * (x[k + 1] ?? 0);
+        b1 += (b[k + 1] ?? 0) * (y[k + 1] ?? 0);
+      }
+      target[place++] = a0 + a1;
+      target[place++] = b0 + b1;
     }
   }
+}
+
+function inputOf(spectra: Spectra, filter: Filter): Float64Array {
+  const spectrum = spectra[filter.source] as Spectrum;
+  return filter.square ? spectrum.squares : spectrum.values;
 }

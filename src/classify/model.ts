@@ -83,7 +83,11 @@ function readFilter(reader: Reader): Filter {
   const source = reader.uint8();
   const square = reader.uint8() === 1;
   const scale = reader.float32();
-  return { source, square, weights: Float64Array.from(reader.list(SPECTRUM_SIZE, () => reader.int8() * scale)) };
+  return {
+    source,
+    square,
+    weights: Float64Array.from(reader.list(SPECTRUM_SIZE, () => reader.int8() * scale)),
+  };
 }
 
 function readEnsemble(reader: Reader): TreeEnsemble {

@@ -153,6 +153,16 @@ export interface CumulativeSums {
  */
 export function cumulativeSums(bytes: Uint8Array, bits: number = bytes.length * BYTE_BITS): CumulativeSums {
   if (bits === 0) return { forward: 1, backward: 1 };
+  walk(bytes, bits);
+  const { end, high, low } = reached;
+  const forward = excursionProbability(Math.max(high, -low), bits);
+  return { forward, backward: excursionProbability(Math.max(high - end, end - low), bits) };
+}
+
+// Where the last walk ended, and its highest and lowest point.
+const reached = { end: 0, high: 0, low: 0 };
+
+function walk(bytes: Uint8Array, bits: number): void {
   const whole = bits >> 3;
   let sum = 0;
   let high = 0;
@@ -170,8 +180,9 @@ export function cumulativeSums(bytes: Uint8Array, bits: number = bytes.length * 
     if (sum > high) high = sum;
     if (sum < low) low = sum;
   }
-  const forward = excursionProbability(Math.max(high, -low), bits);
-  return { forward, backward: excursionProbability(Math.max(high - sum, sum - low), bits) };
+  reached.end = sum;
+  reached.high = high;
+  reached.low = low;
 }
 
 // The two sums of §2.13.4 (4); their indexes are cut off where every term is 0.

@@ -137,23 +137,52 @@ export class StructureScanner {
     scratch.set(this.#carry.subarray(0, carried));
     scratch.set(bytes.subarray(from, to), carried);
     const origin = this.#place - carried;
-    this.#near(origin, Math.max(0, this.#nearDone - origin), total - NEAR_REACH_BYTES);
-    this.#far(origin, Math.max(0, this.#farDone - origin), total - ZSTD_REACH_BYTES);
+    const farFrom = Math.max(0, this.#farDone - origin);
+    const nearFrom = Math.max(farFrom, this.#nearDone - origin);
+    const farTo = Math.max(nearFrom, total - ZSTD_REACH_BYTES);
+    const nearTo = Math.max(farTo, total - NEAR_REACH_BYTES);
+    this.#far(origin, farFrom, Math.min(nearFrom, total - ZSTD_REACH_BYTES));
+    this.#both(origin, nearFrom, farTo);
+    this.#near(origin, farTo, nearTo);
+    this.#farDone = Math.max(this.#farDone, origin + total - ZSTD_REACH_BYTES);
+    this.#nearDone = origin + nearTo;
     this.#carried = Math.min(CARRY_BYTES, total);
     this.#carry.set(scratch.subarray(total - this.#carried, total));
     this.#place += to - from;
   }
 
+  // Places with enough bytes behind them for every detector: most of a stream.
+  #both(origin: number, from: number, to: number): void {
+    for (let at = from; at < to; at++) {
+      const begins = BEGINS[scratch[at] ?? 0] ?? 0;
+      if (begins !== 0) this.#header(begins, origin, at);
+      if ((scratch[at + ZSTD_SIZE_BYTE] ?? 0) <= ZSTD_SIZE_HIGH_MAX) this.#zstdBlock(origin, at);
+    }
+  }
+
   #near(origin: number, from: number, to: number): void {
     for (let at = from; at < to; at++) {
       const begins = BEGINS[scratch[at] ?? 0] ?? 0;
-      if (begins === 0) continue;
-      if (begins === BEGINS_NAL) this.#nalUnit(origin, at);
-      else if (begins === BEGINS_LZMA2) this.#lzma2(origin, at);
-      else if (begins === BEGINS_SYNC) this.#sync(origin, at);
-      else this.#mark(at);
+      if (begins !== 0) this.#header(begins, origin, at);
     }
-    this.#nearDone = Math.max(this.#nearDone, origin + Math.max(to, from));
+  }
+
+  #far(origin: number, from: number, to: number): void {
+    for (let at = from; at < to; at++) {
+      if ((scratch[at + ZSTD_SIZE_BYTE] ?? 0) <= ZSTD_SIZE_HIGH_MAX) this.#zstdBlock(origin, at);
+    }
+  }
+
+  #header(begins: number, origin: number, at: number): void {
+    if (begins === BEGINS_NAL) this.#nalUnit(origin, at);
+    else if (begins === BEGINS_LZMA2) this.#lzma2(origin, at);
+    else if (begins === BEGINS_SYNC) this.#sync(origin, at);
+    else this.#mark(at);
+  }
+
+  #zstdBlock(origin: number, at: number): void {
+    const length = zstdBlockBytes(scratch, at);
+    if (length > 0) this.zstd.note(origin + at, origin + at + length);
   }
 
   // JPEG (ITU-T T.81 §F.1.2.3, §E.1.4): a 0 follows each 0xff of the data; restart markers are D0 to D7.
@@ -188,14 +217,5 @@ export class StructureScanner {
       ((scratch[at + 2] ?? 0) << 8) |
       (scratch[at + 3] ?? 0);
     if (MARKS.includes(value)) this.marks++;
-  }
-
-  #far(origin: number, from: number, to: number): void {
-    for (let at = from; at < to; at++) {
-      if ((scratch[at + ZSTD_SIZE_BYTE] ?? 0) > ZSTD_SIZE_HIGH_MAX) continue;
-      const length = zstdBlockBytes(scratch, at);
-      if (length > 0) this.zstd.note(origin + at, origin + at + length);
-    }
-    this.#farDone = Math.max(this.#farDone, origin + Math.max(to, from));
   }
 }

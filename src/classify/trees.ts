@@ -15,18 +15,35 @@ export interface TreeNodes {
   rights: Uint32Array;
 }
 
+// A node in one word: the feature below, the right child above. Leaves have the highest feature number.
+const FEATURE_BITS = 10;
+const FEATURE_MASK = (1 << FEATURE_BITS) - 1;
+const PACKED_LEAF = FEATURE_MASK;
+/** Most features that an ensemble can ask about. */
+export const TREE_FEATURES_MAX: number = PACKED_LEAF;
+
 /** An ensemble of trees whose leaf values are summed. */
 export class TreeEnsemble {
-  readonly #nodes: TreeNodes;
+  readonly #roots: Uint32Array;
+  readonly #words: Uint32Array;
+  readonly #values: Float64Array;
   readonly #bias: number;
 
   /**
    * @param nodes - the trees
    * @param bias - added to every sum
+   * @throws {RangeError} when a node asks about a feature beyond {@link TREE_FEATURES_MAX}
    */
   constructor(nodes: TreeNodes, bias: number) {
-    this.#nodes = nodes;
+    const { roots, features, values, rights } = nodes;
+    this.#roots = roots;
+    this.#values = values;
     this.#bias = bias;
+    this.#words = Uint32Array.from(features, (feature, node) => {
+      if (feature === LEAF) return PACKED_LEAF;
+      if (feature < TREE_FEATURES_MAX) return ((rights[node] ?? 0) << FEATURE_BITS) | feature;
+      throw new RangeError(`tree node asks about feature ${feature}, ${TREE_FEATURES_MAX} are possible`);
+    });
   }
 
   /**
@@ -36,14 +53,15 @@ export class TreeEnsemble {
    * @returns logarithm of the odds
    */
   score(row: Float64Array): number {
-    const { roots, features, values, rights } = this.#nodes;
+    const words = this.#words;
+    const values = this.#values;
     let sum = this.#bias;
-    for (let tree = 0; tree < roots.length; tree++) {
-      let node = roots[tree] ?? 0;
-      let feature = features[node] ?? LEAF;
-      while (feature !== LEAF) {
-        node = (row[feature] ?? 0) <= (values[node] ?? 0) ? node + 1 : (rights[node] ?? 0);
-        feature = features[node] ?? LEAF;
+    for (let tree = 0; tree < this.#roots.length; tree++) {
+      let node = this.#roots[tree] ?? 0;
+      let word = words[node] ?? PACKED_LEAF;
+      while ((word & FEATURE_MASK) !== PACKED_LEAF) {
+        node = (row[word & FEATURE_MASK] ?? 0) <= (values[node] ?? 0) ? node + 1 : word >>> FEATURE_BITS;
+        word = words[node] ?? PACKED_LEAF;
       }
       sum += values[node] ?? 0;
     }

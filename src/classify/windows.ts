@@ -83,20 +83,19 @@ function fold(counts: Uint16Array): void {
 }
 
 // The fast Walsh–Hadamard transform in place, two steps at a time; the length is a power of 4.
-function transform(values: Float64Array, factor: number): void {
+function transform(values: Float64Array): void {
   const size = values.length;
   for (let quarter = 1; quarter < size; quarter *= 4) {
-    const last = quarter * 4 === size ? factor : 1;
     for (let start = 0; start < size; start += 4 * quarter) {
       for (let i = start; i < start + quarter; i++) {
         const a = values[i] ?? 0;
         const b = values[i + quarter] ?? 0;
         const c = values[i + 2 * quarter] ?? 0;
         const d = values[i + 3 * quarter] ?? 0;
-        values[i] = (a + b + c + d) * last;
-        values[i + quarter] = (a - b + c - d) * last;
-        values[i + 2 * quarter] = (a + b - c - d) * last;
-        values[i + 3 * quarter] = (a - b - c + d) * last;
+        values[i] = a + b + c + d;
+        values[i + quarter] = a - b + c - d;
+        values[i + 2 * quarter] = a + b - c - d;
+        values[i + 3 * quarter] = a - b - c + d;
       }
     }
   }
@@ -113,8 +112,11 @@ const scaleOf = (total: number): number => (total > 0 ? 1 / Math.sqrt(total) : 0
  */
 export function lowFirstSpectrum(counter: WindowCounter, spectrum: Float64Array): void {
   fold(counter.lowFirst);
-  for (let i = 0; i < SPECTRUM_SIZE; i++) spectrum[i] = (folded[2 * i] ?? 0) - (folded[2 * i + 1] ?? 0);
-  transform(spectrum, scaleOf(counter.windows));
+  const scale = scaleOf(counter.windows);
+  for (let i = 0; i < SPECTRUM_SIZE; i++) {
+    spectrum[i] = ((folded[2 * i] ?? 0) - (folded[2 * i + 1] ?? 0)) * scale;
+  }
+  transform(spectrum);
 }
 
 /**
@@ -126,8 +128,11 @@ export function lowFirstSpectrum(counter: WindowCounter, spectrum: Float64Array)
  */
 export function highFirstSpectrum(counter: WindowCounter, spectrum: Float64Array): void {
   fold(counter.highFirst);
-  for (let i = 0; i < SPECTRUM_SIZE; i++) spectrum[i] = (folded[i] ?? 0) - (folded[i + SPECTRUM_SIZE] ?? 0);
-  transform(spectrum, scaleOf(counter.windows));
+  const scale = scaleOf(counter.windows);
+  for (let i = 0; i < SPECTRUM_SIZE; i++) {
+    spectrum[i] = ((folded[i] ?? 0) - (folded[i + SPECTRUM_SIZE] ?? 0)) * scale;
+  }
+  transform(spectrum);
 }
 
 /**
@@ -138,7 +143,8 @@ export function highFirstSpectrum(counter: WindowCounter, spectrum: Float64Array
  * @param spectrum - receives {@link SPECTRUM_SIZE} numbers
  */
 export function byteSpectrum(counts: Uint32Array, total: number, spectrum: Float64Array): void {
-  for (let i = 0; i < SPECTRUM_SIZE; i++) spectrum[i] = counts[i] ?? 0;
-  transform(spectrum, scaleOf(total));
+  const scale = scaleOf(total);
+  for (let i = 0; i < SPECTRUM_SIZE; i++) spectrum[i] = (counts[i] ?? 0) * scale;
+  transform(spectrum);
   spectrum[0] = 0;
 }

@@ -56,7 +56,6 @@ class TreeGrower {
     this.hessians = new Float64Array(data.count);
     this.order = new Int32Array(data.count);
     this.spare = new Int32Array(data.count);
-    this.gains = new Float64Array(data.features);
   }
 
   histogram(node, columns) {
@@ -130,7 +129,6 @@ class TreeGrower {
     large.sums = node.sums;
     for (let i = 0; i < large.sums.length; i++) large.sums[i] -= small.sums[i];
     node.sums = undefined;
-    this.gains[node.split.feature] += node.split.gain;
     node.left = left;
     node.right = right;
     for (const child of [left, right]) this.findSplit(child, columns);
@@ -193,12 +191,11 @@ function addScores(node, data, scores) {
  * Trains an ensemble for P(label = 1).
  *
  * @param data - from {@link binFeatures}
- * @param labels - 0 or 1 for each row
- * @param weights - for each row
+ * @param target - labels, 0 or 1 for each row, and weights
  * @param options - trees, leaves, rate, lambda, minHessian, featureShare, rowShare
  * @param report - called now and then with the number of trees and the scores of all rows
  */
-export function boost(data, labels, weights, options, report = () => {}) {
+export function boost(data, { labels, weights }, options, report = () => {}) {
   const random = new Seeded("boost");
   const grower = new TreeGrower(data, options);
   const scores = new Float64Array(data.count);
@@ -222,5 +219,5 @@ export function boost(data, labels, weights, options, report = () => {}) {
     addScores(root, data, scores);
     if (tree % 25 === 24) report(tree + 1, scores);
   }
-  return { ...ensemble, gains: grower.gains };
+  return ensemble;
 }

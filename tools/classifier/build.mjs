@@ -27,6 +27,7 @@ import {
 import { installTools, unpackSource } from "./packages.mjs";
 import { fractionOf, Seeded } from "./seeded.mjs";
 import { bundles, documents, media } from "./units.mjs";
+import { say } from "./say.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
@@ -114,7 +115,7 @@ function decodeOrSkip(decode, unit, work) {
   try {
     return decode(unit, work, choose(PICTURE_SIDES, `side ${unit.name}`));
   } catch (error) {
-    console.log(`${unit.name} left out: ${String(error.message).slice(-200)}`);
+    say(`${unit.name} left out: ${String(error.message).slice(-200)}`);
     return undefined;
   }
 }
@@ -179,12 +180,10 @@ function compareWith(manifestPath, manifest) {
       const actual = manifest.splits[split][format];
       if (actual?.sha256 === entry.sha256) continue;
       differences++;
-      console.log(`${split}/${format}: ${actual?.sha256} instead of ${entry.sha256}`);
+      say(`${split}/${format}: ${actual?.sha256} instead of ${entry.sha256}`);
     }
   }
-  console.log(
-    differences === 0 ? "dataset equals manifest.json" : `${differences} files differ from manifest.json`,
-  );
+  say(differences === 0 ? "dataset equals manifest.json" : `${differences} files differ from manifest.json`);
   return differences === 0;
 }
 
@@ -195,7 +194,7 @@ function main(folder, writeManifest) {
   const writers = {};
   for (const split of ["train", "calibrate", "test"]) writers[split] = new SplitWriter(folder, split);
   for (const source of JSON.parse(readFileSync(join(HERE, "sources.json"), "utf8"))) {
-    console.log(new Date().toISOString(), source.package);
+    say(new Date().toISOString(), source.package);
     const unpacked = unpackSource(source, folder);
     if (source.role === "files") addFiles(writers, source, unpacked, work);
     if (source.role === "media") addMedia(writers, source, unpacked, work);
@@ -214,6 +213,6 @@ function main(folder, writeManifest) {
 
 const [folder, option] = process.argv.slice(2);
 if (folder === undefined) {
-  console.error("usage: node tools/classifier/build.mjs FOLDER [--manifest]");
+  say("usage: node tools/classifier/build.mjs FOLDER [--manifest]");
   process.exitCode = 2;
 } else if (!main(folder, option === "--manifest")) process.exitCode = 1;

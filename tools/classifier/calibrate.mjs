@@ -82,27 +82,36 @@ function curveAt(split, score, size) {
   return curve(points);
 }
 
-/** Scores of flows that are not encrypted, looked at while they grow, each flow with its format's share as weight. */
-function flowScores(split, score) {
+// Every format has the same share of the flows, except brotli: it has no signature and no files of its own, and
+// travels inside HTTP, whose header tells what it is.
+const FLOW_SHARES = { brotli: 0.1 };
+
+/** Scores of flows that are not encrypted, looked at while they grow, each flow with its share as weight. */
+function flowScores(split, score, accepts) {
   const flows = [];
   for (const format of split.formats) {
     if (format === "encrypted") continue;
-    const streams = split.streams(format);
+    const streams = split.streams(format).filter(accepts);
     for (const stream of streams) {
       const bytes = split.content(format).subarray(stream.at, stream.at + stream.bytes);
-      const signature = findSignature(bytes);
-      const statistics = new StreamStatistics();
-      const scores = [];
-      for (const look of LOOKS) {
-        if (look > bytes.length) break;
-        statistics.push(bytes, statistics.bytes, look);
-        scores.push(weighSignature(score(statistics), look, signature));
-      }
-      if (scores.length > 0) flows.push({ format, scores, weight: 1 / streams.length });
+      const weight = (FLOW_SHARES[format] ?? 1) / streams.length;
+      flows.push({ format, name: stream.name, scores: growingScores(bytes, score), weight });
     }
     split.release(format);
   }
   return flows;
+}
+
+function growingScores(bytes, score) {
+  const signature = findSignature(bytes);
+  const statistics = new StreamStatistics();
+  const scores = [];
+  for (const look of LOOKS) {
+    if (look > bytes.length) break;
+    statistics.push(bytes, statistics.bytes, look);
+    scores.push(weighSignature(score(statistics), look, signature));
+  }
+  return scores;
 }
 
 // The value that at most `share` of the weight exceeds; one flow more than seen is counted as exceeding it.
@@ -127,12 +136,17 @@ function bases(flows) {
   });
 }
 
-/** Curves and thresholds of a model. */
-export function calibrate(split, model, note) {
+/**
+ * Curves and thresholds of a model.
+ *
+ * @param split - the calibration split, for curves and flows
+ * @param more - another split, and which of its streams no tree has seen: more flows
+ */
+export function calibrate(split, more, model, note) {
   const score = scorer(model);
   const curves = CALIBRATION_SIZES.map((size) => curveAt(split, score, size));
   note("curves");
-  const flows = flowScores(split, score);
+  const flows = [...flowScores(split, score, () => true), ...flowScores(more.split, score, more.accepts)];
   note(`${flows.length} flows`);
   const base = bases(flows);
   const excess = flows.map((flow) => ({

@@ -7,11 +7,14 @@ import { HEAD_BYTES, Split } from "./fragments.mjs";
 import { HistogramNetwork, histogramInput } from "./network.mjs";
 import { Seeded } from "./seeded.mjs";
 import { FRAMINGS, FragmentSource, framedFragment, SIZES } from "./streams.mjs";
+import { say } from "./say.mjs";
 
 const PER_FORMAT = Number(process.env.PER_FORMAT ?? 400);
 const NETWORK_ROWS_PER_FORMAT = Number(process.env.NETWORK_ROWS ?? 1800);
 const NETWORK_EPOCHS = 6;
-const FLOW_LOOKS = [1024, 4096, 16_384, 65_536];
+const FLOW_LOOKS = [1024, 4096, 8192, 16_384, 32_768, 65_536];
+const FLOW_FIRST_LOOK = 512;
+const FLOW_LAST_LOOK = 65_536;
 const CURVE_BINS = 10;
 
 function trainNetwork(train, formats, size) {
@@ -135,7 +138,7 @@ function accuracy(tallies, formats, method) {
   };
 }
 
-function reliability(curve, formats) {
+function reliability(curve) {
   const bins = Array.from({ length: CURVE_BINS }, () => ({ weight: 0, said: 0, was: 0 }));
   const ones = curve.filter(([, label]) => label === 1).length;
   for (const [probability, label] of curve) {
@@ -148,32 +151,31 @@ function reliability(curve, formats) {
   return bins.map(({ weight, said, was }) => ({ share: weight, said: said / weight, was: was / weight }));
 }
 
-// What the budget does to flows seen from their beginning.
+// What the budget does to one flow seen from its beginning: at which look it is first called encrypted.
+function firstAlarm(bytes, budget) {
+  const classifier = new StreamClassifier({ fromStart: true });
+  for (let look = FLOW_FIRST_LOOK; look <= Math.min(FLOW_LAST_LOOK, bytes.length); look *= 2) {
+    classifier.push(bytes, classifier.bytes, look);
+    if (classifier.verdict(budget) === "encrypted") return look;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
 function evaluateFlows(test, budget) {
   const result = {};
   for (const format of test.formats) {
-    const counts = {
-      flows: 0,
-      ever: 0,
-      looks: Object.fromEntries(FLOW_LOOKS.map((look) => [look, { flows: 0, encrypted: 0 }])),
-    };
-    for (const stream of test.streams(format)) {
+    const flows = test.streams(format).map((stream) => {
       const bytes = test.content(format).subarray(stream.at, stream.at + stream.bytes);
-      const classifier = new StreamClassifier({ fromStart: true });
-      let ever = false;
-      for (let look = 512; look <= Math.min(65_536, bytes.length); look *= 2) {
-        classifier.push(bytes, classifier.bytes, look);
-        const encrypted = classifier.verdict(budget) === "encrypted";
-        ever ||= encrypted;
-        if (counts.looks[look] === undefined) continue;
-        counts.looks[look].flows++;
-        if (ever) counts.looks[look].encrypted++;
-      }
-      counts.flows++;
-      if (ever) counts.ever++;
+      return { bytes: bytes.length, alarm: firstAlarm(bytes, budget) };
+    });
+    const looks = {};
+    for (const look of FLOW_LOOKS) {
+      const seen = flows.filter((flow) => flow.bytes >= look);
+      looks[look] = { flows: seen.length, encrypted: seen.filter((flow) => flow.alarm <= look).length };
     }
+    const ever = flows.filter((flow) => Number.isFinite(flow.alarm)).length;
+    result[format] = { flows: flows.length, ever, looks };
     test.release(format);
-    result[format] = counts;
   }
   return result;
 }
@@ -206,7 +208,7 @@ function main(folder, output) {
       METHODS.map(
         (m) => `${m} ${(100 * table[m].accuracy).toFixed(2)}±${(100 * table[m].error).toFixed(2)}`,
       ).join("  ");
-    console.log(String(size).padStart(6), show(overall), "| without LZMA:", show(visible));
+    say(String(size).padStart(6), show(overall), "| without LZMA:", show(visible));
   }
   for (const budget of [0.001, 0.01]) report.flows[budget] = evaluateFlows(test, budget);
   if (output !== undefined) writeFileSync(output, `${JSON.stringify(report)}\n`);

@@ -46,12 +46,12 @@ class Layer {
   }
 
   step(rate, round) {
-    adam(this.weights, this.weightSums, this.moments[0], this.moments[2], rate, round);
-    adam(this.biases, this.biasSums, this.moments[1], this.moments[3], rate, round);
+    adam(this.weights, this.weightSums, [this.moments[0], this.moments[2]], { rate, round });
+    adam(this.biases, this.biasSums, [this.moments[1], this.moments[3]], { rate, round });
   }
 }
 
-function adam(values, sums, first, second, rate, round) {
+function adam(values, sums, [first, second], { rate, round }) {
   const correction = Math.sqrt(1 - BETA2 ** round) / (1 - BETA1 ** round);
   for (let i = 0; i < values.length; i++) {
     const slope = sums[i] / BATCH;

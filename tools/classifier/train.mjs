@@ -17,12 +17,13 @@ import { HEAD_BYTES, Split } from "./fragments.mjs";
 import { encodeModel, quantised } from "./model-file.mjs";
 import { fractionOf, Seeded, sha256 } from "./seeded.mjs";
 import { drawSize, encryptedFragment, FAMILIES, FILTERS, FragmentSource, PLAIN_FORMATS } from "./streams.mjs";
+import { say } from "./say.mjs";
 
 const FILTER_FRAGMENTS = 3000;
 const FILTER_FRAGMENT_BYTES = 3072;
-const DIRECTIONS = 12;
+const DIRECTIONS = 8;
 const COEFFICIENT_MAX = 5;
-const ROWS_PER_FORMAT = Number(process.env.ROWS_PER_FORMAT ?? 7000);
+const ROWS_PER_FORMAT = Number(process.env.ROWS_PER_FORMAT ?? 6000);
 const SHARES = { lambda: 5, minHessian: 12, featureShare: 0.5, rowShare: 0.5 };
 const ENCRYPTED_BOOST = { trees: 240, leaves: 32, rate: 0.12, ...SHARES };
 const PLAIN_BOOST = { trees: 40, leaves: 16, rate: 0.2, ...SHARES };
@@ -76,8 +77,7 @@ function familyMoments(split, formats) {
     const source = new FragmentSource(split, format, "filters", forFilters);
     for (let i = 0; i < FILTER_FRAGMENTS / formats.length; i++) {
       const fragment = source.draw(FILTER_FRAGMENT_BYTES, HEAD_BYTES);
-      if (fragment === undefined) break;
-      moments.add(spectraOf(statisticsOf(fragment)));
+      if (fragment !== undefined) moments.add(spectraOf(statisticsOf(fragment)));
     }
   }
   return moments;
@@ -94,16 +94,17 @@ function matched(sums, count, variance) {
   return weights.map((weight) => (length > 0 ? weight / Math.sqrt(length * variance) : 0));
 }
 
-export function trainFilters(split) {
+function addShare(sums, products, count) {
+  for (let i = 0; i < sums.length; i++) sums[i] += products[i] / Math.max(1, count);
+}
+
+function trainFilters(split) {
   const families = {};
   const pooled = [0, 1].map(() => new Float64Array(SPECTRUM_SIZE * SPECTRUM_SIZE));
   for (const [name, formats] of Object.entries(FAMILIES)) {
     families[name] = familyMoments(split, formats);
-    for (const source of [0, 1]) {
-      const { products, count } = families[name];
-      if (count > 0)
-        for (let i = 0; i < products[source].length; i++) pooled[source][i] += products[source][i] / count;
-    }
+    for (const source of [0, 1])
+      addShare(pooled[source], families[name].products[source], families[name].count);
   }
   const filters = FILTERS.map(([name, source, square]) => {
     const { values, squares, count } = families[name];
@@ -156,7 +157,7 @@ function trainEnsemble(set, isPositive, options, note) {
   const positive = labels.reduce((a, b) => a + b, 0);
   const share = positive / labels.length;
   const weights = Float64Array.from(labels, (label) => (label === 1 ? 0.5 / share : 0.5 / (1 - share)));
-  return boost(binFeatures(set.rows, set.features), labels, weights, options, (trees, scores) => {
+  return boost(binFeatures(set.rows, set.features), { labels, weights }, options, (trees, scores) => {
     let loss = 0;
     for (const [i, score] of scores.entries())
       loss += weights[i] * Math.log1p(Math.exp(labels[i] === 1 ? -score : score));
@@ -182,6 +183,7 @@ function writeModule(bytes) {
   const path = join(dirname(fileURLToPath(import.meta.url)), "../../src/classify/model-data.ts");
   const hash = sha256(bytes);
   const text = [
+    "/* oxlint-disable max-lines -- data */",
     "/**",
     " * The learned model as base64, written by tools/classifier/train.mjs: do not edit.",
     " */",
@@ -201,7 +203,7 @@ function writeModule(bytes) {
 
 function main(folder) {
   const started = Date.now();
-  const note = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(0).padStart(5)} s  ${text}`);
+  const note = (text) => say(`${((Date.now() - started) / 1000).toFixed(0).padStart(5)} s  ${text}`);
   const train = new Split(folder, "train");
   const filters = trainFilters(train);
   note(`${filters.length} filters`);
@@ -217,7 +219,12 @@ function main(folder) {
     calibration: { sizes: [NO_CALIBRATION], budgets: [{ budget: 1, shift: 0 }] },
   };
   const model = decodeModel(encodeModel(parts));
-  parts.calibration = calibrate(new Split(folder, "calibrate"), model, note);
+  parts.calibration = calibrate(
+    new Split(folder, "calibrate"),
+    { split: train, accepts: forFilters },
+    model,
+    note,
+  );
   const bytes = encodeModel(parts);
   decodeModel(bytes);
   note(`model of ${bytes.length} bytes, SHA-256 ${writeModule(bytes)}`);
