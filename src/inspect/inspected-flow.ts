@@ -11,7 +11,7 @@ import {
   type Recognition,
   type RecogniserSet,
 } from "../recognise/index.ts";
-import type { FlowRecord, StreamConsumer, StreamDirection } from "../stream/index.ts";
+import type { Datagram, FlowRecord, StreamConsumer, StreamDirection } from "../stream/index.ts";
 import type { Packet } from "../wire/index.ts";
 import type { TunnelName } from "./tunnel.ts";
 
@@ -50,6 +50,16 @@ const TRANSPORT_NAMES: ReadonlyMap<number, string> = new Map([
   [51, "AH"],
   [112, "VRRP"],
 ]);
+
+/** What a flow is of which nothing is known. */
+const UNKNOWN: Recognition = {
+  protocol: "",
+  confidence: CONFIDENCE.NONE,
+  encrypted: false,
+  server: -1,
+  layers: [],
+  facts: {},
+};
 
 /** See the head of this file. */
 export class InspectedFlow implements StreamConsumer {
@@ -95,8 +105,8 @@ export class InspectedFlow implements StreamConsumer {
     return this.#recognition?.receive(direction, bytes, at, end) ?? end - at;
   }
 
-  datagram(direction: StreamDirection, bytes: DataView, at: number, end: number, wireBytes: number): void {
-    this.#recognition?.datagram(direction, bytes, at, end, wireBytes);
+  datagram(direction: StreamDirection, datagram: Datagram): void {
+    this.#recognition?.datagram(direction, datagram);
   }
 
   gap(direction: StreamDirection): void {
@@ -117,27 +127,29 @@ export class InspectedFlow implements StreamConsumer {
 
   /** All that is known of the flow. Allocates. */
   report(flow: FlowRecord<InspectedFlow>): FlowReport {
-    const result = this.result ?? protocolRecognition(flow.protocol);
-    const reversed =
-      result !== undefined && result.server >= 0 && flow.isMidStream ? result.server === 0 : flow.isReversed;
-    const ends = [
-      formatEndpoint(flow.family, flow.source, flow.sourcePort),
-      formatEndpoint(flow.family, flow.destination, flow.destinationPort),
-    ];
-    const facts: Facts = { ...result?.facts };
+    const result = this.result ?? protocolRecognition(flow.protocol) ?? UNKNOWN;
+    const source = formatEndpoint(flow.family, flow.source, flow.sourcePort);
+    const destination = formatEndpoint(flow.family, flow.destination, flow.destinationPort);
+    const reversed = isReversed(flow, result);
+    const facts: Facts = { ...result.facts };
     if (this.#kinds !== undefined) facts.kind = this.#kinds.join(", ");
     return {
       flow: flow.number,
       l4: TRANSPORT_NAMES.get(flow.protocol) ?? String(flow.protocol),
-      client: ends[reversed ? 1 : 0] ?? "",
-      server: ends[reversed ? 0 : 1] ?? "",
-      protocol: result?.protocol ?? null,
-      encrypted: result?.encrypted ?? false,
-      confidence: confidenceName(result?.confidence ?? CONFIDENCE.NONE),
-      ...(result !== undefined && result.layers.length > 1 ? { layers: result.layers } : {}),
+      client: reversed ? destination : source,
+      server: reversed ? source : destination,
+      protocol: result === UNKNOWN ? null : result.protocol,
+      encrypted: result.encrypted,
+      confidence: confidenceName(result.confidence),
+      ...(result.layers.length > 1 ? { layers: result.layers } : {}),
       ...(this.#tunnels.length > 0 ? { tunnels: this.#tunnels } : {}),
       packets: flow.packets,
       ...facts,
     };
   }
+}
+
+/** True when the side that was seen first is the server. */
+function isReversed(flow: FlowRecord<InspectedFlow>, result: Recognition): boolean {
+  return flow.isMidStream && result.server >= 0 ? result.server === 0 : flow.isReversed;
 }

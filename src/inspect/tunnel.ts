@@ -2,8 +2,8 @@
  * Tunnels: where the packet within a packet begins.
  *
  * IP in IP (RFC 2003), IPv6 in IP (RFC 4213, RFC 2473), GRE (RFC 2784, RFC 2890; version 1: RFC 2637), VXLAN
- * (RFC 7348), GTP-U (3GPP TS 29.281) and Teredo (RFC 4380). Those over UDP are told by their registered port, which is
- * part of their definition, and by a header that fits; PPPoE is a matter of the link layer below.
+ * (RFC 7348), GTP-U (3GPP TS 29.281) and Teredo (RFC 4380). Those over UDP are told by their registered port,
+ * which is part of their definition, and by a header that fits; PPPoE is a matter of the link layer below.
  */
 import { LINK_TYPE, linkPayload, NO_IP_PACKET, type Packet } from "../wire/index.ts";
 
@@ -151,7 +151,8 @@ export class TunnelView {
     const { bytes } = packet;
     let at = from;
     if (at + WORD_BYTES <= this.end && bytes.getUint16(at) === TEREDO_AUTHENTICATION) {
-      // Lengths of client id and value, then both, a nonce of 8 bytes and a confirmation byte (RFC 4380 section 5.1.1).
+      // Lengths of client id and value, then both, a nonce of 8 bytes and a confirmation byte (RFC 4380
+      // section 5.1.1).
       at += WORD_BYTES + bytes.getUint8(at + 2) + bytes.getUint8(at + 3) + 9;
     }
     if (at + TEREDO_ORIGIN_BYTES <= this.end && bytes.getUint16(at) === TEREDO_ORIGIN)

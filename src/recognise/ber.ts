@@ -1,6 +1,6 @@
 /**
- * Reading of tag-length-value elements in BER and DER (ITU-T X.690), as LDAP, SNMP, Kerberos and certificates use
- * them. Only one-byte tags and definite lengths: the protocols here use no others.
+ * Reading of tag-length-value elements in BER and DER (ITU-T X.690), as LDAP, SNMP, Kerberos and certificates
+ * use them. Only one-byte tags and definite lengths: the protocols here use no others.
  */
 import type { ByteWindow } from "./byte-window.ts";
 

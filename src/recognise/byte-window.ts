@@ -1,9 +1,9 @@
 /**
  * A run of bytes that a recogniser looks at: a moved view, never a copy.
  *
- * Every getter is total: a position outside the run answers -1, `false` or an empty text. A recogniser therefore
- * needs no length checks of its own and cannot throw, whatever the bytes are. A comparison with -1 fails for every
- * value a protocol may ask for, which is what a missing byte shall do.
+ * Every getter is total: a position outside the run answers -1, `false` or an empty text. A recogniser
+ * therefore needs no length checks of its own and cannot throw, whatever the bytes are. A comparison with -1
+ * fails for every value a protocol may ask for, which is what a missing byte shall do.
  */
 
 const NO_BYTES = new DataView(new ArrayBuffer(0));
@@ -166,17 +166,19 @@ export class ByteWindow {
   }
 
   /**
-   * The bytes of [from, to) as a host name: in lower case, because names are compared so (RFC 4343), without the dot of
-   * the root, and with a question mark for what is no character. Allocates.
+   * The bytes of [from, to) as a host name: in lower case, because names are compared so (RFC 4343), without
+   * the dot of the root, and with a question mark for what is no character. Allocates.
    */
   name(from: number, to: number): string {
     const ascii = this.text(from, to);
-    const decoded = /^[\0-\x7f]*$/.test(ascii) ? ascii : UTF8.decode(this.view(from, to));
-    const name = decoded.replace(/[\0-\x1f\x7f\ufffd]/g, "?").toLowerCase();
+    const decoded = /^\p{ASCII}*$/u.test(ascii) ? ascii : UTF8.decode(this.view(from, to));
+    const name = decoded.replace(/[\p{Cc}\ufffd]/gu, "?").toLowerCase();
     return name.endsWith(".") ? name.slice(0, -1) : name;
   }
 
-  /** A view of the bytes of [from, to) as far as they are there; valid as long as the buffer is. Allocates. */
+  /**
+   * A view of the bytes of [from, to) as far as they are there; valid as long as the buffer is. Allocates.
+   */
   view(from: number, to: number): Uint8Array {
     const first = Math.min(this.at + Math.max(from, 0), this.end);
     const last = Math.max(first, Math.min(this.at + to, this.end));

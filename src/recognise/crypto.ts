@@ -1,7 +1,7 @@
 /**
- * The cryptography that recognition needs: fingerprints are hashes, and QUIC's first packets are sealed with keys
- * that anyone can derive (RFC 9001 section 5.2). Node's own implementation sits behind an interface, so that this
- * is the one file of the layer that imports from the platform; it does no I/O and reads no clock.
+ * The cryptography that recognition needs: fingerprints are hashes, and QUIC's first packets are sealed with
+ * keys that anyone can derive (RFC 9001 section 5.2). Node's own implementation sits behind an interface, so
+ * that this is the one file of the layer that imports from the platform; it does no I/O and reads no clock.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 

@@ -1,9 +1,9 @@
 /**
  * What a recogniser is shown, and where it writes what it found.
  *
- * One evidence serves all flows of a worker: it is moved from look to look and must not be kept. What a recogniser
- * wants to remember of a flow it puts into {@link Evidence.state}, which is made on the first use, so that a flow
- * that is refused at first sight costs no memory.
+ * One evidence serves all flows of a worker: it is moved from look to look and must not be kept. What a
+ * recogniser wants to remember of a flow it puts into {@link Evidence.state}, which is made on the first use,
+ * so that a flow that is refused at first sight costs no memory.
  */
 import { ByteWindow } from "./byte-window.ts";
 import type { Cryptography } from "./crypto.ts";
@@ -47,7 +47,9 @@ export class Candidate {
 
 /** See the head of this file. */
 export class Evidence {
-  /** The bytes: for a stream all of this direction from where recognition began, for a datagram its payload. */
+  /**
+   * The bytes: for a stream all of this direction from where recognition began, for a datagram its payload.
+   */
   readonly bytes: ByteWindow = new ByteWindow();
   transport: Transport = "TCP";
   /** 0: from the side that sent first; 1: from the other. */
@@ -61,8 +63,8 @@ export class Evidence {
   /** Bytes of the datagram on the wire; more than `bytes` holds when the capture was cut short. */
   wireLength = 0;
   /**
-   * Ports of the sender and the receiver. Only for telling apart protocols that share one format and differ by
-   * registered port alone, such as DNS and mDNS (RFC 6762 section 3); never for recognising a format.
+   * Ports of the sender and the receiver. Only for telling apart protocols that share one format and differ
+   * by registered port alone, such as DNS and mDNS (RFC 6762 section 3); never for recognising a format.
    */
   sourcePort = 0;
   destinationPort = 0;

@@ -1,13 +1,15 @@
 /**
- * Recognition of one flow: asks the recognisers, keeps those that are undecided, and settles on the best answer.
+ * Recognition of one flow: asks the recognisers, keeps those that are undecided, and settles on the best
+ * answer.
  *
- * Life: at the first bytes of each direction every recogniser whose first-byte list fits looks once. Most say no
- * and are forgotten; the others become candidates and look again when they have the bytes they asked for. A certain
- * match ends the contest; its recogniser goes on learning until it has no more to learn. A recogniser may hand over
- * to what follows (STARTTLS, SOCKS, WebSocket), and the contest starts anew behind it.
+ * Life: at the first bytes of each direction every recogniser whose first-byte list fits looks once. Most say
+ * no and are forgotten; the others become candidates and look again when they have the bytes they asked for.
+ * A certain match ends the contest; its recogniser goes on learning until it has no more to learn. A
+ * recogniser may hand over to what follows (STARTTLS, SOCKS, WebSocket), and the contest starts anew behind
+ * it.
  *
- * The class is a stream consumer: {@link FlowRecognition.receive} is given all bytes of a direction that it has not
- * yet let go, and answers how many it lets go.
+ * The class is a stream consumer: {@link FlowRecognition.receive} is given all bytes of a direction that it
+ * has not yet let go, and answers how many it lets go.
  */
 import type { HandOver } from "./evidence.ts";
 import { Candidate, type Evidence } from "./evidence.ts";
@@ -39,6 +41,17 @@ const DATAGRAMS_AFTER_HAND_OVER = 14;
 const BOTH = 3;
 
 const NO_CANDIDATES: Candidate[] = [];
+
+/** Where a datagram's payload lies; a decoded packet is one. */
+export interface DatagramPayload {
+  readonly bytes: DataView;
+  /** Offset of the payload. */
+  readonly payloadAt: number;
+  /** Offset just past what was captured of it. */
+  readonly end: number;
+  /** Its length on the wire, in bytes. */
+  readonly payloadBytes: number;
+}
 
 /** What is known of the protocols around the one looked for. */
 interface Outer {
@@ -170,17 +183,15 @@ export class FlowRecognition {
    * Looks at one datagram.
    *
    * @param direction - 0 from the side that sent first, 1 from the other
-   * @param bytes - buffer
-   * @param at - offset of the payload
-   * @param end - offset just past it
-   * @param wireLength - bytes of the payload on the wire
+   * @param datagram - where its payload lies
    */
-  datagram(direction: 0 | 1, bytes: DataView, at: number, end: number, wireLength: number = end - at): void {
-    if (this.settled || at >= end) return;
-    const evidence = this.#show(direction, bytes, at, end);
+  datagram(direction: 0 | 1, datagram: DatagramPayload): void {
+    const { bytes, payloadAt, end } = datagram;
+    if (this.settled || payloadAt >= end) return;
+    const evidence = this.#show(direction, bytes, payloadAt, end);
     evidence.transport = "UDP";
     evidence.ended = this.#datagramsLeft <= 1;
-    evidence.wireLength = wireLength;
+    evidence.wireLength = Math.max(datagram.payloadBytes, end - payloadAt);
     this.#begun = 0;
     this.#look(evidence, 1);
     this.#datagramsLeft -= 1;
@@ -261,7 +272,7 @@ export class FlowRecognition {
     evidence.recogniser = recogniser;
     evidence.candidate = candidate;
     const answer = recogniser.judge(evidence);
-    const known = evidence.candidate as Candidate | undefined;
+    const known = evidence.candidate;
     if (answer === NO_MATCH && (known === undefined || known.confidence === CONFIDENCE.NONE)) {
       if (known !== undefined) this.#candidates = this.#candidates.filter((other) => other !== known);
       return;
@@ -277,17 +288,14 @@ export class FlowRecognition {
   }
 
   #record(evidence: Evidence, candidate: Candidate, answer: Answer, units: number): void {
-    const { direction } = evidence;
     if (answer === HANDED_OVER) {
       this.#handOver(evidence, candidate);
       return;
     }
-    if (answer === DONE) candidate.done = true;
-    else if (answer === NO_MATCH) candidate.need[direction] = OTHER_SIDE;
-    else if (evidence.ended && evidence.transport === "TCP") candidate.need[direction] = OTHER_SIDE;
-    else candidate.need[direction] = Math.max(answer, units + 1);
-    if (evidence.transport === "UDP" && answer > 0) candidate.need[direction] = 0;
-    if (candidate.need[0] === OTHER_SIDE && candidate.need[1] === OTHER_SIDE) candidate.done = true;
+    const { direction } = evidence;
+    candidate.need[direction] = nextLook(evidence, answer, units);
+    candidate.done =
+      answer === DONE || (candidate.need[0] === OTHER_SIDE && candidate.need[1] === OTHER_SIDE);
     if (candidate.confidence > (this.#best?.confidence ?? CONFIDENCE.NONE)) this.#best = candidate;
   }
 
@@ -357,6 +365,12 @@ export class FlowRecognition {
     this.settled = true;
     this.#candidates = NO_CANDIDATES;
   }
+}
+
+/** Bytes at which a recogniser that gave this answer looks again; datagrams are looked at one by one. */
+function nextLook(evidence: Evidence, answer: Answer, units: number): number {
+  if (evidence.transport === "UDP") return answer > 0 ? 0 : OTHER_SIDE;
+  return answer === NO_MATCH || evidence.ended ? OTHER_SIDE : Math.max(answer, units + 1);
 }
 
 function plainRecognition(candidate: Candidate): Recognition {

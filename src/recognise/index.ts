@@ -1,7 +1,7 @@
 export { ByteWindow } from "./byte-window.ts";
 export { type Cryptography, nodeCryptography } from "./crypto.ts";
 export { Evidence, type HandOver } from "./evidence.ts";
-export { ENOUGH, FlowRecognition } from "./flow-recognition.ts";
+export { type DatagramPayload, ENOUGH, FlowRecognition } from "./flow-recognition.ts";
 export { icmpRecognition, protocolRecognition } from "./network-protocol.ts";
 export {
   type Answer,

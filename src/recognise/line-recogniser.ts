@@ -1,6 +1,7 @@
 /**
- * Common ground of the protocols in which a server greets and both sides speak in lines: SMTP, IMAP, POP3, FTP.
- * Each may turn into TLS by a command of its own; the watching for that is here, the words are in their files.
+ * Common ground of the protocols in which a server greets and both sides speak in lines: SMTP, IMAP, POP3,
+ * FTP. Each may turn into TLS by a command of its own; the watching for that is here, the words are in their
+ * files.
  */
 import type { ByteWindow } from "./byte-window.ts";
 import type { Evidence } from "./evidence.ts";

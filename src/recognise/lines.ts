@@ -1,8 +1,8 @@
 /**
  * Reading of protocols that speak in lines, a few bytes at a time and each byte once.
  *
- * A cursor remembers, per direction, where the line it is reading begins and how far it has looked for the end of
- * it, so that a line that trickles in costs no more than one that comes whole.
+ * A cursor remembers, per direction, where the line it is reading begins and how far it has looked for the
+ * end of it, so that a line that trickles in costs no more than one that comes whole.
  */
 import type { ByteWindow } from "./byte-window.ts";
 
@@ -62,7 +62,8 @@ export function makeCursors(): LineCursors {
 }
 
 /**
- * Value of a header line `name: value`, blanks around it removed, or `undefined` when the line has another name.
+ * Value of a header line `name: value`, blanks around it removed, or `undefined` when the line has another
+ * name.
  *
  * @param window - bytes
  * @param from - where the line begins
@@ -75,8 +76,8 @@ export function headerValue(window: ByteWindow, from: number, to: number, name: 
 }
 
 /**
- * The host of an authority such as `example.org:8080` or `[2001:db8::1]:80`, in lower case and without its port
- * (RFC 3986 section 3.2).
+ * The host of an authority such as `example.org:8080` or `[2001:db8::1]:80`, in lower case and without its
+ * port (RFC 3986 section 3.2).
  */
 export function authorityHost(authority: string): string {
   const host = /^(?:[^@]*@)?(\[[^\]]*\]|[^:]*)/.exec(authority)?.[1] ?? authority;

@@ -1,4 +1,7 @@
-/** Protocols that the IP header names, or that need no recogniser: ICMP and its kinds, and others without ports. */
+/**
+ * Protocols that the IP header names, or that need no recogniser: ICMP and its kinds, and others without
+ * ports.
+ */
 import { CONFIDENCE, type Recognition } from "./recogniser.ts";
 
 const ICMP = 1;

@@ -44,7 +44,8 @@ function recognise(
   const held = [new Held(), new Held()] as const;
   for (const [direction, bytes] of sample.turns) {
     if (sample.transport === "UDP") {
-      flow.datagram(direction, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      flow.datagram(direction, { bytes: view, payloadAt: 0, end: bytes.length, payloadBytes: bytes.length });
       continue;
     }
     let from = 0;

@@ -1,7 +1,8 @@
 /**
  * The recognisers of a worker, sorted so that a flow's first byte finds those that can begin with it.
  *
- * The table is what makes a refusal cheap: a datagram or a stream meets a handful of recognisers, not all of them.
+ * The table is what makes a refusal cheap: a datagram or a stream meets a handful of recognisers, not all of
+ * them.
  */
 import type { Cryptography } from "./crypto.ts";
 import { nodeCryptography } from "./crypto.ts";

@@ -2,8 +2,8 @@
  * What a recogniser is, and what it answers.
  *
  * A recogniser looks at the first bytes of one direction of a flow and says one of three things: this is my
- * protocol, this is not, or I need to see more. It knows nothing of ports, never throws, and keeps what it must
- * remember between two looks in the evidence it is handed, so one object serves all flows.
+ * protocol, this is not, or I need to see more. It knows nothing of ports, never throws, and keeps what it
+ * must remember between two looks in the evidence it is handed, so one object serves all flows.
  */
 import type { Evidence } from "./evidence.ts";
 
@@ -45,8 +45,8 @@ export const HANDED_OVER = -2;
 export const OTHER_SIDE: number = Number.MAX_SAFE_INTEGER;
 
 /**
- * {@link NO_MATCH}, {@link DONE}, {@link HANDED_OVER}, {@link OTHER_SIDE}, or a number of bytes: look again when
- * this direction has as many. For datagrams any positive number means: look at the next one as well.
+ * {@link NO_MATCH}, {@link DONE}, {@link HANDED_OVER}, {@link OTHER_SIDE}, or a number of bytes: look again
+ * when this direction has as many. For datagrams any positive number means: look at the next one as well.
  */
 export type Answer = number;
 
@@ -111,8 +111,8 @@ export interface Recogniser {
   /** Bytes that a stream or a datagram can begin with; without the list, any. Others never reach `judge`. */
   readonly firstBytes?: readonly number[];
   /**
-   * Looks at the bytes of `evidence`. Must not throw, must not keep the evidence, and must cost time linear in the
-   * bytes that are there since it looked last.
+   * Looks at the bytes of `evidence`. Must not throw, must not keep the evidence, and must cost time linear
+   * in the bytes that are there since it looked last.
    */
   judge(evidence: Evidence): Answer;
 }
@@ -123,16 +123,20 @@ export interface Recognition {
   readonly confidence: Confidence;
   /** True when the payload is hidden by design. */
   readonly encrypted: boolean;
-  /** Direction that the server sends in, where the bytes tell: 0 the side seen first, 1 the other; -1 unknown. */
+  /**
+   * Direction that the server sends in, where the bytes tell: 0 the side seen first, 1 the other; -1 unknown.
+   */
   readonly server: -1 | 0 | 1;
-  /** All protocols that were seen in the flow, outermost first: `["SMTP", "TLS"]`. The last two may be one. */
+  /**
+   * All protocols that were seen in the flow, outermost first: `["SMTP", "TLS"]`. The last two may be one.
+   */
   readonly layers: readonly string[];
   readonly facts: Readonly<Facts>;
 }
 
 /** The byte values of the characters of `text`: a first-byte list as one writes it. */
 export function charCodes(text: string): number[] {
-  return [...text].map((character) => character.charCodeAt(0));
+  return Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
 }
 
 /** All byte values from `first` to `last`. */

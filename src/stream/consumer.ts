@@ -6,6 +6,17 @@ export type StreamDirection = 0 | 1;
 /** Answer of {@link StreamConsumer.receive}: no more bytes of this direction are wanted. */
 export const ENOUGH = -1;
 
+/** Where a datagram's payload lies; a decoded packet is one. */
+export interface Datagram {
+  readonly bytes: DataView;
+  /** Offset of the payload. */
+  readonly payloadAt: number;
+  /** Offset just past what was captured of it. */
+  readonly end: number;
+  /** Its length on the wire, in bytes. */
+  readonly payloadBytes: number;
+}
+
 /** Takes the bytes of one flow. */
 export interface StreamConsumer {
   /**
@@ -15,8 +26,9 @@ export interface StreamConsumer {
    */
   begin?(direction: StreamDirection, midStream: boolean): void;
   /**
-   * Takes bytes of a stream, in order and without a hole since the last call or the last {@link StreamConsumer.gap}.
-   * The bytes that were not let go the last time come first. Nothing may be kept but by not letting it go.
+   * Takes bytes of a stream, in order and without a hole since the last call or the last {@link
+   * StreamConsumer.gap}. The bytes that were not let go the last time come first. Nothing may be kept but by
+   * not letting it go.
    *
    * @param direction - where they come from
    * @param bytes - buffer; valid during the call
@@ -29,15 +41,12 @@ export interface StreamConsumer {
    * Takes a datagram.
    *
    * @param direction - where it comes from
-   * @param bytes - buffer; valid during the call
-   * @param at - offset of the payload
-   * @param end - offset just past what was captured of it
-   * @param wireBytes - its length on the wire
+   * @param datagram - valid during the call
    */
-  datagram(direction: StreamDirection, bytes: DataView, at: number, end: number, wireBytes: number): void;
+  datagram(direction: StreamDirection, datagram: Datagram): void;
   /**
-   * Says that bytes are missing for good: what comes next is not the continuation of what came last, and what was
-   * not let go is gone.
+   * Says that bytes are missing for good: what comes next is not the continuation of what came last, and what
+   * was not let go is gone.
    *
    * @param bytes - how many
    */

@@ -1,10 +1,11 @@
 /**
- * The bytes of one direction that are held: those the consumer has not let go, those the peer has not acknowledged,
- * and those that arrived before their turn.
+ * The bytes of one direction that are held: those the consumer has not let go, those the peer has not
+ * acknowledged, and those that arrived before their turn.
  *
- * All lie at their place in one growing buffer, so that a byte is copied once, from the packet to where it stays.
- * (Growth and the reuse of space in front move what is held; both are rare enough to cost a constant per byte.)
- * Which of the bytes beyond the contiguous part are there is kept as a short sorted list of ranges.
+ * All lie at their place in one growing buffer, so that a byte is copied once, from the packet to where it
+ * stays. (Growth and the reuse of space in front move what is held; both are rare enough to cost a constant
+ * per byte.) Which of the bytes beyond the contiguous part are there is kept as a short sorted list of
+ * ranges.
  */
 
 /** Smallest buffer, in bytes: one full segment and some. */
@@ -26,12 +27,12 @@ export interface StreamMemory {
   readonly max: number;
 }
 
-/** See the head of this file. Positions are counted from the start of the stream. */
+/** Bytes held; see the head of this file. Positions are counted from the start of the stream. */
 export class HeldBytes {
   #bytes: Uint8Array = NO_BYTES;
   /** The buffer, for reading. */
   view: DataView = NO_VIEW;
-  /** Position of the first byte held. */
+  /** Position of the first byte held, counted in bytes. */
   base = 0;
   /** Index of that byte in the buffer. */
   #start = 0;
@@ -43,10 +44,15 @@ export class HeldBytes {
   /** Index of the first range; those before it were joined and wait to be cleared away together. */
   #head = 0;
   readonly #memory: StreamMemory;
+  readonly #policy: OverlapPolicy;
 
-  /** @param memory - accounts for the buffer */
-  constructor(memory: StreamMemory) {
+  /**
+   * @param memory - accounts for the buffer
+   * @param policy - which copy of a byte stays
+   */
+  constructor(memory: StreamMemory, policy: OverlapPolicy) {
     this.#memory = memory;
+    this.#policy = policy;
   }
 
   /** Index in {@link HeldBytes.view} of the byte at `position`. */
@@ -127,40 +133,51 @@ export class HeldBytes {
    * @param to - position just past the last
    * @param bytes - where they are
    * @param at - offset of the first
-   * @param policy - which copy of a byte stays
    * @returns position of the first byte that was there already with another content, or -1
    */
-  insert(from: number, to: number, bytes: DataView, at: number, policy: OverlapPolicy): number {
+  insert(from: number, to: number, bytes: DataView, at: number): number {
     if (this.#from === NO_RANGES) {
       this.#from = [];
       this.#to = [];
     }
-    let index = this.#firstRangeEndingAtOrAfter(from);
-    const start = index;
+    const start = this.#firstRangeEndingAtOrAfter(from);
+    let index = start;
     let conflict = -1;
-    let low = from;
-    let high = to;
     let position = from;
-    for (; index < this.#from.length && (this.#from[index] ?? 0) <= to; index += 1) {
-      const heldFrom = this.#from[index] ?? 0;
-      const heldTo = this.#to[index] ?? 0;
+    let low = from;
+    for (; index < this.#from.length && this.#rangeStart(index) <= to; index += 1) {
+      const heldFrom = this.#rangeStart(index);
+      const heldTo = this.#rangeEnd(index);
       if (position < heldFrom) this.write(position, heldFrom, bytes, at + position - from);
-      const overlapFrom = Math.max(from, heldFrom);
-      const overlapTo = Math.min(to, heldTo);
-      if (overlapFrom < overlapTo) {
-        const differs = this.firstDifference(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
-        if (conflict < 0) conflict = differs;
-        if (policy === "last" && differs >= 0)
-          this.write(overlapFrom, overlapTo, bytes, at + overlapFrom - from);
-      }
+      const differs = this.#overlap(Math.max(from, heldFrom), Math.min(to, heldTo), bytes, at - from);
+      if (conflict < 0) conflict = differs;
       low = Math.min(low, heldFrom);
-      high = Math.max(high, heldTo);
       position = Math.max(position, heldTo);
     }
     if (position < to) this.write(position, to, bytes, at + position - from);
     this.#from.splice(start, index - start, low);
-    this.#to.splice(start, index - start, high);
+    this.#to.splice(start, index - start, Math.max(position, to));
     return conflict;
+  }
+
+  #rangeStart(index: number): number {
+    return this.#from[index] ?? Number.POSITIVE_INFINITY;
+  }
+
+  #rangeEnd(index: number): number {
+    return this.#to[index] ?? 0;
+  }
+
+  /**
+   * Compares bytes that are held already with their copy, whose position 0 would lie at offset `origin`.
+   *
+   * @returns the first that differs, or -1
+   */
+  #overlap(from: number, to: number, bytes: DataView, origin: number): number {
+    if (from >= to) return -1;
+    const differs = this.firstDifference(from, to, bytes, origin + from);
+    if (this.#policy === "last" && differs >= 0) this.write(from, to, bytes, origin + from);
+    return differs;
   }
 
   #firstRangeEndingAtOrAfter(position: number): number {

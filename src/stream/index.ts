@@ -1,4 +1,5 @@
 export {
+  type Datagram,
   ENOUGH,
   type StreamConsumer,
   type StreamDirection,

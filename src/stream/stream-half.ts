@@ -1,13 +1,14 @@
 /**
  * One direction of a TCP stream, put in order.
  *
- * Words: a *position* counts bytes from the start of the stream, which is the byte behind the SYN. `next` is the
- * position that the next byte in order has. Bytes before it were handed to the consumer; those that the consumer or
- * the peer (by not acknowledging them) still needs are held, and so are bytes that arrived before their turn.
+ * Words: a *position* counts bytes from the start of the stream, which is the byte behind the SYN. `next` is
+ * the position that the next byte in order has. Bytes before it were handed to the consumer; those that the
+ * consumer or the peer (by not acknowledging them) still needs are held, and so are bytes that arrived before
+ * their turn.
  *
- * A segment is compared with what is held: other content for the same position is a conflict, which is counted and
- * told. Bytes that were let go by the consumer and acknowledged by the peer cannot change anything any more and are
- * not compared.
+ * A segment is compared with what is held: other content for the same position is a conflict, which is
+ * counted and told. Bytes that were let go by the consumer and acknowledged by the peer cannot change
+ * anything any more and are not compared.
  */
 import { type LimitValues, sequenceAdd, sequenceDistance } from "../base/index.ts";
 import {
@@ -94,7 +95,7 @@ export class StreamHalf {
     this.#direction = direction;
     this.#consumer = consumer;
     this.#setting = setting;
-    this.#held = new HeldBytes(setting.memory);
+    this.#held = new HeldBytes(setting.memory, setting.policy);
   }
 
   /** True when every byte up to FIN was handed over. */
@@ -212,7 +213,7 @@ export class StreamHalf {
     const from = this.#next;
     if (this.#held.ranges > 0 && this.#held.firstWaiting < to) {
       if (!this.#reserve(to)) return;
-      const conflict = this.#held.insert(from, to, bytes, at, this.#setting.policy);
+      const conflict = this.#held.insert(from, to, bytes, at);
       if (conflict >= 0) this.#conflict(conflict);
       this.#advance(this.#held.join(to));
       this.#handOver(this.#held.view, this.#held.indexOf(this.#letGo));
@@ -285,7 +286,7 @@ export class StreamHalf {
       return;
     }
     if (!this.#reserve(to)) return;
-    const conflict = this.#held.insert(from, to, bytes, at, this.#setting.policy);
+    const conflict = this.#held.insert(from, to, bytes, at);
     if (conflict >= 0) this.#conflict(conflict);
     if (this.#held.ranges > limits.streamSegments) {
       this.#limit("stream-segments");
@@ -311,7 +312,8 @@ export class StreamHalf {
 
   #gap(position: number): void {
     const missing = position - this.#next;
-    // Where a stream is met in the middle, what is missing before its first byte belongs to what was never seen.
+    // Where a stream is met in the middle, what is missing before its first byte belongs to what was never
+    // seen.
     if (this.#begun || !this.midStream) {
       this.counters.gaps += 1;
       this.counters.gapBytes += missing;

@@ -1,9 +1,9 @@
 /**
  * The flows whose bytes are followed: packets in, streams found or made.
  *
- * A flow is a 5-tuple, met in either direction. The table is a chained hash table that doubles with its flows, threaded
- * by a list in the order of last use, from whose end a flow is let go when the limit `streamFlows` is reached or when
- * the owner's time says that it has been idle for long enough.
+ * A flow is a 5-tuple, met in either direction. The table is a chained hash table that doubles with its
+ * flows, threaded by a list in the order of last use, from whose end a flow is let go when the limit
+ * `streamFlows` is reached or when the owner's time says that it has been idle for long enough.
  */
 import {
   type AddressWords,

@@ -1,4 +1,7 @@
-/** Streams out of order, overlapping, repeated, wrapped, with holes: the consumer sees the bytes as they were sent. */
+/**
+ * Streams out of order, overlapping, repeated, wrapped, with holes: the consumer sees the bytes as they were
+ * sent.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

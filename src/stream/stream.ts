@@ -1,8 +1,8 @@
 /**
  * A flow's bytes: both directions of a TCP connection put in order, or the datagrams of a UDP flow.
  *
- * The stream is fed packets and feeds its consumer. It has no clock and no table of its own: who owns it decides when
- * it has been idle for too long.
+ * The stream is fed packets and feeds its consumer. It has no clock and no table of its own: who owns it
+ * decides when it has been idle for too long.
  */
 import { PROTOCOL, sequenceAdd, TCP_FLAG } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
@@ -39,8 +39,9 @@ export class Stream {
   /**
    * True when the packet opens another connection on the same ports.
    *
-   * A SYN alone proves that only when this connection has ended or was never answered: a host ignores a stray SYN
-   * (RFC 5961 section 4), so a stray SYN must not make us forget the connection. The answer that acknowledges it does.
+   * A SYN alone proves that only when this connection has ended or was never answered: a host ignores a stray
+   * SYN (RFC 5961 section 4), so a stray SYN must not make us forget the connection. The answer that
+   * acknowledges it does.
    */
   isOtherConnection(direction: StreamDirection, packet: Packet): boolean {
     if ((packet.tcpFlags & TCP_FLAG.SYN) === 0 || this.#halves === undefined) return false;
@@ -65,9 +66,7 @@ export class Stream {
   }
 
   #datagram(direction: StreamDirection, packet: Packet): void {
-    const { bytes, payloadAt, end } = packet;
-    if (end <= payloadAt) return;
-    this.#consumer.datagram(direction, bytes, payloadAt, end, Math.max(packet.payloadBytes, end - payloadAt));
+    if (packet.end > packet.payloadAt) this.#consumer.datagram(direction, packet);
   }
 
   #segment(direction: StreamDirection, packet: Packet): void {
@@ -78,24 +77,36 @@ export class Stream {
     ];
     const half = this.#halves[direction];
     const peer = this.#halves[direction === 0 ? 1 : 0];
-    const length = Math.max(packet.payloadBytes, end - payloadAt);
-    let first = sequence;
-    if ((tcpFlags & TCP_FLAG.SYN) !== 0) {
-      first = sequenceAdd(sequence, 1);
-      half.synchronise(sequence);
-      // What a SYN-ACK acknowledges is the other side's SYN, whether that was seen or not.
-      if ((tcpFlags & TCP_FLAG.ACK) !== 0) peer.synchronise(sequenceAdd(packet.acknowledgement, -1));
-    } else if ((tcpFlags & TCP_FLAG.ACK) !== 0) peer.acknowledge(packet.acknowledgement);
+    const opens = (tcpFlags & TCP_FLAG.SYN) !== 0;
+    this.#number(packet, half, peer);
     if ((tcpFlags & TCP_FLAG.RST) !== 0) {
       // Text in a reset is no part of the stream; a reset elsewhere than at the next byte may be forged (RFC 5961).
       if (!half.started || half.expects(sequence)) this.close();
       return;
     }
-    if (length > 0 || (tcpFlags & TCP_FLAG.FIN) !== 0) half.begin(first);
-    if ((tcpFlags & TCP_FLAG.FIN) !== 0) half.finish(sequenceAdd(first, length));
+    const first = opens ? sequenceAdd(sequence, 1) : sequence;
+    const length = Math.max(packet.payloadBytes, end - payloadAt);
+    const closes = (tcpFlags & TCP_FLAG.FIN) !== 0;
+    if (length > 0 || closes) half.begin(first);
+    if (closes) half.finish(sequenceAdd(first, length));
     half.segment(first, bytes, payloadAt, end);
+    this.#settle(half, peer);
+  }
+
+  #settle(half: StreamHalf, peer: StreamHalf): void {
     if (half.isComplete && peer.isComplete) this.close();
-    else if (half.over && peer.over) this.closed = true;
+    else this.closed = half.over && peer.over;
+  }
+
+  /** Takes what the packet says of sequence numbers: where its own begin, and what it has of the other side's. */
+  #number(packet: Packet, half: StreamHalf, peer: StreamHalf): void {
+    const { tcpFlags, sequence, acknowledgement } = packet;
+    const opens = (tcpFlags & TCP_FLAG.SYN) !== 0;
+    if (opens) half.synchronise(sequence);
+    if ((tcpFlags & TCP_FLAG.ACK) === 0) return;
+    // What a SYN-ACK acknowledges is the other side's SYN, whether that was seen or not.
+    if (opens) peer.synchronise(sequenceAdd(acknowledgement, -1));
+    else peer.acknowledge(acknowledgement);
   }
 
   /** Ends the flow: hands over what waits and tells the consumer. */

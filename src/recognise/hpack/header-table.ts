@@ -1,4 +1,6 @@
-/** HPACK (RFC 7541): the header fields of HTTP/2, decoded as far as the first request of a connection needs. */
+/**
+ * HPACK (RFC 7541): the header fields of HTTP/2, decoded as far as the first request of a connection needs.
+ */
 import type { ByteWindow } from "../byte-window.ts";
 import { decodeHuffman } from "./huffman.ts";
 

@@ -1,7 +1,9 @@
 /**
- * The Huffman code of HPACK (RFC 7541 appendix B). It is canonical: codes of one length count upwards in the order of
- * their symbols, so the lengths alone define it.
+ * The Huffman code of HPACK (RFC 7541 appendix B). It is canonical: codes of one length count upwards in the
+ * order of their symbols, so the lengths alone define it.
  */
+
+import { charCodes } from "../recogniser.ts";
 
 /** Symbols by the length of their code: text stands for its characters, numbers for themselves. */
 const SYMBOLS: readonly (readonly [bits: number, text: string, codes: readonly number[]])[] = [
@@ -63,7 +65,7 @@ function buildGroups(): readonly Group[] {
   for (const [bits, text, codes] of SYMBOLS) {
     code *= 2 ** (bits - length);
     length = bits;
-    const symbols = [...[...text].map((letter) => letter.charCodeAt(0)), ...codes].sort((a, b) => a - b);
+    const symbols = [...charCodes(text), ...codes].sort((a, b) => a - b);
     groups.push({ bits, first: code, symbols });
     code += symbols.length;
   }

@@ -1,7 +1,9 @@
 /**
- * BitTorrent: the peer handshake (BEP 3), the distributed hash table (BEP 5), uTP (BEP 29) and UDP trackers (BEP 15).
- * The handshake that is obfuscated by "message stream encryption" has no mark and is not recognised.
+ * BitTorrent: the peer handshake (BEP 3), the distributed hash table (BEP 5), uTP (BEP 29) and UDP trackers
+ * (BEP 15). The handshake that is obfuscated by "message stream encryption" has no mark and is not
+ * recognised.
  */
+import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
@@ -32,6 +34,12 @@ const UTP_TYPE_MAX = 4;
 const UTP_SYN = 4;
 const UTP_STATE = 2;
 const UTP_EXTENSION_MAX = 3;
+/** A selective acknowledgement is the longest extension in use. */
+const UTP_EXTENSION_BYTES_MAX = 16;
+/** Receive windows stay below 16 MiB. */
+const UTP_WINDOW_MAX = 0x1000000;
+/** Packets of one connection that make it likely, or certain when both sides sent. */
+const UTP_RUN = 3;
 
 interface UtpState {
   readonly connection: number;
@@ -53,28 +61,38 @@ function judgeDht(evidence: Evidence): Answer {
   return DONE;
 }
 
-function judgeUtp(evidence: Evidence): Answer {
-  const { bytes } = evidence;
+/** True when a uTP header of a known type stands at the start, its fields in their ranges. */
+function isUtpHeader(bytes: ByteWindow): boolean {
   const first = bytes.u8(0);
   const type = first >> 4;
-  if ((first & 15) !== UTP_VERSION || type > UTP_TYPE_MAX || bytes.length < UTP_HEADER_BYTES) return NO_MATCH;
-  if (bytes.u8(UTP_EXTENSION) > UTP_EXTENSION_MAX) return NO_MATCH;
-  if (bytes.u32(UTP_WINDOW) > 0x1000000) return NO_MATCH;
+  if ((first & 15) !== UTP_VERSION || type > UTP_TYPE_MAX || bytes.length < UTP_HEADER_BYTES) return false;
+  if (bytes.u8(UTP_EXTENSION) > UTP_EXTENSION_MAX || bytes.u32(UTP_WINDOW) > UTP_WINDOW_MAX) return false;
+  if (bytes.u16(UTP_CONNECTION) === 0 || bytes.u32(UTP_TIMESTAMP) === 0) return false;
+  return type !== UTP_SYN || (bytes.u16(UTP_SEQUENCE) === 1 && isBare(bytes));
+}
+
+/** True when a packet carries no payload beside its extensions. */
+function isBare(bytes: ByteWindow): boolean {
+  return bytes.length <= UTP_HEADER_BYTES + UTP_EXTENSION_BYTES_MAX;
+}
+
+function judgeUtp(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  if (!isUtpHeader(bytes)) return evidence.matched ? 1 : NO_MATCH;
+  const type = bytes.u8(0) >> 4;
   const connection = bytes.u16(UTP_CONNECTION);
-  const sequence = bytes.u16(UTP_SEQUENCE);
-  if (connection === 0 || bytes.u32(UTP_TIMESTAMP) === 0) return NO_MATCH;
-  if (type === UTP_SYN && (sequence !== 1 || bytes.length > UTP_HEADER_BYTES + 16)) return NO_MATCH;
   const state = evidence.state<UtpState>(() => ({ connection, packets: 0, directions: 0, bare: false }));
   // The receiver of a SYN uses the id that follows the sender's.
   if (Math.abs(connection - state.connection) > 1) return evidence.matched ? 1 : NO_MATCH;
   state.packets += 1;
   state.directions |= 1 << evidence.direction;
-  if (type === UTP_SYN || (type === UTP_STATE && bytes.length <= UTP_HEADER_BYTES + 16)) state.bare = true;
+  if (type === UTP_SYN || (type === UTP_STATE && isBare(bytes))) state.bare = true;
   const peer = bytes.has(HANDSHAKE, UTP_HEADER_BYTES);
-  const sure = peer || (state.packets >= 3 && state.directions === 3 && state.bare);
+  const sure = peer || (state.packets >= UTP_RUN && state.directions === 3 && state.bare);
   if (sure) evidence.match(CONFIDENCE.CERTAIN).kind = "uTP";
-  else if (type === UTP_SYN || (state.packets >= 3 && state.bare))
+  else if (type === UTP_SYN || (state.packets >= UTP_RUN && state.bare)) {
     evidence.match(CONFIDENCE.LIKELY).kind = "uTP";
+  }
   return sure ? DONE : 1;
 }
 

@@ -1,13 +1,13 @@
 /**
- * DNS over UDP and TCP (RFC 1035), and its relatives on the same format: mDNS (RFC 6762) and LLMNR (RFC 4795),
- * which their registered ports set apart, and NetBIOS names (RFC 1002), which their encoding does.
+ * DNS over UDP and TCP (RFC 1035), and its relatives on the same format: mDNS (RFC 6762) and LLMNR (RFC
+ * 4795), which their registered ports set apart, and NetBIOS names (RFC 1002), which their encoding does.
  *
- * The header has few free bits; what makes it certain is that the first question reads to its end as a name, a type
- * and a class.
+ * The header has few free bits; what makes it certain is that the first question reads to its end as a name,
+ * a type and a class.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
-import { type Answer, CONFIDENCE, DONE, type Facts, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 // Header (RFC 1035 section 4.1.1).
 const FLAGS = 2;
@@ -38,7 +38,10 @@ const LLMNR_PORT = 5355;
 const DNS_PORT = 53;
 const NETBIOS_PORT = 137;
 
-/** Length of a first-level encoded NetBIOS name, and its record types NB and NBSTAT (RFC 1002 sections 4.1, 4.2). */
+/**
+ * Length of a first-level encoded NetBIOS name, and its record types NB and NBSTAT (RFC 1002 sections 4.1,
+ * 4.2).
+ */
 const NETBIOS_LABEL_BYTES = 32;
 const NETBIOS_TYPES: readonly number[] = [0x20, 0x21];
 
@@ -94,10 +97,7 @@ function isHeader(window: ByteWindow, at: number): boolean {
   const opcode = (flags >> OPCODE_SHIFT) & 15;
   if (opcode > 8 || opcode === 3) return false;
   if (questions > QUESTIONS_MAX || answers > RECORDS_MAX || authorities > RECORDS_MAX) return false;
-  if (additionals > RECORDS_MAX || questions + answers + authorities + additionals === 0) return false;
-  return (
-    (flags & RESPONSE) !== 0 || answers === 0 || questions === 0 || opcode !== 0 || answers <= RECORDS_MAX
-  );
+  return additionals <= RECORDS_MAX && questions + answers + authorities + additionals > 0;
 }
 
 function isClass(value: number): boolean {
@@ -112,50 +112,49 @@ function familyMember(evidence: Evidence): string {
 }
 
 /** The question counts that was answered first; until then, the one asked last. */
-function learnQuestion(facts: Facts, window: ByteWindow, from: number, to: number, type: number): void {
-  const name = nameText(window, from, to);
+function learnQuestion(evidence: Evidence, from: number, to: number): void {
+  const { bytes, facts } = evidence;
+  const name = nameText(bytes, from, to);
   if (name !== "") facts.serverName = name;
-  facts.kind = `question type ${type}`;
+  facts.kind = `question type ${bytes.u16(to)}`;
+}
+
+/** True on the ports of DNS and its relatives, where damaged messages and bare ones are believed. */
+function isRegistered(evidence: Evidence): boolean {
+  return evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
 }
 
 /** Judges the message at `at`, `to` just past it. */
 function judgeMessage(evidence: Evidence, at: number, to: number): Answer {
   const { bytes } = evidence;
-  if (!isHeader(bytes, at)) return judgeBroken(evidence, at);
   const from = at + HEADER_BYTES;
-  const end = nameEnd(bytes, from);
-  const type = bytes.u16(end);
-  if (end < 0 || end + 4 > to || type < 0 || !isClass(bytes.u16(end + 2))) return judgeBroken(evidence, at);
-  const registered =
-    evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
-  if (evidence.hasPort(NETBIOS_PORT) && netbiosName(bytes, from) === undefined)
-    return judgeBroken(evidence, at);
-  const netbios = NETBIOS_TYPES.includes(type) ? netbiosName(bytes, from) : undefined;
-  if (netbios !== undefined) {
+  const end = isHeader(bytes, at) ? nameEnd(bytes, from) : -1;
+  if (end < 0 || end + 4 > to || !isClass(bytes.u16(end + 2))) return judgeBroken(evidence, at);
+  const netbios = netbiosName(bytes, from);
+  if (evidence.hasPort(NETBIOS_PORT) && netbios === undefined) return judgeBroken(evidence, at);
+  if (netbios !== undefined && NETBIOS_TYPES.includes(bytes.u16(end))) {
     evidence.match(CONFIDENCE.CERTAIN, "NetBIOS").serverName = netbios;
     return DONE;
   }
   // An empty name is the root: a question for it is rare enough to want a second sign.
-  const root = end === from + 1 && !registered;
-  const facts = evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
-  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0)
-    learnQuestion(facts, bytes, from, end, type);
+  const root = end === from + 1 && !isRegistered(evidence);
+  evidence.match(root ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN, familyMember(evidence));
+  if (bytes.u16(at + QUESTIONS) > 0 || bytes.u16(at + ANSWERS) > 0) learnQuestion(evidence, from, end);
   if ((bytes.u16(at + FLAGS) & RESPONSE) === 0) return evidence.transport === "UDP" ? 1 : DONE;
   evidence.isFromServer();
   return DONE;
 }
 
 /**
- * A message that is damaged, cut off or nonsense in places. On a registered port it is taken for what the port says
- * when one coherent sign is left: a sound header, a single question, or a name that reads to its end.
+ * A message that is damaged, cut off or nonsense in places. On a registered port it is taken for what the
+ * port says when one coherent sign is left: a sound header, a single question, or a name that reads to its
+ * end.
  */
 function judgeBroken(evidence: Evidence, at: number): Answer {
   const { bytes } = evidence;
   if (evidence.matched) return 1;
   const netbios = evidence.hasPort(NETBIOS_PORT);
-  const registered =
-    evidence.hasPort(DNS_PORT) || evidence.hasPort(MDNS_PORT) || evidence.hasPort(LLMNR_PORT);
-  if ((!registered && !netbios) || bytes.length < at + HEADER_BYTES) return NO_MATCH;
+  if ((!isRegistered(evidence) && !netbios) || bytes.length < at + HEADER_BYTES) return NO_MATCH;
   const end = nameEnd(bytes, at + HEADER_BYTES);
   const question = end > at + HEADER_BYTES + 1 && isClass(bytes.u16(end + 2));
   if (!question && bytes.u16(at + QUESTIONS) !== 1 && !isHeader(bytes, at)) return NO_MATCH;

@@ -36,10 +36,9 @@ const CONTENT_WITH_CONNECTION_ID = 25;
 
 interface DtlsState {
   hello: CryptoStream | undefined;
-  records: number;
 }
 
-const makeState = (): DtlsState => ({ hello: undefined, records: 0 });
+const makeState = (): DtlsState => ({ hello: undefined });
 
 /** True when a record header stands at `at` and its payload fits. */
 function isRecord(bytes: ByteWindow, at: number): boolean {
@@ -50,6 +49,23 @@ function isRecord(bytes: ByteWindow, at: number): boolean {
   return length > 0 && length <= RECORD_BYTES_MAX;
 }
 
+/** Puts the client's hello together from the fragment at `at`. */
+function learnClientFragment(evidence: Evidence, state: DtlsState, at: number): void {
+  const { bytes, facts, cryptography } = evidence;
+  const total = bytes.u24(at + MESSAGE_LENGTH);
+  const offset = bytes.u24(at + FRAGMENT_OFFSET);
+  const length = bytes.u24(at + FRAGMENT_LENGTH);
+  if (facts.ja3 !== undefined || (offset > 0 && state.hello === undefined)) return;
+  state.hello ??= new CryptoStream();
+  const { window } = state.hello;
+  state.hello.add(offset, bytes.view(at + HANDSHAKE_HEADER_BYTES, at + HANDSHAKE_HEADER_BYTES + length));
+  if (window.length < total) return;
+  const hello = readClientHello(window, 0, total, true);
+  state.hello = undefined;
+  if (hello !== undefined) learnClientHello(facts, hello, "d", cryptography);
+}
+
+/** Reads the handshake fragment at `at`. Answers true when both hellos are known. */
 function learnFragment(evidence: Evidence, state: DtlsState, at: number, to: number): boolean {
   const { bytes, facts, cryptography } = evidence;
   const type = bytes.u8(at);
@@ -58,20 +74,11 @@ function learnFragment(evidence: Evidence, state: DtlsState, at: number, to: num
   const length = bytes.u24(at + FRAGMENT_LENGTH);
   const bodyAt = at + HANDSHAKE_HEADER_BYTES;
   if (length < 0 || bodyAt + length > to || offset + length > total) return false;
-  if (type === HANDSHAKE.SERVER_HELLO && offset === 0 && length === total) {
-    const hello = readServerHello(bytes, bodyAt, bodyAt + length);
-    if (hello !== undefined) learnServerHello(facts, hello, cryptography);
-    return facts.ja3 !== undefined;
-  }
-  if (type !== HANDSHAKE.CLIENT_HELLO || facts.ja3 !== undefined) return false;
-  const stream = state.hello ?? new CryptoStream();
-  if (offset === 0 && length < total) state.hello = stream;
-  if (offset > 0 && state.hello === undefined) return false;
-  stream.add(offset, bytes.view(bodyAt, bodyAt + length));
-  if (stream.window.length < total) return false;
-  const hello = readClientHello(stream.window, 0, total, true);
-  if (hello !== undefined) learnClientHello(facts, hello, "d", cryptography);
-  return false;
+  if (type === HANDSHAKE.CLIENT_HELLO) learnClientFragment(evidence, state, at);
+  if (type !== HANDSHAKE.SERVER_HELLO || offset > 0 || length < total) return false;
+  const hello = readServerHello(bytes, bodyAt, bodyAt + length);
+  if (hello !== undefined) learnServerHello(facts, hello, cryptography);
+  return facts.ja3 !== undefined;
 }
 
 /** See the head of this file. */
@@ -92,7 +99,6 @@ export const dtls: Recogniser = {
       const end = at + RECORD_HEADER_BYTES + bytes.u16(at + LENGTH);
       const plain = bytes.u8(at) === CONTENT.HANDSHAKE && bytes.u16(at + EPOCH) === 0;
       if (plain && learnFragment(evidence, state, at + RECORD_HEADER_BYTES, end)) return DONE;
-      state.records += 1;
       at = end;
     }
     return 1;

@@ -47,14 +47,13 @@ class Ftp extends LineRecogniser {
   }
 
   override line(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
-    const code = replyCode(evidence.bytes, from, to);
-    return code < 0
-      ? this.#command(evidence, session, from, to)
-      : this.#reply(evidence, session, code, from, to);
+    const command = replyCode(evidence.bytes, from, to) < 0;
+    return command ? this.#command(evidence, session, from, to) : this.#reply(evidence, session, from, to);
   }
 
-  #reply(evidence: Evidence, session: LineSession, code: number, from: number, to: number): Answer {
+  #reply(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const { bytes } = evidence;
+    const code = replyCode(bytes, from, to);
     if (this.isUpgradeAsked(evidence, session) && code === AUTH_ACCEPTED)
       return this.grantUpgrade(evidence, session);
     if (session.upgradeTag === "USER" && AFTER_USER.includes(code)) evidence.match(CONFIDENCE.CERTAIN);

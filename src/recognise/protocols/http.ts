@@ -1,6 +1,6 @@
 /**
- * HTTP/1.0 and HTTP/1.1 (RFC 9112): requests and answers, and what they turn into: WebSocket (RFC 6455), HTTP/2
- * by upgrade (RFC 7540 section 3.2), and whatever a CONNECT tunnel carries (RFC 9110 section 9.3.6).
+ * HTTP/1.0 and HTTP/1.1 (RFC 9112): requests and answers, and what they turn into: WebSocket (RFC 6455),
+ * HTTP/2 by upgrade (RFC 7540 section 3.2), and whatever a CONNECT tunnel carries (RFC 9110 section 9.3.6).
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";

@@ -1,4 +1,6 @@
-/** HTTP/2 with prior knowledge: the connection preface and the first request behind it (RFC 9113 section 3.3). */
+/**
+ * HTTP/2 with prior knowledge: the connection preface and the first request behind it (RFC 9113 section 3.3).
+ */
 import type { Evidence } from "../evidence.ts";
 import { HeaderTable } from "../hpack/header-table.ts";
 import { authorityHost } from "../lines.ts";

@@ -5,9 +5,27 @@ import { LineRecogniser, type LineSession, NEXT_LINE, startsWithWord } from "../
 import { type Answer, byteRange, CONFIDENCE, charCodes, NO_MATCH } from "../recogniser.ts";
 
 const COMMANDS = [
-  "capability", "login", "starttls", "authenticate", "id", "noop", "logout", "select", "examine", "namespace",
-  "list", "lsub", "status", "idle", "fetch", "uid", "enable", "xlist", "close", "search",
-] as const; // biome-ignore format: one line a group
+  "capability",
+  "login",
+  "starttls",
+  "authenticate",
+  "id",
+  "noop",
+  "logout",
+  "select",
+  "examine",
+  "namespace",
+  "list",
+  "lsub",
+  "status",
+  "idle",
+  "fetch",
+  "uid",
+  "enable",
+  "xlist",
+  "close",
+  "search",
+] as const;
 
 /** Longest tag that a client puts before a command. */
 const TAG_BYTES_MAX = 16;

@@ -1,6 +1,6 @@
 /**
- * The built-in recognisers, most specific first: where two could claim the same bytes, the one with the stronger mark
- * is asked before the other.
+ * The built-in recognisers, most specific first: where two could claim the same bytes, the one with the
+ * stronger mark is asked before the other.
  */
 import type { Recogniser } from "../recogniser.ts";
 import { amqp } from "./amqp.ts";

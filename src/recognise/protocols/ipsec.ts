@@ -1,8 +1,8 @@
 /**
- * IPsec in UDP: IKE (RFC 7296; version 1: RFC 2408), with the non-ESP marker on the NAT traversal port, and ESP
- * packets beside it (RFC 3948).
+ * IPsec in UDP: IKE (RFC 7296; version 1: RFC 2408), with the non-ESP marker on the NAT traversal port, and
+ * ESP packets beside it (RFC 3948).
  */
-import type { ByteWindow } from "../byte-window.ts";
+import { sequenceDistance } from "../../base/index.ts";
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
@@ -27,6 +27,8 @@ const NAT_KEEPALIVE = 0xff;
 /** ESP header and the shortest trailer with a tag (RFC 4303 section 2). */
 const ESP_SEQUENCE = 4;
 const ESP_BYTES_MIN = 8 + 12;
+/** Packets of one association may be lost or reordered, but not by more than this; a new one begins at 1. */
+const SEQUENCE_STEP_MAX = 64;
 /** Security parameters indexes up to 255 are reserved. */
 const ESP_INDEX_MIN = 256;
 
@@ -36,14 +38,19 @@ function isExchange(version: number, exchange: number): boolean {
   return exchange <= 6 || (exchange >= 32 && exchange <= 34) || exchange >= 240;
 }
 
-function judgeIke(evidence: Evidence, bytes: ByteWindow, at: number): boolean {
+/** True when the first payload is one that the version knows (RFC 7296 section 3.2, RFC 2408 section 3.1). */
+function isFirstPayload(version: number, payload: number): boolean {
+  if (version === VERSION_2) return payload === 0 || (payload >= 33 && payload <= 54);
+  return payload <= 21 || payload >= 128;
+}
+
+function judgeIke(evidence: Evidence, at: number): boolean {
+  const { bytes } = evidence;
   const version = bytes.u8(at + VERSION);
   if (version !== VERSION_1 && version !== VERSION_2) return false;
   if (!isExchange(version, bytes.u8(at + EXCHANGE))) return false;
-  const next = bytes.u8(at + NEXT_PAYLOAD);
-  if (version === VERSION_2 && next !== 0 && (next < 33 || next > 54)) return false;
-  if (version === VERSION_1 && next > 21 && next < 128) return false;
-  if ((bytes.u8(at + FLAGS) & 0xc0) !== 0) return false;
+  if (!isFirstPayload(version, bytes.u8(at + NEXT_PAYLOAD)) || (bytes.u8(at + FLAGS) & 0xc0) !== 0)
+    return false;
   const length = bytes.u32(at + LENGTH);
   if (length < HEADER_BYTES || at + length !== evidence.wireLength) return false;
   if (bytes.u32(at) === 0 && bytes.u32(at + 4) === 0) return false;
@@ -65,12 +72,13 @@ function judgeEsp(evidence: Evidence): Answer {
   const sequence = bytes.u32(ESP_SEQUENCE);
   if (index < ESP_INDEX_MIN || bytes.length < ESP_BYTES_MIN || sequence === 0) return NO_MATCH;
   const state = evidence.state(makeState);
-  const step = sequence - state.sequence[direction];
-  const follows = state.index[direction] === index && step > 0 && step < 64;
+  const step = sequenceDistance(state.sequence[direction], sequence);
+  const follows = state.index[direction] === index && step > 0 && step < SEQUENCE_STEP_MAX;
   state.run[direction] = follows ? state.run[direction] + 1 : 1;
   state.index[direction] = index;
   state.sequence[direction] = sequence;
-  if (state.run[direction] >= 2 || sequence < 64) evidence.match(CONFIDENCE.LIKELY).kind = "ESP";
+  if (state.run[direction] >= 2 || sequence < SEQUENCE_STEP_MAX)
+    evidence.match(CONFIDENCE.LIKELY).kind = "ESP";
   return 1;
 }
 
@@ -82,7 +90,7 @@ export const ipsec: Recogniser = {
   judge(evidence) {
     const { bytes } = evidence;
     const marked = bytes.u32(0) === 0;
-    if (bytes.length >= HEADER_BYTES && judgeIke(evidence, bytes, marked ? MARKER_BYTES : 0)) return DONE;
+    if (bytes.length >= HEADER_BYTES && judgeIke(evidence, marked ? MARKER_BYTES : 0)) return DONE;
     if (!evidence.hasPort(NAT_TRAVERSAL_PORT) || marked) return evidence.matched ? 1 : NO_MATCH;
     if (bytes.length === 1 && bytes.u8(0) === NAT_KEEPALIVE) return 1;
     return judgeEsp(evidence);

@@ -4,10 +4,35 @@ import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../rec
 
 /** Commands and answers with the blank or line end that follows them. */
 const WORDS: readonly string[] = [
-  "get ", "gets ", "set ", "add ", "replace ", "append ", "prepend ", "cas ", "delete ", "incr ", "decr ",
-  "touch ", "gat ", "stats\r\n", "stats ", "version\r\n", "flush_all", "verbosity ", "mg ", "ms ",
-  "VALUE ", "STORED\r\n", "STAT ", "NOT_STORED\r\n", "NOT_FOUND\r\n", "VERSION ", "END\r\n", "DELETED\r\n",
-]; // biome-ignore format: one line a group
+  "get ",
+  "gets ",
+  "set ",
+  "add ",
+  "replace ",
+  "append ",
+  "prepend ",
+  "cas ",
+  "delete ",
+  "incr ",
+  "decr ",
+  "touch ",
+  "gat ",
+  "stats\r\n",
+  "stats ",
+  "version\r\n",
+  "flush_all",
+  "verbosity ",
+  "mg ",
+  "ms ",
+  "VALUE ",
+  "STORED\r\n",
+  "STAT ",
+  "NOT_STORED\r\n",
+  "NOT_FOUND\r\n",
+  "VERSION ",
+  "END\r\n",
+  "DELETED\r\n",
+];
 
 const LINE_FEED = 0x0a;
 const LINE_BYTES_MAX = 512;

@@ -1,4 +1,6 @@
-/** MySQL and MariaDB: the server's greeting (MySQL Internals, "Protocol::Handshake") and its upgrade to TLS. */
+/**
+ * MySQL and MariaDB: the server's greeting (MySQL Internals, "Protocol::Handshake") and its upgrade to TLS.
+ */
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";
 

@@ -1,11 +1,11 @@
 /**
- * OpenVPN over datagrams and streams: plain, with tls-auth and with tls-crypt ("OpenVPN network protocol", in the
- * sources' doc folder).
+ * OpenVPN over datagrams and streams: plain, with tls-auth and with tls-crypt ("OpenVPN network protocol", in
+ * the sources' doc folder).
  *
- * A session begins with a reset of the client, answered by one of the server that names the client's session. Plain
- * and tls-auth resets show enough of their structure to be certain when both were seen. With tls-crypt only the
- * opcode and the session id are in the clear, and the result stays likely. What obfuscation (obfs, scramble,
- * stunnel) wraps is not recognised.
+ * A session begins with a reset of the client, answered by one of the server that names the client's session.
+ * Plain and tls-auth resets show enough of their structure to be certain when both were seen. With tls-crypt
+ * only the opcode and the session id are in the clear, and the result stays likely. What obfuscation (obfs,
+ * scramble, stunnel) wraps is not recognised.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
@@ -49,6 +49,10 @@ const ACKS_MAX = 8;
 const RESET_BYTES_MAX = 1200;
 /** Shortest control packet: opcode, session id, empty acknowledgement list, message id. */
 const CONTROL_BYTES_MIN = 14;
+/** Bytes of a packet in which the other side's session id is looked for: all wrappings, all acknowledgements. */
+const ECHO_BYTES = 120;
+/** Control packets that kept their session ids, after which nothing else is thinkable. */
+const CONTROL_RUN = 4;
 /** Largest packet in a stream's length field. */
 const PACKET_BYTES_MAX = 10_240;
 
@@ -93,8 +97,8 @@ function isReplayStamp(bytes: ByteWindow, position: number): boolean {
 }
 
 /**
- * How the reset [at, to) is protected: the wrapping under which its message id is 0 and nothing follows it; "" when
- * none fits.
+ * How the reset [at, to) is protected: the wrapping under which its message id is 0 and nothing follows it;
+ * "" when none fits.
  */
 function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
   for (const hmac of HMAC_BYTES) {
@@ -113,42 +117,41 @@ function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
 }
 
 /** True when the packet repeats the other side's session id behind its own head. */
-function echoesSession(
-  bytes: ByteWindow,
-  state: OpenVpnState,
-  other: 0 | 1,
-  at: number,
-  to: number,
-): boolean {
+function echoesSession(evidence: Evidence, state: OpenVpnState, at: number, to: number): boolean {
+  const { bytes, direction } = evidence;
+  const other = direction === 0 ? 1 : 0;
   if (state.high[other] < 0) return false;
-  for (
-    let position = at + AFTER_SESSION_ID;
-    position + SESSION_ID_BYTES <= Math.min(to, at + 120);
-    position += 1
-  ) {
+  const last = Math.min(to, at + ECHO_BYTES) - SESSION_ID_BYTES;
+  for (let position = at + AFTER_SESSION_ID; position <= last; position += 1) {
     if (bytes.u32(position) === state.high[other] && bytes.u32(position + 4) === state.low[other])
       return true;
   }
   return false;
 }
 
+/** True when the head of the packet [at, to) is that of a control packet that may stand here. */
+function isControl(evidence: Evidence, at: number, to: number): boolean {
+  const { bytes } = evidence;
+  const opcode = bytes.u8(at) >> OPCODE_SHIFT;
+  if (to - at < CONTROL_BYTES_MIN) return false;
+  if (isReset(opcode)) return (bytes.u8(at) & KEY_MASK) === 0 && to - at <= RESET_BYTES_MAX;
+  if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== CONTROL_WRAPPED) return false;
+  return evidence.candidate !== undefined;
+}
+
 /** Judges the packet [at, to). False when it is none of OpenVPN's. */
 function judgePacket(evidence: Evidence, at: number, to: number): boolean {
   const { bytes, direction } = evidence;
   const opcode = bytes.u8(at) >> OPCODE_SHIFT;
-  if (opcode === DATA_V1 || opcode === DATA_V2) return evidence.candidate !== undefined && evidence.matched;
-  const control = opcode === CONTROL_V1 || opcode === ACK_V1 || opcode === CONTROL_WRAPPED;
-  if (!isReset(opcode) && !control) return false;
-  if (isReset(opcode) && ((bytes.u8(at) & KEY_MASK) !== 0 || to - at > RESET_BYTES_MAX)) return false;
-  if (to - at < CONTROL_BYTES_MIN) return false;
-  if (control && evidence.candidate === undefined) return false;
+  if (opcode === DATA_V1 || opcode === DATA_V2) return evidence.matched;
+  if (!isControl(evidence, at, to)) return false;
   const high = bytes.u32(at + SESSION_ID);
   const low = bytes.u32(at + SESSION_ID + 4);
-  if (high < 0 || low < 0 || (high === 0 && low === 0)) return false;
+  if (high === 0 && low === 0) return false;
   const wrapping = isReset(opcode) ? resetWrapping(bytes, at, to) : "";
   if (isReset(opcode) && wrapping === "") return false;
   const state = evidence.state(makeState);
-  if (wrapping !== "" && state.wrapping === "") state.wrapping = wrapping;
+  if (state.wrapping === "") state.wrapping = wrapping;
   const same = state.high[direction] === high && state.low[direction] === low;
   state.packets[direction] = same ? state.packets[direction] + 1 : 1;
   state.high[direction] = high;
@@ -158,37 +161,39 @@ function judgePacket(evidence: Evidence, at: number, to: number): boolean {
 }
 
 function conclude(evidence: Evidence, state: OpenVpnState, at: number, to: number): void {
-  const { bytes, direction } = evidence;
-  const other = direction === 0 ? 1 : 0;
-  const answered = echoesSession(bytes, state, other, at, to);
   const kept = state.packets[0] + state.packets[1];
-  if (answered || kept >= 4) evidence.match(CONFIDENCE.CERTAIN).kind = state.wrapping;
-  else if (state.wrapping === "tls-crypt" ? kept >= 2 : kept >= 2 && state.high[other] >= 0) {
+  const both = state.high[0] >= 0 && state.high[1] >= 0;
+  const wrapped = state.wrapping === "tls-crypt";
+  if (echoesSession(evidence, state, at, to) || kept >= CONTROL_RUN) {
+    evidence.match(CONFIDENCE.CERTAIN).kind = state.wrapping;
+  } else if (kept >= 2 ? wrapped || both : !wrapped) {
     evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
-  } else if (state.wrapping === "plain" || state.wrapping === "tls-auth") {
-    if (state.high[other] < 0 && kept === 1 && to - at <= 86)
-      evidence.match(CONFIDENCE.LIKELY).kind = state.wrapping;
   }
+}
+
+/** True when a stream can begin so: a length and a reset. */
+function isStreamStart(bytes: ByteWindow): boolean {
+  const length = bytes.u16(0);
+  if (length < CONTROL_BYTES_MIN || length > RESET_BYTES_MAX) return false;
+  return bytes.length < 3 || (isReset(bytes.u8(2) >> OPCODE_SHIFT) && (bytes.u8(2) & KEY_MASK) === 0);
 }
 
 function judgeStream(evidence: Evidence): Answer {
   const { bytes, direction } = evidence;
-  const first = bytes.u16(0);
   if (evidence.candidate === undefined) {
-    if (bytes.length < 3) return first > PACKET_BYTES_MAX ? NO_MATCH : 3;
-    const opcode = bytes.u8(2) >> OPCODE_SHIFT;
-    if (first < CONTROL_BYTES_MIN || first > RESET_BYTES_MAX || !isReset(opcode)) return NO_MATCH;
-    if ((bytes.u8(2) & KEY_MASK) !== 0) return NO_MATCH;
+    if (bytes.length < 2) return 2;
+    if (!isStreamStart(bytes)) return NO_MATCH;
   }
   const state = evidence.state(makeState);
+  const stranger = evidence.matched ? DONE : NO_MATCH;
   for (;;) {
     const at = state.next[direction];
     const length = bytes.u16(at);
     if (length < 0) return at + 2;
-    if (length === 0 || length > PACKET_BYTES_MAX) return evidence.matched ? DONE : NO_MATCH;
+    if (length === 0 || length > PACKET_BYTES_MAX) return stranger;
     const to = at + 2 + length;
     if (bytes.length < to) return to;
-    if (!judgePacket(evidence, at + 2, to)) return evidence.matched ? DONE : NO_MATCH;
+    if (!judgePacket(evidence, at + 2, to)) return stranger;
     state.next[direction] = to;
     if (evidence.candidate?.confidence === CONFIDENCE.CERTAIN) return DONE;
   }

@@ -5,8 +5,21 @@ import { LineRecogniser, type LineSession, NEXT_LINE, startsWithWord } from "../
 import { type Answer, CONFIDENCE, charCodes, NO_MATCH } from "../recogniser.ts";
 
 const COMMANDS = [
-  "user", "pass", "capa", "auth", "apop", "stls", "stat", "list", "retr", "uidl", "quit", "noop", "dele", "top",
-] as const; // biome-ignore format: one line a group
+  "user",
+  "pass",
+  "capa",
+  "auth",
+  "apop",
+  "stls",
+  "stat",
+  "list",
+  "retr",
+  "uidl",
+  "quit",
+  "noop",
+  "dele",
+  "top",
+] as const;
 
 class Pop3 extends LineRecogniser {
   readonly protocol = "POP3";

@@ -43,6 +43,18 @@ function judgeReply(evidence: Evidence): Answer {
   return evidence.handOver("carries", 1, REQUEST_BYTES);
 }
 
+/** A request for encryption, or to cancel; `undefined` when it is neither. */
+function judgeRequest(evidence: Evidence, length: number, code: number): Answer | undefined {
+  if (length === REQUEST_BYTES && (code === SSL_REQUEST || code === GSS_REQUEST)) {
+    evidence.match(CONFIDENCE.CERTAIN);
+    evidence.state<PostgresState>(() => ({ asked: true }));
+    return evidence.bytes.length === REQUEST_BYTES ? REQUEST_BYTES + 1 : OTHER_SIDE;
+  }
+  if (length !== CANCEL_BYTES || code !== CANCEL_REQUEST) return undefined;
+  evidence.match(CONFIDENCE.CERTAIN).kind = "cancel";
+  return DONE;
+}
+
 /** See the head of this file. */
 export const postgresql: Recogniser = {
   protocol: "PostgreSQL",
@@ -55,18 +67,10 @@ export const postgresql: Recogniser = {
     if (bytes.length < PARAMETERS) return bytes.u16(0) > 0 ? NO_MATCH : PARAMETERS;
     const length = bytes.u32(0);
     const code = bytes.u32(CODE);
-    if (length === REQUEST_BYTES && (code === SSL_REQUEST || code === GSS_REQUEST)) {
-      evidence.match(CONFIDENCE.CERTAIN);
-      evidence.state<PostgresState>(() => ({ asked: true }));
-      if (bytes.length === REQUEST_BYTES) return REQUEST_BYTES + 1;
-      return OTHER_SIDE;
-    }
-    if (length === CANCEL_BYTES && code === CANCEL_REQUEST) {
-      evidence.match(CONFIDENCE.CERTAIN).kind = "cancel";
-      return DONE;
-    }
-    if (code >>> 16 !== PROTOCOL_3 || (code & 0xffff) > 2 || length > STARTUP_BYTES_MAX || length < 16)
-      return NO_MATCH;
+    const request = judgeRequest(evidence, length, code);
+    if (request !== undefined) return request;
+    const minor = code & 0xffff;
+    if (code >>> 16 !== PROTOCOL_3 || minor > 2 || length > STARTUP_BYTES_MAX || length < 16) return NO_MATCH;
     if (bytes.length < length) return length;
     if (!learnParameters(evidence, length)) return NO_MATCH;
     evidence.match(CONFIDENCE.CERTAIN);

@@ -1,8 +1,8 @@
 /**
  * QUIC versions 1 and 2 (RFC 9000, RFC 9369), the drafts still seen, and Google's versions before them.
  *
- * Long headers carry the version, which is mark enough. The client's first packets are opened (RFC 9001 section 5.2)
- * and the ClientHello in them is read, over as many packets as it takes.
+ * Long headers carry the version, which is mark enough. The client's first packets are opened (RFC 9001
+ * section 5.2) and the ClientHello in them is read, over as many packets as it takes.
  */
 import { type ByteWindow, windowOver } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
@@ -75,12 +75,12 @@ function readLongHeader(bytes: ByteWindow, at: number): LongHeader | undefined {
 /** Opens one Initial packet with the keys at hand or those of its own connection id. */
 function openPacket(
   evidence: Evidence,
-  state: QuicState,
   header: LongHeader,
   packet: Uint8Array,
   numberAt: number,
 ): Uint8Array | undefined {
   const { cryptography } = evidence;
+  const state = evidence.state(makeState);
   if (state.keys !== undefined) {
     const frames = openInitial(cryptography, state.keys, packet, numberAt);
     if (frames !== undefined) return frames;
@@ -151,7 +151,7 @@ function judgePacket(evidence: Evidence, header: LongHeader, at: number): number
   if (cursor.failed || length === 0 || end > bytes.length) return -1;
   if (!initial) return end;
   const state = evidence.state(makeState);
-  const frames = openPacket(evidence, state, header, bytes.view(at, end), cursor.position - at);
+  const frames = openPacket(evidence, header, bytes.view(at, end), cursor.position - at);
   if (frames !== undefined) evidence.isFromClient();
   if (frames !== undefined && learnFrames(evidence, state, version, frames)) return DONE;
   return end;

@@ -1,6 +1,6 @@
 /**
- * RDP: the X.224 connection request over TPKT (MS-RDPBCGR sections 2.2.1.1 and 2.2.1.2), which leads to TLS, and the
- * UDP transport's first packets (MS-RDPEUDP section 2.2.2).
+ * RDP: the X.224 connection request over TPKT (MS-RDPBCGR sections 2.2.1.1 and 2.2.1.2), which leads to TLS,
+ * and the UDP transport's first packets (MS-RDPEUDP section 2.2.2).
  */
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, DONE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";

@@ -16,7 +16,9 @@ interface Line {
   after: number;
 }
 
-/** The number in the line `<sign><digits>\r\n` at `from`; `value` -1 when it is none, -2 when it is cut off. */
+/**
+ * The number in the line `<sign><digits>\r\n` at `from`; `value` -1 when it is none, -2 when it is cut off.
+ */
 function readNumber(bytes: ByteWindow, from: number, sign: number): Line {
   if (bytes.u8(from) !== sign) return { value: bytes.length <= from ? -2 : -1, after: 0 };
   let value = 0;

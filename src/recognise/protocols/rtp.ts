@@ -1,8 +1,9 @@
 /**
  * RTP and RTCP (RFC 3550), plain or as SRTP, whose headers are the same (RFC 3711 section 3.1).
  *
- * One RTP header proves nothing: it is a version, a type and random numbers. A run of packets of one source whose
- * sequence numbers follow each other does. RTCP has a mark: types from a small range and lengths that add up.
+ * One RTP header proves nothing: it is a version, a type and random numbers. A run of packets of one source
+ * whose sequence numbers follow each other does. RTCP has a mark: types from a small range and lengths that
+ * add up.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
@@ -16,7 +17,6 @@ const SOURCE = 8;
 const HEADER_BYTES = 12;
 const COUNT_MASK = 0x0f;
 const EXTENSION_BIT = 0x10;
-const PADDING_BIT = 0x20;
 const TYPE_MASK = 0x7f;
 
 /** Static types end at 34, dynamic ones begin at 96 (RFC 3551 section 6); 72 to 76 would be RTCP. */
@@ -62,9 +62,12 @@ function isRtpHeader(bytes: ByteWindow): boolean {
   if (type > STATIC_TYPE_MAX && type < DYNAMIC_TYPE_MIN) return false;
   let header = HEADER_BYTES + 4 * (first & COUNT_MASK);
   if ((first & EXTENSION_BIT) !== 0) header += 4 + 4 * bytes.u16(header + 2);
-  if (header > bytes.length) return false;
-  const padding = (first & PADDING_BIT) !== 0 ? bytes.u8(bytes.length - 1) : 0;
-  return header + (padding > 0 ? 0 : 0) <= bytes.length;
+  return header <= bytes.length;
+}
+
+/** How far a 16-bit sequence number is ahead of another, 0 to 65535. */
+function stepOf(from: number, to: number): number {
+  return (to + 0x10000 - from) & 0xffff;
 }
 
 /** Adds the packet to its source's run and answers how long the run is. */
@@ -74,7 +77,7 @@ function extendRun(evidence: Evidence): number {
   const source = bytes.u32(SOURCE);
   const sequence = bytes.u16(SEQUENCE);
   const timestamp = bytes.u32(TIMESTAMP);
-  const step = (sequence - run.sequence) & 0xffff;
+  const step = stepOf(run.sequence, sequence);
   // A copy of the packet before, as a capture on two interfaces shows it, says nothing.
   if (source === run.source && step === 0) return run.length;
   const follows = source === run.source && step <= SEQUENCE_STEP_MAX;
@@ -118,6 +121,13 @@ function isCompound(bytes: ByteWindow): { fits: boolean; packets: number } {
   return { fits: position === bytes.length, packets };
 }
 
+/** True when the first packet has room for what its type must hold. */
+function isShaped(bytes: ByteWindow, fits: boolean): boolean {
+  const type = bytes.u8(1);
+  if (type === SENDER_REPORT) return 4 * (bytes.u16(2) + 1) >= SENDER_REPORT_BYTES;
+  return type === RECEIVER_REPORT || type === SDES || type === BYE || fits;
+}
+
 /** See the head of this file. */
 export const rtcp: Recogniser = {
   protocol: "RTCP",
@@ -132,18 +142,15 @@ export const rtcp: Recogniser = {
     if (type < RTCP_FIRST || type > RTCP_LAST || bytes.length < RTCP_HEADER_BYTES) {
       return evidence.candidate === undefined ? NO_MATCH : 1;
     }
-    const first = 4 * (bytes.u16(2) + 1);
-    if (first > bytes.length) return NO_MATCH;
+    if (4 * (bytes.u16(2) + 1) > bytes.length) return NO_MATCH;
     const { fits, packets } = isCompound(bytes);
-    const report = type === SENDER_REPORT || type === RECEIVER_REPORT;
     // "The first RTCP packet in a compound packet must always be a report packet" (RFC 3550 section 6.1).
-    if (fits && packets >= 2 && report) {
+    if (fits && packets >= 2 && (type === SENDER_REPORT || type === RECEIVER_REPORT)) {
       evidence.match(CONFIDENCE.CERTAIN);
       return DONE;
     }
-    const shaped = type !== SENDER_REPORT || first >= SENDER_REPORT_BYTES;
-    if (!shaped || (!report && type !== SDES && type !== BYE && !fits)) return NO_MATCH;
-    evidence.match(fits || packets >= 2 ? CONFIDENCE.LIKELY : CONFIDENCE.LIKELY);
+    if (!isShaped(bytes, fits)) return NO_MATCH;
+    evidence.match(CONFIDENCE.LIKELY);
     return 1;
   },
 };

@@ -3,9 +3,18 @@ import { headerValue, LineCursor } from "../lines.ts";
 import { byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
-  "OPTIONS ", "DESCRIBE ", "ANNOUNCE ", "SETUP ", "PLAY ", "PAUSE ", "TEARDOWN ", "GET_PARAMETER ",
-  "SET_PARAMETER ", "REDIRECT ", "RECORD ",
-]; // biome-ignore format: one line a group
+  "OPTIONS ",
+  "DESCRIBE ",
+  "ANNOUNCE ",
+  "SETUP ",
+  "PLAY ",
+  "PAUSE ",
+  "TEARDOWN ",
+  "GET_PARAMETER ",
+  "SET_PARAMETER ",
+  "REDIRECT ",
+  "RECORD ",
+];
 const VERSION = "RTSP/";
 const REQUEST_LINE_BYTES_MAX = 4096;
 

@@ -4,9 +4,26 @@ import { headerValue, LineCursor } from "../lines.ts";
 import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
-  "INVITE ", "REGISTER ", "OPTIONS ", "ACK ", "BYE ", "CANCEL ", "SUBSCRIBE ", "NOTIFY ", "INFO ", "PRACK ",
-  "UPDATE ", "MESSAGE ", "REFER ", "PUBLISH ", "SERVICE ", "BENOTIFY ", "NEGOTIATE ", "QAUTH ", "SPRACK ",
-]; // biome-ignore format: one line a group
+  "INVITE ",
+  "REGISTER ",
+  "OPTIONS ",
+  "ACK ",
+  "BYE ",
+  "CANCEL ",
+  "SUBSCRIBE ",
+  "NOTIFY ",
+  "INFO ",
+  "PRACK ",
+  "UPDATE ",
+  "MESSAGE ",
+  "REFER ",
+  "PUBLISH ",
+  "SERVICE ",
+  "BENOTIFY ",
+  "NEGOTIATE ",
+  "QAUTH ",
+  "SPRACK ",
+];
 const SCHEMES: readonly string[] = ["sip:", "sips:", "tel:", "urn:"];
 const VERSION = "SIP/2.0";
 

@@ -39,14 +39,13 @@ class Smtp extends LineRecogniser {
   }
 
   override line(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
-    const code = replyCode(evidence.bytes, from, to);
-    return code < 0
-      ? this.#command(evidence, session, from, to)
-      : this.#reply(evidence, session, code, from, to);
+    const command = replyCode(evidence.bytes, from, to) < 0;
+    return command ? this.#command(evidence, session, from, to) : this.#reply(evidence, session, from, to);
   }
 
-  #reply(evidence: Evidence, session: LineSession, code: number, from: number, to: number): Answer {
+  #reply(evidence: Evidence, session: LineSession, from: number, to: number): Answer {
     const { bytes } = evidence;
+    const code = replyCode(bytes, from, to);
     if (this.isUpgradeAsked(evidence, session) && code === READY) return this.grantUpgrade(evidence, session);
     if (session.greeted || session.lines[evidence.direction] > 1) return NEXT_LINE;
     if (!GREETINGS.includes(code)) return evidence.matched ? NEXT_LINE : NO_MATCH;

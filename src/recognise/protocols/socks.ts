@@ -1,4 +1,5 @@
 /** SOCKS 4, 4a and 5 (RFC 1928); what the proxy connects to is looked into. */
+import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, DONE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";
 
@@ -19,6 +20,10 @@ const METHOD_PASSWORD = 2;
 const METHOD_COMMON_MAX = 9;
 const METHOD_PRIVATE = 0x80;
 const METHOD_REFUSED = 0xff;
+/** Methods that a client offers at once. */
+const METHODS_MAX = 16;
+/** Version of the password exchange (RFC 1929). */
+const PASSWORD_VERSION = 1;
 
 /** Address types and their lengths; a name has one more byte for its own. */
 const ADDRESS_IPV4 = 1;
@@ -51,38 +56,52 @@ function messageLength(evidence: Evidence, at: number): number {
   }
 }
 
+/** Position behind the greeting and, where one was asked for, the password; -1 while it has not all come. */
+function requestStart(evidence: Evidence, state: SocksState): number {
+  const { bytes } = evidence;
+  const at = 2 + bytes.u8(1);
+  if (bytes.u8(at) !== PASSWORD_VERSION || !state.password) return at;
+  // Version 1, user name, password, each with a length (RFC 1929 section 2).
+  const passwordAt = at + 2 + bytes.u8(at + 1);
+  const passwordBytes = bytes.u8(passwordAt);
+  if (bytes.u8(at + 1) < 0 || passwordBytes < 0) return -1;
+  evidence.facts.user = bytes.text(at + 2, passwordAt);
+  return passwordAt + 1 + passwordBytes;
+}
+
+/** True when the greeting offers methods that exist. */
+function isGreeting(bytes: ByteWindow, methods: number): boolean {
+  if (methods === 0 || methods > METHODS_MAX) return false;
+  for (let index = 2; index < 2 + methods; index += 1) {
+    if (bytes.u8(index) > METHOD_COMMON_MAX && bytes.u8(index) < METHOD_PRIVATE) return false;
+  }
+  return true;
+}
+
 function judgeClient5(evidence: Evidence): Answer {
   const { bytes } = evidence;
   const methods = bytes.u8(1);
   if (methods < 0) return 2;
-  if (methods === 0 || methods > 16) return NO_MATCH;
-  let at = 2 + methods;
-  if (bytes.length < at) return at;
-  for (let index = 2; index < at; index += 1) {
-    if (bytes.u8(index) > METHOD_COMMON_MAX && bytes.u8(index) < METHOD_PRIVATE) return NO_MATCH;
-  }
-  if (bytes.length === at && !evidence.matched) evidence.match(CONFIDENCE.LIKELY).version = "5";
-  const state = evidence.state(makeState);
-  if (bytes.u8(at) === 1 && state.password) {
-    // Version 1, user name, password, each with a length (RFC 1929 section 2).
-    const userBytes = bytes.u8(at + 1);
-    const passwordAt = at + 2 + userBytes;
-    if (userBytes < 0 || bytes.u8(passwordAt) < 0) return bytes.length + 1;
-    evidence.facts.user = bytes.text(at + 2, passwordAt);
-    at = passwordAt + 1 + bytes.u8(passwordAt);
-  }
-  if (bytes.length < at + 4) return at + 4;
+  if (!isGreeting(bytes, methods)) return NO_MATCH;
+  if (bytes.length < 2 + methods) return 2 + methods;
+  if (bytes.length === 2 + methods && !evidence.matched) evidence.match(CONFIDENCE.LIKELY).version = "5";
+  const at = requestStart(evidence, evidence.state(makeState));
+  if (at < 0) return bytes.length + 1;
+  return bytes.length < at + 4 ? at + 4 : judgeRequest5(evidence, at);
+}
+
+function judgeRequest5(evidence: Evidence, at: number): Answer {
+  const { bytes } = evidence;
   const command = bytes.u8(at + 1);
-  if (bytes.u8(at) !== VERSION_5 || command < CONNECT || command > ASSOCIATE || bytes.u8(at + 2) !== 0) {
-    return evidence.matched ? OTHER_SIDE : NO_MATCH;
-  }
+  const sound =
+    bytes.u8(at) === VERSION_5 && command >= CONNECT && command <= ASSOCIATE && bytes.u8(at + 2) === 0;
   const length = messageLength(evidence, at);
-  if (length < 0) return NO_MATCH;
+  if (!sound || length < 0) return evidence.matched ? OTHER_SIDE : NO_MATCH;
   if (length === 0 || bytes.length < at + length) return at + Math.max(length, 5);
   const facts = evidence.match(CONFIDENCE.CERTAIN);
   facts.version = "5";
   if (bytes.u8(at + 3) === ADDRESS_NAME) facts.serverName = bytes.name(at + 5, at + length - 2);
-  state.requestEnd = at + length;
+  evidence.state(makeState).requestEnd = at + length;
   return OTHER_SIDE;
 }
 

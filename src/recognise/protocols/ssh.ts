@@ -1,5 +1,6 @@
 /**
- * SSH: identification line and algorithm lists (RFC 4253), fingerprinted as HASSH and HASSHServer (Salesforce, 2018).
+ * SSH: identification line and algorithm lists (RFC 4253), fingerprinted as HASSH and HASSHServer
+ * (Salesforce, 2018).
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";

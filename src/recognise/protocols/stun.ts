@@ -1,8 +1,8 @@
 /**
  * STUN and TURN (RFC 8489, RFC 8656), classic STUN (RFC 3489), over datagrams and streams.
  *
- * STUN seldom comes alone: the checks of ICE share their ports with DTLS and RTP (RFC 7983), so a flow that begins
- * with STUN is handed over to what follows.
+ * STUN seldom comes alone: the checks of ICE share their ports with DTLS and RTP (RFC 7983), so a flow that
+ * begins with STUN is handed over to what follows.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
@@ -61,21 +61,29 @@ function judgeMessage(evidence: Evidence, at: number, to: number): boolean {
   const { bytes } = evidence;
   const type = bytes.u16(at);
   const length = bytes.u16(at + LENGTH);
-  const method = methodOf(type);
-  if (type < 0 || (type & 0xc000) !== 0 || method === 0) return false;
+  if (type < 0 || (type & 0xc000) !== 0 || methodOf(type) === 0) return false;
   if (length < 0 || at + HEADER_BYTES + length > to) return false;
-  if (bytes.u32(at + COOKIE) === MAGIC_COOKIE) {
-    if (length % 4 !== 0) return false;
-    evidence.match(CONFIDENCE.CERTAIN).kind ??= method === 1 ? "binding" : `method ${method}`;
-    learnAttributes(evidence, at + HEADER_BYTES, at + HEADER_BYTES + length);
-    return true;
-  }
+  if (bytes.u32(at + COOKIE) !== MAGIC_COOKIE) return judgeClassic(evidence, at, to);
+  if (length % 4 !== 0) return false;
+  const method = methodOf(type);
+  evidence.match(CONFIDENCE.CERTAIN).kind ??= method === 1 ? "binding" : `method ${method}`;
+  learnAttributes(evidence, at + HEADER_BYTES, at + HEADER_BYTES + length);
+  return true;
+}
+
+/**
+ * Classic STUN has no cookie (RFC 3489): its attributes must show its structure. A bare binding request is 20 bytes of
+ * nearly anything.
+ */
+function judgeClassic(evidence: Evidence, at: number, to: number): boolean {
+  const { bytes } = evidence;
+  const type = bytes.u16(at);
+  const method = methodOf(type);
+  const length = bytes.u16(at + LENGTH);
   if (method > METHOD_MAX && method !== GOOGLE_METHOD) return false;
-  const fits = at + HEADER_BYTES + length === to && attributesFit(bytes, at + HEADER_BYTES, to);
-  // Without the cookie a request must have attributes to show its structure; a bare one is 20 bytes of anything.
-  if (!fits || (length === 0 && (type !== 1 || evidence.transport === "TCP"))) return false;
-  if (length === 0) evidence.match(CONFIDENCE.LIKELY);
-  else evidence.match(CONFIDENCE.CERTAIN);
+  if (at + HEADER_BYTES + length !== to || !attributesFit(bytes, at + HEADER_BYTES, to)) return false;
+  if (length === 0 && (type !== 1 || evidence.transport === "TCP")) return false;
+  evidence.match(length === 0 ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN);
   return true;
 }
 

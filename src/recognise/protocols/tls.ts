@@ -2,10 +2,9 @@
  * TLS 1.0 to 1.3 and SSL 3 over streams (RFC 8446, RFC 5246, RFC 6101), and the SSL 2 compatible ClientHello
  * (RFC 5246 appendix E.2).
  *
- * A direction that begins with a hello is certain. One that begins inside a session is told by the chain of record
- * headers: one header is five bytes with little freedom, two that point at each other leave no doubt.
+ * A direction that begins with a hello is certain. One that begins inside a session is told by the chain of
+ * record headers: one header is five bytes with little freedom, two that point at each other leave no doubt.
  */
-import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recogniser.ts";
 import { certificateNames } from "../tls/certificate.ts";
@@ -17,6 +16,7 @@ import {
   HANDSHAKE_HEADER_BYTES,
   HandshakeReader,
   isRecordHeader,
+  type MessageSink,
   RECORD_HEADER_BYTES,
 } from "../tls/handshake.ts";
 import { readServerHello } from "../tls/server-hello.ts";
@@ -50,38 +50,33 @@ function isHandshakeType(type: number): boolean {
   return type <= 24 && type !== 7 && type !== 9 && type !== 10;
 }
 
-function learnMessage(
-  evidence: Evidence,
-  type: number,
-  window: ByteWindow,
-  from: number,
-  to: number,
-): boolean {
+/** What to do with the messages of one direction: learn from hellos and certificates, stop behind them. */
+function learningSink(evidence: Evidence): MessageSink {
   const { facts, cryptography } = evidence;
-  if (type === HANDSHAKE.CLIENT_HELLO) {
-    const hello = readClientHello(window, from, to, false);
-    if (hello !== undefined) learnClientHello(facts, hello, "t", cryptography);
+  return (type, window, from, to) => {
+    if (type === HANDSHAKE.CLIENT_HELLO) {
+      const hello = readClientHello(window, from, to, false);
+      if (hello !== undefined) learnClientHello(facts, hello, "t", cryptography);
+      return false;
+    }
+    if (type === HANDSHAKE.SERVER_HELLO) {
+      const hello = readServerHello(window, from, to);
+      if (hello !== undefined) learnServerHello(facts, hello, cryptography);
+      return true;
+    }
+    if (type !== HANDSHAKE.CERTIFICATE) return type !== HANDSHAKE.SERVER_HELLO_DONE;
+    // certificate_list<0..2^24-1> of ASN.1Cert<1..2^24-1>; the server's own comes first (RFC 5246 section 7.4.2).
+    const names = certificateNames(window, from + 6);
+    if (names.length > 0) facts.certificateNames = names;
     return false;
-  }
-  if (type === HANDSHAKE.SERVER_HELLO) {
-    const hello = readServerHello(window, from, to);
-    if (hello !== undefined) learnServerHello(facts, hello, cryptography);
-    return true;
-  }
-  if (type !== HANDSHAKE.CERTIFICATE) return type !== HANDSHAKE.SERVER_HELLO_DONE;
-  // certificate_list<0..2^24-1> of ASN.1Cert<1..2^24-1>; the server's own comes first (RFC 5246 section 7.4.2).
-  const names = certificateNames(window, from + 6);
-  if (names.length > 0) facts.certificateNames = names;
-  return false;
+  };
 }
 
 function learnHandshake(evidence: Evidence): Answer {
   const { readers } = evidence.state(makeState);
   const reader = readers[evidence.direction] ?? new HandshakeReader();
   readers[evidence.direction] = reader;
-  const need = reader.read(evidence.bytes, (type, window, from, to) =>
-    learnMessage(evidence, type, window, from, to),
-  );
+  const need = reader.read(evidence.bytes, learningSink(evidence));
   return need > 0 ? need : OTHER_SIDE;
 }
 

@@ -1,6 +1,6 @@
 /**
- * WebSocket inside a session whose upgrade was not seen (RFC 6455 section 5.2): frames that follow each other, or one
- * that fills the segment with readable text.
+ * WebSocket inside a session whose upgrade was not seen (RFC 6455 section 5.2): frames that follow each
+ * other, or one that fills the segment with readable text.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
@@ -27,20 +27,28 @@ interface Frame {
   readonly maskAt: number;
 }
 
+/** True for a frame that is whole by itself and of a known kind: the reserved bits are 0 without extensions. */
+function isOpening(first: number): boolean {
+  const opcode = first & OPCODE_MASK;
+  return (
+    (first & 0xf0) === FINAL && (opcode === TEXT || opcode === BINARY || (opcode >= CLOSE && opcode <= PONG))
+  );
+}
+
 /** The frame at `at`, `undefined` when there is none or its length is of the 64-bit form. */
 function readFrame(bytes: ByteWindow, at: number): Frame | undefined {
-  const opcode = bytes.u8(at) & OPCODE_MASK;
   const second = bytes.u8(at + 1);
-  if (second < 0 || (bytes.u8(at) & 0xf0) !== FINAL) return undefined;
-  if (opcode !== TEXT && opcode !== BINARY && (opcode < CLOSE || opcode > PONG)) return undefined;
+  if (second < 0 || !isOpening(bytes.u8(at))) return undefined;
+  const opcode = bytes.u8(at) & OPCODE_MASK;
   const short = second & LENGTH_MASK;
-  if (short > LENGTH_16 || (opcode >= CLOSE && short > 125)) return undefined;
+  if (short > LENGTH_16 || (opcode >= CLOSE && short >= LENGTH_16)) return undefined;
   const extended = short === LENGTH_16;
   const length = extended ? bytes.u16(at + 2) : short;
   if (length < 0 || (extended && length < LENGTH_16)) return undefined;
-  const maskAt = (second & MASKED) !== 0 ? at + 2 + (extended ? 2 : 0) : -1;
-  const payloadAt = at + 2 + (extended ? 2 : 0) + (maskAt < 0 ? 0 : MASK_BYTES);
-  return { opcode, payloadAt, end: payloadAt + length, maskAt };
+  const afterLength = at + 2 + (extended ? 2 : 0);
+  const masked = (second & MASKED) !== 0;
+  const payloadAt = masked ? afterLength + MASK_BYTES : afterLength;
+  return { opcode, payloadAt, end: payloadAt + length, maskAt: masked ? afterLength : -1 };
 }
 
 /** True when the payload, its mask taken off, begins as text does. */

@@ -1,7 +1,8 @@
 /**
- * WireGuard (Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel", section 5.4): a type byte, three zero
- * bytes, and lengths without freedom.
+ * WireGuard (Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel", section 5.4): a type byte, three
+ * zero bytes, and lengths without freedom.
  */
+import type { Evidence } from "../evidence.ts";
 import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const RESERVED = 1;
@@ -9,6 +10,9 @@ const SENDER = 4;
 const RESPONSE_RECEIVER = 8;
 const DATA_COUNTER_LOW = 8;
 const DATA_COUNTER_HIGH = 12;
+
+/** A session is rekeyed long before its counter reaches this (section 6.1). */
+const DATA_COUNTER_MAX = 0x7fffffff;
 
 const INITIATION = 1;
 const RESPONSE = 2;
@@ -33,6 +37,21 @@ interface WireGuardState {
 
 const makeState = (): WireGuardState => ({ initiator: -1, receiver: [-1, -1], run: [0, 0] });
 
+/** Data of one receiver index with small counters, packet after packet. */
+function judgeData(evidence: Evidence): Answer {
+  const { bytes, direction } = evidence;
+  if (bytes.length < DATA_BYTES_MIN || bytes.length % PADDING_BYTES !== 0)
+    return evidence.matched ? 1 : NO_MATCH;
+  if (bytes.u32le(DATA_COUNTER_HIGH) !== 0 || bytes.u32le(DATA_COUNTER_LOW) > DATA_COUNTER_MAX)
+    return NO_MATCH;
+  const state = evidence.state(makeState);
+  const receiver = bytes.u32le(SENDER);
+  state.run[direction] = state.receiver[direction] === receiver ? state.run[direction] + 1 : 1;
+  state.receiver[direction] = receiver;
+  if (state.run[direction] >= DATA_RUN) evidence.match(CONFIDENCE.LIKELY);
+  return 1;
+}
+
 /** See the head of this file. */
 export const wireguard: Recogniser = {
   protocol: "WireGuard",
@@ -40,7 +59,7 @@ export const wireguard: Recogniser = {
   encrypted: true,
   firstBytes: [INITIATION, RESPONSE, COOKIE, DATA],
   judge(evidence): Answer {
-    const { bytes, direction } = evidence;
+    const { bytes } = evidence;
     if (bytes.u24(RESERVED) !== 0) return evidence.matched ? 1 : NO_MATCH;
     const { length } = bytes;
     const type = bytes.u8(0);
@@ -58,14 +77,7 @@ export const wireguard: Recogniser = {
       evidence.match(CONFIDENCE.LIKELY);
       return 1;
     }
-    if (type !== DATA || length < DATA_BYTES_MIN || length % PADDING_BYTES !== 0)
-      return evidence.matched ? 1 : NO_MATCH;
-    if (bytes.u32le(DATA_COUNTER_HIGH) !== 0 || bytes.u32le(DATA_COUNTER_LOW) > 0x7fffffff) return NO_MATCH;
-    const state = evidence.state(makeState);
-    const receiver = bytes.u32le(SENDER);
-    state.run[direction] = state.receiver[direction] === receiver ? state.run[direction] + 1 : 1;
-    state.receiver[direction] = receiver;
-    if (state.run[direction] >= DATA_RUN) evidence.match(CONFIDENCE.LIKELY);
-    return 1;
+    if (type === DATA) return judgeData(evidence);
+    return evidence.matched ? 1 : NO_MATCH;
   },
 };

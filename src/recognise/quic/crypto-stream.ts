@@ -1,4 +1,6 @@
-/** The handshake bytes of QUIC's CRYPTO frames, which come in pieces and in any order (RFC 9000 section 19.6). */
+/**
+ * The handshake bytes of QUIC's CRYPTO frames, which come in pieces and in any order (RFC 9000 section 19.6).
+ */
 import { ByteWindow, windowOver } from "../byte-window.ts";
 
 // Frame types that an Initial packet may hold (RFC 9000 section 12.4).

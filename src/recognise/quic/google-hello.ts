@@ -1,4 +1,6 @@
-/** The CHLO message of Google QUIC: tags and values, in the clear up to Q046 and sealed as an Initial in Q050. */
+/**
+ * The CHLO message of Google QUIC: tags and values, in the clear up to Q046 and sealed as an Initial in Q050.
+ */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Facts } from "../recogniser.ts";
 

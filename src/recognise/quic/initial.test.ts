@@ -58,7 +58,15 @@ function seal(versionNumber: number, frames: Uint8Array, padTo: number = 1162): 
 
 function recognise(...datagrams: readonly Uint8Array[]): Recognition | undefined {
   const flow = new FlowRecognition(new RecogniserSet(), "UDP", 40_000, 40_001);
-  for (const datagram of datagrams) flow.datagram(0, new DataView(datagram.buffer), 0, datagram.length);
+  for (const datagram of datagrams) {
+    const { length } = datagram;
+    flow.datagram(0, {
+      bytes: new DataView(datagram.buffer),
+      payloadAt: 0,
+      end: length,
+      payloadBytes: length,
+    });
+  }
   return flow.result;
 }
 

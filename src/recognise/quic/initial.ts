@@ -1,6 +1,6 @@
 /**
- * Opening of QUIC Initial packets (RFC 9001 section 5): "Initial packets are protected with keys derived from the
- * Destination Connection ID", so that whoever sees the first packet can read it.
+ * Opening of QUIC Initial packets (RFC 9001 section 5): "Initial packets are protected with keys derived from
+ * the Destination Connection ID", so that whoever sees the first packet can read it.
  */
 import type { Cryptography } from "../crypto.ts";
 import type { QuicVersion } from "./version.ts";
@@ -12,7 +12,9 @@ const SECRET_BYTES = 32;
 const SAMPLE_BYTES = 16;
 const PACKET_NUMBER_BYTES_MAX = 4;
 
-/** Bits of the first byte under header protection in long headers, and those that count packet number bytes. */
+/**
+ * Bits of the first byte under header protection in long headers, and those that count packet number bytes.
+ */
 const PROTECTED_BITS = 0x0f;
 const PACKET_NUMBER_LENGTH_BITS = 0x03;
 

@@ -1,5 +1,7 @@
 /** Versions of QUIC on the wire, and what their first packets are sealed with. */
 
+import { charCodes } from "../recogniser.ts";
+
 /** How the first packets of a version look. */
 export interface QuicVersion {
   /** Name for people. */
@@ -56,8 +58,7 @@ const V2: QuicVersion = {
 const NEGOTIATION = ietf("negotiation", []);
 
 /** Four ASCII characters as a number. */
-const tag = (text: string): number =>
-  [...text].reduce((value, letter) => value * 256 + letter.charCodeAt(0), 0);
+const tag = (text: string): number => charCodes(text).reduce((value, code) => value * 256 + code, 0);
 
 /** Google's versions: "Q" and "T" and three digits. */
 function googleVersion(value: number): QuicVersion | undefined {
@@ -74,7 +75,8 @@ function googleVersion(value: number): QuicVersion | undefined {
 
 /** Versions by the bits that a maker set aside for itself. */
 function privateVersion(value: number): QuicVersion | undefined {
-  // "Versions that follow the pattern 0x?a?a?a?a are reserved for forcing version negotiation" (RFC 9000 section 15).
+  // "Versions that follow the pattern 0x?a?a?a?a are reserved for forcing version negotiation" (RFC 9000
+  // section 15).
   if ((value & 0x0f0f0f0f) >>> 0 === 0x0a0a0a0a) return ietf("reserved", ALL_DRAFTS);
   if (value >>> 8 === 0xfaceb0) return ietf("mvfst", [SALT_DRAFT_23, SALT_DRAFT_22, SALT_DRAFT_29, SALT_V1]);
   if (value >>> 8 === 0x504351) return ietf("picoquic", ALL_DRAFTS);

@@ -17,6 +17,9 @@ export const EXTENSION = {
   ENCRYPTED_SERVER_NAME: 0xffce,
 } as const;
 
+/** Type and length of an extension. */
+const EXTENSION_HEADER_BYTES = 4;
+
 /** Name type "host_name" (RFC 6066 section 3). */
 const HOST_NAME = 0;
 
@@ -52,7 +55,8 @@ function readList(window: ByteWindow, from: number, to: number, width: 1 | 2): n
 }
 
 function readServerName(window: ByteWindow, from: number, to: number): string | undefined {
-  // struct { NameType name_type; HostName<1..2^16-1> } in a list with a length of its own (RFC 6066 section 3).
+  // struct { NameType name_type; HostName<1..2^16-1> } in a list with a length of its own (RFC 6066 section
+  // 3).
   const typeAt = from + 2;
   const length = window.u16(typeAt + 1);
   const nameAt = typeAt + 3;
@@ -73,8 +77,9 @@ function readAlpn(window: ByteWindow, from: number, to: number): string[] {
   return names;
 }
 
-function readExtension(hello: ClientHello, window: ByteWindow, type: number, from: number, to: number): void {
-  switch (type) {
+/** Reads the body [from, to) of the extension whose type and length stand before it. */
+function readExtension(hello: ClientHello, window: ByteWindow, from: number, to: number): void {
+  switch (window.u16(from - EXTENSION_HEADER_BYTES)) {
     case EXTENSION.SERVER_NAME:
       hello.serverName = readServerName(window, from, to);
       break;
@@ -103,13 +108,13 @@ function readExtension(hello: ClientHello, window: ByteWindow, type: number, fro
 
 function readExtensions(hello: ClientHello, window: ByteWindow, from: number, to: number): void {
   let position = from;
-  while (position + 4 <= to) {
+  while (position + EXTENSION_HEADER_BYTES <= to) {
     const type = window.u16(position);
     const length = window.u16(position + 2);
-    const dataAt = position + 4;
+    const dataAt = position + EXTENSION_HEADER_BYTES;
     if (length < 0 || dataAt + length > to) return;
     hello.extensions.push(type);
-    readExtension(hello, window, type, dataAt, dataAt + length);
+    readExtension(hello, window, dataAt, dataAt + length);
     position = dataAt + length;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Fingerprints of TLS offers and choices: JA3 and JA3S (Salesforce, 2017) and JA4 (FoxIO, 2023). GREASE values
- * (RFC 8701) are random by design and take part in none of them.
+ * Fingerprints of TLS offers and choices: JA3 and JA3S (Salesforce, 2017) and JA4 (FoxIO, 2023). GREASE
+ * values (RFC 8701) are random by design and take part in none of them.
  */
 import type { Cryptography } from "../crypto.ts";
 import type { Facts } from "../recogniser.ts";
