@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { formatEndpoint } from "../dist/base/index.js";
 import { StreamTable } from "../dist/stream/index.js";
 import { CaptureReader, decodeRecord, FRAGMENT, Packet } from "../dist/wire/index.js";
+import { say } from "./classifier/say.mjs";
 
 const { values: options } = parseArgs({
   options: { corpus: { type: "string" }, capture: { type: "string" }, verbose: { type: "boolean" } },
@@ -27,7 +28,7 @@ const hasTshark = (() => {
   }
 })();
 if (!existsSync(corpus) || !hasTshark) {
-  console.log("corpus-streams: needs the captures at ../shared/captures/ndpi and tshark; skipped");
+  say("corpus-streams: needs the captures at ../shared/captures/ndpi and tshark; skipped");
   process.exit(0);
 }
 
@@ -88,6 +89,21 @@ function add(streams, from, to, bytes) {
   streams.set(key, Buffer.concat([streams.get(key) ?? Buffer.alloc(0), bytes]));
 }
 
+/**
+ * Adds one stream as `-z follow` prints it: a line of hexadecimal digits a segment, the answers behind a tab.
+ */
+function addBlock(streams, block) {
+  const node0 = /Node 0: (.*)/.exec(block)?.[1] ?? "";
+  const node1 = /Node 1: (.*)/.exec(block)?.[1] ?? "";
+  const parts = [[], []];
+  for (const line of block.split("\n").slice(4)) {
+    if (!/^\t?[0-9a-f]+$/.test(line)) continue;
+    parts[line.startsWith("\t") ? 1 : 0].push(Buffer.from(line.trim(), "hex"));
+  }
+  add(streams, node0, node1, Buffer.concat(parts[0]));
+  add(streams, node1, node0, Buffer.concat(parts[1]));
+}
+
 /** tshark's streams in the same form. */
 function theirs(capture) {
   const streams = new Map();
@@ -103,51 +119,49 @@ function theirs(capture) {
     const args = ["-r", file, "-q"];
     for (let index = from; index <= Math.min(last, from + BATCH - 1); index += 1)
       args.push("-z", `follow,tcp,raw,${index}`);
-    for (const block of run(args).split("Follow: tcp,raw").slice(1)) {
-      const node0 = /Node 0: (.*)/.exec(block)?.[1] ?? "";
-      const node1 = /Node 1: (.*)/.exec(block)?.[1] ?? "";
-      const lines = block.split("\n").slice(4);
-      const parts = [[], []];
-      for (const line of lines) {
-        if (!/^\t?[0-9a-f]+$/.test(line)) continue;
-        parts[line.startsWith("\t") ? 1 : 0].push(Buffer.from(line.trim(), "hex"));
-      }
-      add(streams, node0, node1, Buffer.concat(parts[0]));
-      add(streams, node1, node0, Buffer.concat(parts[1]));
-    }
+    for (const block of run(args).split("Follow: tcp,raw").slice(1)) addBlock(streams, block);
   }
   return streams;
 }
 
-let equal = 0;
-let different = 0;
-let unmet = 0;
+const sums = { equal: 0, different: 0, unmet: 0 };
+
+/** An IPv6 end as we write it. */
+const bracketed = (end) =>
+  end.split(":").length > 2
+    ? `[${end.slice(0, end.lastIndexOf(":"))}]${end.slice(end.lastIndexOf(":"))}`
+    : end;
+
+function sayDifference(where, found, expected) {
+  let at = 0;
+  while (at < found.length && found[at] === expected[at]) at += 1;
+  say(`${where}: differs at ${at} of ${expected.length} (ours ${found.length})`);
+  if (!options.verbose) return;
+  say(`  theirs ${expected.subarray(at, at + 60).toString("latin1")}`);
+  say(`  ours   ${found.subarray(at, at + 60).toString("latin1")}`);
+}
+
+function compare(where, found, expected) {
+  if (found === undefined) {
+    if (expected.length === 0) return;
+    sums.unmet += 1;
+    if (options.verbose) say(`${where}: not met, ${expected.length} bytes`);
+  } else if (found.equals(expected)) sums.equal += 1;
+  else {
+    sums.different += 1;
+    sayDifference(where, found, expected);
+  }
+}
+
 for (const capture of readdirSync(corpus).sort()) {
   if (!/\.p?cap(ng)?$/.test(capture) || (options.capture !== undefined && options.capture !== capture))
     continue;
   const mine = ours(capture);
   for (const [key, expected] of theirs(capture)) {
     const [from, to] = key.split(" ");
-    const plain = (end) =>
-      end.split(":").length > 2
-        ? `[${end.slice(0, end.lastIndexOf(":"))}]${end.slice(end.lastIndexOf(":"))}`
-        : end;
-    const found = mine.get(key) ?? mine.get(`${plain(from)} ${plain(to)}`);
-    if (found === undefined) {
-      unmet += expected.length > 0 ? 1 : 0;
-      if (options.verbose && expected.length > 0)
-        console.log(`${capture} ${key}: not met, ${expected.length} bytes`);
-    } else if (found.equals(expected)) equal += 1;
-    else {
-      different += 1;
-      let at = 0;
-      while (at < found.length && found[at] === expected[at]) at += 1;
-      console.log(`${capture} ${key}: differs at ${at} of ${expected.length} (ours ${found.length})`);
-      if (options.verbose)
-        console.log(
-          `  theirs ${expected.subarray(at, at + 60).toString("latin1")}\n  ours   ${found.subarray(at, at + 60).toString("latin1")}`,
-        );
-    }
+    const found = mine.get(key) ?? mine.get(`${bracketed(from)} ${bracketed(to)}`);
+    compare(`${capture} ${key}`, found, expected);
   }
 }
-console.log(`${equal} directions of TCP streams equal tshark's, ${different} differ, ${unmet} not met`);
+const { equal, different, unmet } = sums;
+say(`${equal} directions of TCP streams equal tshark's, ${different} differ, ${unmet} not met`);

@@ -143,14 +143,16 @@ export const LIMITS = {
     default: 536_870_912,
     min: 1_048_576,
     max: 68_719_476_736,
-    meaning: "bytes that all streams of a worker hold together; at the limit a stream that needs more is given up",
+    meaning:
+      "bytes that all streams of a worker hold together; at the limit a stream that needs more is given up",
   },
   streamWindowBytes: {
     unit: "bytes",
     default: 1_048_576,
     min: 65_536,
     max: 1_073_741_824,
-    meaning: "bytes from the oldest one held to the newest, per direction; beyond it what is missing is skipped",
+    meaning:
+      "bytes from the oldest one held to the newest, per direction; beyond it what is missing is skipped",
   },
   streamGapBytes: {
     unit: "bytes",
@@ -164,14 +166,16 @@ export const LIMITS = {
     default: 256,
     min: 1,
     max: 65_536,
-    meaning: "separate ranges that wait for missing bytes, per direction; beyond it the first hole is skipped",
+    meaning:
+      "separate ranges that wait for missing bytes, per direction; beyond it the first hole is skipped",
   },
   streamVerifyBytes: {
     unit: "bytes",
     default: 65_536,
     min: 0,
     max: 1_048_576,
-    meaning: "unacknowledged bytes held for comparison with retransmissions, per direction; older ones are not compared",
+    meaning:
+      "unacknowledged bytes held for comparison with retransmissions, per direction; older ones are not compared",
   },
 } as const satisfies Record<string, Limit>;
 

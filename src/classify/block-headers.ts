@@ -1,18 +1,16 @@
 /** Headers that compressors repeat inside their streams: LZMA2 chunks and Zstandard blocks. */
 
-// LZMA2 chunk, as liblzma's lzma2_encoder.c writes it: control byte with the high bits of the plain size minus 1,
-// its low 16 bits, the packed size minus 1, then the range coder's first byte, which is always 0.
+// LZMA2 chunk, as liblzma's lzma2_encoder.c writes it: control byte with the high bits of the plain size
+// minus 1, its low 16 bits, the packed size minus 1, then the range coder's first byte, which is always 0.
 const LZMA2_CONTROL = 0;
 const LZMA2_PLAIN = 1;
 const LZMA2_PACKED = 3;
 const LZMA2_RANGE_CODER = 5;
-/** Bytes that {@link lzma2ChunkBytes} looks at. */
-export const LZMA2_HEADER_BYTES = 6;
 // A chunk that continues dictionary, state and properties, with less than 1 MiB of plain bytes.
 const LZMA2_CONTINUED = 0x80;
 const LZMA2_PLAIN_HIGH_MAX = 0x0f;
-// Encoders end a chunk when it comes near 64 KiB. Measured: liblzma within 3 bytes of 65,536 − 4,096; 7-Zip 26.02
-// from 5 to 95 bytes behind 65,536 − 16,384.
+// Encoders end a chunk when it comes near 64 KiB. Measured: liblzma within 3 bytes of 65,536 − 4,096; 7-Zip
+// 26.02 from 5 to 95 bytes behind 65,536 − 16,384.
 const XZ_PACKED_BYTES = 61_440;
 const XZ_SPREAD_BYTES = 4;
 const SEVEN_ZIP_PACKED_BYTES = 49_152;
@@ -24,7 +22,7 @@ export const LZMA2_KIND = { NONE: 0, XZ: 1, SEVEN_ZIP: 2 } as const;
 /**
  * Does the header of a full LZMA2 chunk begin here?
  *
- * @param bytes - at least {@link LZMA2_HEADER_BYTES} bytes from `at` on
+ * @param bytes - at least 6 bytes from `at` on
  * @param at - offset of the control byte
  * @returns a value of {@link LZMA2_KIND}
  */
@@ -48,11 +46,13 @@ export function lzma2ChunkBytes(bytes: Uint8Array, at: number): number {
   return lzma2PackedBytes(bytes, at) + LZMA2_RANGE_CODER;
 }
 
-// Zstandard block (RFC 8878 §3.1.1.2): three bytes, little-endian: last block 1 bit, type 2 bits, size 21 bits.
+// Zstandard block (RFC 8878 §3.1.1.2): three bytes, little-endian: last block 1 bit, type 2 bits, size 21
+// bits.
 const ZSTD_HEADER_BYTES = 3;
 const ZSTD_COMPRESSED = 2;
 const ZSTD_BLOCK_BYTES_MAX = 128 * 1024;
-// Literals section (§3.1.1.3.1): type 2 bits, size format 2 bits, regenerated and compressed size of 10, 14 or 18 bits.
+// Literals section (§3.1.1.3.1): type 2 bits, size format 2 bits, regenerated and compressed size of 10, 14
+// or 18 bits.
 const LITERALS_WITH_TREE = 2;
 const LITERALS_TREELESS = 3;
 const JUMP_TABLE_BYTES = 6;
@@ -60,7 +60,9 @@ const STREAMS = 4;
 // Each stream holds a quarter of the literals; their packed sizes differ little.
 const STREAM_SPREAD = 0.3;
 const STREAM_BYTES_MIN = 48;
-/** Bytes that {@link zstdBlockBytes} looks at: block and literals header, the longest tree, the jump table. */
+/**
+ * Bytes that {@link zstdBlockBytes} looks at: block and literals header, the longest tree, the jump table.
+ */
 export const ZSTD_REACH_BYTES: number = ZSTD_HEADER_BYTES + 5 + 128 + JUMP_TABLE_BYTES;
 
 /**

@@ -1,12 +1,13 @@
 /**
  * From scores to probabilities and thresholds, by what was measured on the calibration split.
  *
- * The trees give a score. How much a score means depends on the number of bytes seen, so there is one curve for
- * each of a few sizes; between two sizes the answer is interpolated on a logarithmic scale. A curve is monotone
- * (pool-adjacent-violators) and capped: as long as some formats look like ciphertext, no score is certain.
+ * The trees give a score. How much a score means depends on the number of bytes seen, so there is one curve
+ * for each of a few sizes; between two sizes the answer is interpolated on a logarithmic scale. A curve is
+ * monotone (pool-adjacent-violators) and capped: as long as some formats look like ciphertext, no score is
+ * certain.
  *
- * A threshold keeps a budget of false alarms: of all flows that are not encrypted, at most that share may ever be
- * called encrypted, however often the question is asked while the flow grows.
+ * A threshold keeps a budget of false alarms: of all flows that are not encrypted, at most that share may
+ * ever be called encrypted, however often the question is asked while the flow grows.
  */
 
 /** Curve and threshold at one size. */
@@ -70,8 +71,8 @@ export class Calibration {
   /**
    * Least score that keeps a budget of false alarms.
    *
-   * @param budget - share of flows that are not encrypted and may be called encrypted; a budget below the least
-   *   measured one is taken as that one, see {@link Calibration.leastBudget}
+   * @param budget - share of flows that are not encrypted and may be called encrypted; a budget below the
+   *   least measured one is taken as that one, see {@link Calibration.leastBudget}
    * @param bytes - size of the stream
    */
   threshold(budget: number, bytes: number): number {

@@ -1,9 +1,10 @@
 /**
  * The learned classifier: is a stream encrypted, compressed or plain, as far as it has been seen?
  *
- * It may be asked at any time and gets surer as bytes arrive. What it keeps is a fixed number of counters (about
- * 6 KiB a stream), never the bytes. The way of an answer: counters → spectra → filters → one row of features →
- * boosted trees → a score → what is known from the stream's first bytes → calibrated probability → verdict.
+ * It may be asked at any time and gets surer as bytes arrive. What it keeps is a fixed number of counters
+ * (about 6 KiB a stream), never the bytes. The way of an answer: counters → spectra → filters → one row of
+ * features → boosted trees → a score → what is known from the stream's first bytes → calibrated probability →
+ * verdict.
  *
  * Record headers that a protocol leaves in the clear (TLS, SSH, OpenVPN) were part of the training and do not
  * disturb; still, a caller that knows the records does better to push payload only.
@@ -36,7 +37,9 @@ const CONTRADICTION_BYTES = 32_768;
 
 /** Settings of a {@link StreamClassifier}. */
 export interface ClassifierOptions {
-  /** The first byte pushed is the first of the stream, so that it may carry a file signature. Default: false. */
+  /**
+   * The first byte pushed is the first of the stream, so that it may carry a file signature. Default: false.
+   */
   fromStart?: boolean;
   /** A model other than the one that ships. */
   model?: ClassifierModel;
@@ -118,7 +121,9 @@ export class StreamClassifier {
     return this.#signature()?.name;
   }
 
-  /** Probability that the stream is encrypted, from 0 to 1, when both answers are equally likely beforehand. */
+  /**
+   * Probability that the stream is encrypted, from 0 to 1, when both answers are equally likely beforehand.
+   */
   get probability(): number {
     if (this.bytes === 0) return 0.5;
     if (this.#isText()) return 0;
@@ -131,8 +136,8 @@ export class StreamClassifier {
   /**
    * The verdict.
    *
-   * @param budget - share of flows that are not encrypted and may be called encrypted, from 0 to 1; 1 binds the
-   *   verdict to no budget: "encrypted" then needs a probability of {@link CONFIDENCE_MIN} only
+   * @param budget - share of flows that are not encrypted and may be called encrypted, from 0 to 1; 1 binds
+   *   the verdict to no budget: "encrypted" then needs a probability of {@link CONFIDENCE_MIN} only
    */
   verdict(budget: number = FALSE_POSITIVE_BUDGET): StreamVerdict {
     if (this.#isText()) return "plain";

@@ -1,11 +1,11 @@
 /**
  * Filters: in which direction does a spectrum deviate from that of random bits?
  *
- * For small deviations the logarithm of the likelihood ratio between "a format" and "random" is a weighted sum
- * of the coefficients (where the format's mean is not 0) and of their squares (where its variance is not 1, because
- * every block has its own code table). Matched filters have these measured means and excess variances as weights;
- * others are the main directions in which packed streams vary. All are scaled so that on ciphertext each output
- * has mean 0 and variance about 1, at every length.
+ * For small deviations the logarithm of the likelihood ratio between "a format" and "random" is a weighted
+ * sum of the coefficients (where the format's mean is not 0) and of their squares (where its variance is not
+ * 1, because every block has its own code table). Matched filters have these measured means and excess
+ * variances as weights; others are the main directions in which packed streams vary. All are scaled so that
+ * on ciphertext each output has mean 0 and variance about 1, at every length.
  */
 
 import { SPECTRUM_SIZE } from "./windows.ts";
@@ -14,8 +14,8 @@ import { SPECTRUM_SIZE } from "./windows.ts";
 export const SQUARE_MAX = 25;
 
 /** What a filter is applied to. */
-export const SOURCE = { LOW_FIRST: 0, HIGH_FIRST: 1, BYTE: 2 } as const;
-const SOURCES = 3;
+const SOURCE = { LOW_FIRST: 0, HIGH_FIRST: 1, BYTE: 2 } as const;
+const SOURCES = Object.keys(SOURCE).length;
 
 /** One filter. */
 export interface Filter {

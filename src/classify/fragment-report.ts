@@ -24,14 +24,17 @@ export interface FragmentReport {
 
 /** Settings of {@link reportFragment}. */
 export interface ReportOptions extends HedgeOptions {
-  /** Share of flows that are not encrypted and may be called encrypted; 1, the default, binds to no budget. */
+  /**
+   * Share of flows that are not encrypted and may be called encrypted; 1, the default, binds to no budget.
+   */
   budget?: number;
 }
 
 const DIGITS = 1e4;
 
 /**
- * Judges one fragment of a file. A fragment at offset 0 may carry a file signature; every other is judged by itself.
+ * Judges one fragment of a file. A fragment at offset 0 may carry a file signature; every other is judged by
+ * itself.
  *
  * @param file - name of the file
  * @param offset - where the fragment begins, in bytes

@@ -2,7 +2,8 @@
 
 const byteAt = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0;
 
-// MPEG audio frame header (ISO/IEC 11172-3 §2.4.1.3): 11 bits of sync, version, layer, bit rate, sampling rate.
+// MPEG audio frame header (ISO/IEC 11172-3 §2.4.1.3): 11 bits of sync, version, layer, bit rate, sampling
+// rate.
 const MPEG_HEADER_BYTES = 4;
 const MPEG1 = 3;
 const LAYER_3 = 1;
@@ -84,7 +85,8 @@ function flacHeaderBytes(bytes: Uint8Array, at: number): number {
   return 4 + number + (FLAC_SIZE_BYTES[size] ?? 0) + (FLAC_RATE_BYTES[rate] ?? 0);
 }
 
-// H.264 NAL unit in MP4 (ISO/IEC 14496-15 §5.3.3.1): four bytes of length, then a byte of importance and type.
+// H.264 NAL unit in MP4 (ISO/IEC 14496-15 §5.3.3.1): four bytes of length, then a byte of importance and
+// type.
 const NAL_LENGTH_BYTES = 4;
 const NAL_BYTES_MIN = 8;
 const NAL_BYTES_MAX = 1 << 18;

@@ -21,7 +21,8 @@ export const CHI_SQUARE_DEVIATION: number = Math.sqrt(2 * DEGREES);
 /**
  * γ, in standard deviations. The paper sweeps 0.1 to 3. At γ = 1 a third of all ciphertext fails, at 2 one in
  * 22. At 2.5 the interval (198.5 to 311.5) just encloses what the percentage test lets pass (205.4 to 310.5),
- * so this test costs no ciphertext beyond the one that follows it: the least γ for which that is so, to a half.
+ * so this test costs no ciphertext beyond the one that follows it: the least γ for which that is so, to a
+ * half.
  */
 export const HEDGE_GAMMA = 2.5;
 /** Significance level of the SP 800-22 tests and both ends of the χ² percentage. */
@@ -91,8 +92,8 @@ function bitFailure(bytes: Uint8Array): HedgeFailure | undefined {
 }
 
 /**
- * HEDGE's verdict on one piece. Pieces below {@link HEDGE_BYTES_MIN} bytes are "compressed": nothing speaks for
- * encryption.
+ * HEDGE's verdict on one piece. Pieces below {@link HEDGE_BYTES_MIN} bytes are "compressed": nothing speaks
+ * for encryption.
  *
  * @param bytes - a piece of a stream
  * @param options - γ

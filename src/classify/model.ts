@@ -1,11 +1,12 @@
 /**
  * The learned model as bytes, and back.
  *
- * Layout, little-endian: the letters PSTC and a version byte; filters (count as 16 bits; each: source, square, scale
- * as 32-bit float, one signed byte for each weight); two tree ensembles, "encrypted?" and "plain?" (bias as 32-bit
- * float, trees as 16 bits, nodes as 32 bits, then features as 16 bits and values as 32-bit floats, in preorder);
- * calibration (sizes: count, then bytes, base, knots, scores, logits; budgets: count, then budget and shift).
- * Right children are not stored: in preorder they follow from the order of the nodes.
+ * Layout, little-endian: the letters PSTC and a version byte; filters (count as 16 bits; each: source,
+ * square, scale as 32-bit float, one signed byte for each weight); two tree ensembles, "encrypted?" and
+ * "plain?" (bias as 32-bit float, trees as 16 bits, nodes as 32 bits, then features as 16 bits and values as
+ * 32-bit floats, in preorder); calibration (sizes: count, then bytes, base, knots, scores, logits; budgets:
+ * count, then budget and shift). Right children are not stored: in preorder they follow from the order of the
+ * nodes.
  */
 
 import { FirewallError } from "../base/index.ts";

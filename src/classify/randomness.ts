@@ -205,7 +205,8 @@ function excursionProbability(z: number, bits: number): number {
 
 const patternCounts = new Uint32Array(1 << PATTERN_BITS_MAX);
 
-// Counts every overlapping pattern of `length` bits; the sequence is closed to a ring (§2.11.4 (1), §2.12.4 (1)).
+// Counts every overlapping pattern of `length` bits; the sequence is closed to a ring (§2.11.4 (1), §2.12.4
+// (1)).
 function countPatterns(bytes: Uint8Array, bits: number, length: number): void {
   const mask = (1 << length) - 1;
   patternCounts.fill(0, 0, mask + 1);

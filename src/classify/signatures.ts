@@ -1,9 +1,10 @@
 /**
  * File signatures: how a stream of a known format begins.
  *
- * Only the first bytes of a stream are looked at. Some formats cannot be told from ciphertext by statistics, so
- * for them the signature is the only witness and it is believed; for the others a signature that the rest of the
- * stream does not bear out is a lie, because whoever hides ciphertext can write any four bytes before it.
+ * Only the first bytes of a stream are looked at. Some formats cannot be told from ciphertext by statistics,
+ * so for them the signature is the only witness and it is believed; for the others a signature that the rest
+ * of the stream does not bear out is a lie, because whoever hides ciphertext can write any four bytes before
+ * it.
  */
 
 /** One signature. */

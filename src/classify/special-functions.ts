@@ -2,10 +2,10 @@
  * The functions behind the p-values: the complementary error function, the normal distribution and the
  * regularised incomplete gamma function.
  *
- * erfc is W. J. Cody's rational Chebyshev approximation (Mathematics of Computation 23 (1969) 631–637), good to
- * about 1e-16 relative. The incomplete gamma function is the series below `x = a + 1` and Lentz's continued
- * fraction above (Abramowitz and Stegun 6.5.29 and 6.5.31; Gautschi, ACM TOMS 5 (1979) 466–481), with
- * ln Γ by Lanczos' formula (SIAM J. Numer. Anal. B 1 (1964) 86–96, g = 7, nine terms).
+ * erfc is W. J. Cody's rational Chebyshev approximation (Mathematics of Computation 23 (1969) 631–637), good
+ * to about 1e-16 relative. The incomplete gamma function is the series below `x = a + 1` and Lentz's
+ * continued fraction above (Abramowitz and Stegun 6.5.29 and 6.5.31; Gautschi, ACM TOMS 5 (1979) 466–481),
+ * with ln Γ by Lanczos' formula (SIAM J. Numer. Anal. B 1 (1964) 86–96, g = 7, nine terms).
  */
 
 // Cody 1969, table I: erf on |x| <= 0.46875.

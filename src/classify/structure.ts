@@ -2,9 +2,10 @@
  * What betrays a format apart from statistics: marks that its streams repeat.
  *
  * The scanner walks over a stream once, however it is cut. Each detector needs some bytes beyond the place it
- * looks at, so the last bytes of every piece are carried over to the next one: {@link NEAR_REACH_BYTES} for headers
- * that are short, {@link ZSTD_REACH_BYTES} for Zstandard blocks. Places nearer to the end are judged when more
- * bytes have come. Headers that tell where the next one lies form chains; two links are more than chance.
+ * looks at, so the last bytes of every piece are carried over to the next one: {@link NEAR_REACH_BYTES} for
+ * headers that are short, {@link ZSTD_REACH_BYTES} for Zstandard blocks. Places nearer to the end are judged
+ * when more bytes have come. Headers that tell where the next one lies form chains; two links are more than
+ * chance.
  */
 
 import { LZMA2_KIND, lzma2ChunkBytes, lzma2Kind, ZSTD_REACH_BYTES, zstdBlockBytes } from "./block-headers.ts";

@@ -1,17 +1,18 @@
 /**
  * Bit windows: how often each pattern of nine consecutive bits occurs, at every bit position of a stream.
  *
- * A Huffman coder writes symbols of unequal length, so its marks sit at any bit, not at byte borders, and a byte
- * histogram sees an eighth of them. Coders differ in which bit of a byte comes first (deflate, zstd, brotli and
- * Vorbis: the least significant; bzip2, JPEG, MP3 and FLAC: the most significant), so both orders are counted.
+ * A Huffman coder writes symbols of unequal length, so its marks sit at any bit, not at byte borders, and a
+ * byte histogram sees an eighth of them. Coders differ in which bit of a byte comes first (deflate, zstd,
+ * brotli and Vorbis: the least significant; bzip2, JPEG, MP3 and FLAC: the most significant), so both orders
+ * are counted.
  *
- * What is counted are windows of ten bits at every second bit position; each holds two windows of nine bits, which
- * are taken apart when a spectrum is asked for. That halves the work for each byte.
+ * What is counted are windows of ten bits at every second bit position; each holds two windows of nine bits,
+ * which are taken apart when a spectrum is asked for. That halves the work for each byte.
  *
  * The Walsh–Hadamard transform of the counts gives one number for each set of bits in the window: by how much
- * the exclusive or of these bits is more often 0 than 1. On random bits these numbers are uncorrelated, with mean
- * 0 and variance 1 after scaling, whatever the length. Sets that leave out the oldest bit repeat a set that is
- * shifted by one, so only sets with the oldest bit are kept: 256 of 512.
+ * the exclusive or of these bits is more often 0 than 1. On random bits these numbers are uncorrelated, with
+ * mean 0 and variance 1 after scaling, whatever the length. Sets that leave out the oldest bit repeat a set
+ * that is shifted by one, so only sets with the oldest bit are kept: 256 of 512.
  */
 
 const COUNTED_BITS = 10;
@@ -104,8 +105,8 @@ function transform(values: Float64Array): void {
 const scaleOf = (total: number): number => (total > 0 ? 1 / Math.sqrt(total) : 0);
 
 /**
- * Coefficients of the counts in order of the least significant bit first. Coefficient `s` belongs to the oldest
- * bit together with the bits of `s`, where bit `j` of `s` stands for the bit that comes `j + 1` later.
+ * Coefficients of the counts in order of the least significant bit first. Coefficient `s` belongs to the
+ * oldest bit together with the bits of `s`, where bit `j` of `s` stands for the bit that comes `j + 1` later.
  *
  * @param counter - the counts
  * @param spectrum - receives {@link SPECTRUM_SIZE} numbers
@@ -120,8 +121,8 @@ export function lowFirstSpectrum(counter: WindowCounter, spectrum: Float64Array)
 }
 
 /**
- * Coefficients of the counts in order of the most significant bit first. Coefficient `s` belongs to the oldest
- * bit together with the bits of `s`, where the highest bit of `s` stands for the bit that comes next.
+ * Coefficients of the counts in order of the most significant bit first. Coefficient `s` belongs to the
+ * oldest bit together with the bits of `s`, where the highest bit of `s` stands for the bit that comes next.
  *
  * @param counter - the counts
  * @param spectrum - receives {@link SPECTRUM_SIZE} numbers

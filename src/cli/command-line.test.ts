@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createCipheriv } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { buildPacket, LINK_TYPE, PcapWriter } from "../wire/index.ts";
 
@@ -153,6 +155,71 @@ test("schema prints a JSON Schema that knows the rules", () => {
   assert.match(stdout, /PortKnocking/);
 });
 
+function programs(name: string): string {
+  return fileURLToPath(new URL(`../../captures/programs/${name}.pcap`, import.meta.url));
+}
+
+test("inspect says of each flow what it speaks, who and to whom", () => {
+  const { status, stdout } = postern("inspect", programs("tls13"));
+  assert.equal(status, 0);
+  const [flow] = jsonLines(stdout) as Record<string, unknown>[];
+  assert.ok(flow !== undefined);
+  assert.equal(flow["flow"], 1);
+  assert.equal(flow["l4"], "TCP");
+  assert.equal(flow["protocol"], "TLS");
+  assert.equal(flow["encrypted"], true);
+  assert.equal(flow["serverName"], "www.example.org");
+  assert.equal(flow["confidence"], "certain");
+  assert.match(String(flow["client"]), /^[0-9.]+:\d+$/);
+  assert.match(String(flow["server"]), /^[0-9.]+:\d+$/);
+  assert.match(String(flow["ja3"]), /^[0-9a-f]{32}$/);
+  assert.match(String(flow["ja4"]), /^t13d\w{6}_[0-9a-f]{12}_[0-9a-f]{12}$/);
+});
+
+test("inspect tells the fingerprints of both sides of SSH", () => {
+  const { stdout } = postern("inspect", "--json", programs("ssh"));
+  const [flow] = jsonLines(stdout) as Record<string, unknown>[];
+  assert.equal(flow?.["protocol"], "SSH");
+  assert.equal(flow["hasshClient"], "472b5de333ad665af5cbf10ff892c4df");
+  assert.equal(flow["hasshServer"], "425d29fe50d8e4f5e37efb6e24bcf660");
+});
+
+test("inspect reports what it saw before a capture breaks off, and that it breaks off", () => {
+  const whole = readFileSync(programs("tls13"));
+  const file = join(folder, "cut.pcap");
+  writeFileSync(file, whole.subarray(0, whole.length - 5));
+  const { status, stdout, stderr } = postern("inspect", file);
+  assert.equal(status, 3);
+  assert.match(stdout, /"protocol":"TLS"/);
+  assert.match(stderr, /cannot be read on from byte/);
+});
+
+test("classify tells ciphertext from text and from compressed bytes, fragment by fragment", () => {
+  const text = "It was a bright cold day in April, and the clocks were striking thirteen.\n".repeat(2000);
+  const varied = Array.from({ length: 40_000 }, (_, at) => `${at * at} `).join("");
+  const cipher = createCipheriv("aes-256-ctr", Buffer.alloc(32, 7), Buffer.alloc(16));
+  const files = { text: Buffer.from(text), aes: cipher.update(Buffer.from(text)), gzip: gzipSync(varied) };
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+  const names = Object.keys(files).map((name) => join(folder, name));
+  const { status, stdout } = postern("classify", ...names, "--size", "16384");
+  assert.equal(status, 0);
+  const lines = jsonLines(stdout) as { file: string; offset: number; bytes: number; verdict: string }[];
+  for (const [name, bytes] of Object.entries(files)) {
+    const own = lines.filter(({ file }) => file === join(folder, name));
+    assert.equal(
+      own.reduce((sum, line) => sum + line.bytes, 0),
+      bytes.length,
+    );
+    assert.deepEqual(
+      own.map(({ offset }) => offset),
+      own.map((_, at) => at * 16_384),
+    );
+    assert.equal(own[0]?.verdict, { text: "plain", aes: "encrypted", gzip: "compressed" }[name]);
+  }
+  const [first] = lines;
+  assert.deepEqual(Object.keys(first ?? {}), ["file", "offset", "bytes", "verdict", "confidence", "hedge"]);
+});
+
 /** Command lines and the exit status of design's contract. */
 const STATUSES: readonly { words: readonly string[]; status: number; says: RegExp }[] = [
   { words: ["--help"], status: 0, says: /Commands:/ },
@@ -161,6 +228,11 @@ const STATUSES: readonly { words: readonly string[]; status: number; says: RegEx
   { words: ["check"], status: 2, says: /missing required argument/ },
   { words: ["replay", NO_TELNET, "x", "--local", "nowhere"], status: 2, says: /address or a network/ },
   { words: ["explain", NO_TELNET, "in tcp"], status: 2, says: /the source should stand/ },
+  { words: ["inspect"], status: 2, says: /missing required argument/ },
+  { words: ["inspect", "/nowhere.pcap"], status: 3, says: /ENOENT/ },
+  { words: ["classify"], status: 2, says: /missing required argument/ },
+  { words: ["classify", MAIN, "--size", "65537"], status: 2, says: /at most 65536 bytes/ },
+  { words: ["classify", "/nowhere.bin"], status: 3, says: /ENOENT/ },
   { words: ["check", "/nowhere.json"], status: 3, says: /cannot read the policy/ },
   { words: ["status", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },
   { words: ["reload", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },

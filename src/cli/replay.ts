@@ -2,12 +2,12 @@
  * A capture judged by a policy as if it happened now: the capture's clock, a state table of its own, no
  * kernel.
  */
-import { createReadStream } from "node:fs";
-import { FirewallError, HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
+import { HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
 import { COUNTERS, Engine } from "../engine/index.ts";
 import { allocateMemory, type Policy, type RuleReport } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
-import { CaptureReader, type CaptureRecord, decodeRecord, Packet } from "../wire/index.ts";
+import { type CaptureRecord, decodeRecord, Packet } from "../wire/index.ts";
+import { readCapture } from "./capture-file.ts";
 
 /** Told of each packet of the capture. */
 export interface ReplayListener {
@@ -26,9 +26,6 @@ export interface ReplayOptions {
   /** Takes what rules print and log. */
   readonly report: RuleReport;
 }
-
-/** Bytes read from the file at a time. */
-const CHUNK_BYTES = 1024 * 1024;
 
 /** Hook by address: to a local one INPUT, from one OUTPUT, any other FORWARD. */
 function hookOf(packet: Packet, local: readonly Prefix[]): Hook {
@@ -94,18 +91,7 @@ class Replay {
  */
 export async function replayCapture(options: ReplayOptions, listener: ReplayListener): Promise<void> {
   const replay = new Replay(options);
-  const reader = new CaptureReader(options.policy.settings.limits);
-  for await (const chunk of createReadStream(options.capture, { highWaterMark: CHUNK_BYTES })) {
-    reader.push(chunk as Uint8Array);
-    for (let record = reader.next(); record !== undefined; record = reader.next())
-      replay.judge(record, listener);
-    if (reader.fault !== undefined) break;
-  }
-  const fault = reader.finish();
-  if (fault !== undefined) {
-    const message = `${options.capture} cannot be read on from byte ${fault.offset}: ${fault.code}`;
-    throw new FirewallError("CAPTURE_INVALID", message, {
-      details: { offset: fault.offset, fault: fault.code },
-    });
-  }
+  await readCapture(options.capture, options.policy.settings.limits, (record) =>
+    replay.judge(record, listener),
+  );
 }

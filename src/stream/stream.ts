@@ -80,7 +80,8 @@ export class Stream {
     const opens = (tcpFlags & TCP_FLAG.SYN) !== 0;
     this.#number(packet, half, peer);
     if ((tcpFlags & TCP_FLAG.RST) !== 0) {
-      // Text in a reset is no part of the stream; a reset elsewhere than at the next byte may be forged (RFC 5961).
+      // Text in a reset is no part of the stream; a reset elsewhere than at the next byte may be forged (RFC
+      // 5961).
       if (!half.started || half.expects(sequence)) this.close();
       return;
     }
@@ -98,7 +99,9 @@ export class Stream {
     else this.closed = half.over && peer.over;
   }
 
-  /** Takes what the packet says of sequence numbers: where its own begin, and what it has of the other side's. */
+  /**
+   * Takes what the packet says of sequence numbers: where its own begin, and what it has of the other side's.
+   */
   #number(packet: Packet, half: StreamHalf, peer: StreamHalf): void {
     const { tcpFlags, sequence, acknowledgement } = packet;
     const opens = (tcpFlags & TCP_FLAG.SYN) !== 0;

@@ -1,5 +1,5 @@
-// Gradient boosting of decision trees for two classes, with histograms of binned features and best-first growth
-// (Friedman 2001; Ke et al., "LightGBM", NIPS 2017). Deterministic: sums run in one fixed order.
+// Gradient boosting of decision trees for two classes, with histograms of binned features and best-first
+// growth (Friedman 2001; Ke et al., "LightGBM", NIPS 2017). Deterministic: sums run in one fixed order.
 import { Seeded } from "./seeded.mjs";
 
 const BINS = 128;

@@ -1,8 +1,8 @@
 // Builds the dataset: node tools/classifier/build.mjs FOLDER [--manifest]
 //
-// FOLDER receives archives/, unpacked/ and, for each split, one file per format that holds the encoded streams
-// one behind the other, and index.json that tells where each begins. With --manifest the hashes are written to
-// tools/classifier/manifest.json; without, they are compared with it and differences are named.
+// FOLDER receives archives/, unpacked/ and, for each split, one file per format that holds the encoded
+// streams one behind the other, and index.json that tells where each begins. With --manifest the hashes are
+// written to tools/classifier/manifest.json; without, they are compared with it and differences are named.
 import { createCipheriv, createHash } from "node:crypto";
 import {
   closeSync,

@@ -82,8 +82,8 @@ function curveAt(split, score, size) {
   return curve(points);
 }
 
-// Every format has the same share of the flows, except brotli: it has no signature and no files of its own, and
-// travels inside HTTP, whose header tells what it is.
+// Every format has the same share of the flows, except brotli: it has no signature and no files of its own,
+// and travels inside HTTP, whose header tells what it is.
 const FLOW_SHARES = { brotli: 0.1 };
 
 /** Scores of flows that are not encrypted, looked at while they grow, each flow with its share as weight. */

@@ -1,5 +1,6 @@
-// The baseline of the literature: a fully connected network on the normalised byte histogram, four hidden layers
-// with ReLU, one network for each fragment size (De Gaspari et al., "EnCoD", NSS 2020), trained with Adam.
+// The baseline of the literature: a fully connected network on the normalised byte histogram, four hidden
+// layers with ReLU, one network for each fragment size (De Gaspari et al., "EnCoD", NSS 2020), trained with
+// Adam.
 import { Seeded } from "./seeded.mjs";
 
 const WIDTHS = [256, 96, 48, 24, 12, 1];

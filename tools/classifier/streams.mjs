@@ -22,8 +22,8 @@ export const FAMILIES = {
 const [LOW_FIRST, HIGH_FIRST, BYTE] = [0, 1, 2];
 
 /**
- * The matched filters: family, spectrum, whether its squares are weighed. Chosen by their share of the gain in a
- * first training with every filter of every family.
+ * The matched filters: family, spectrum, whether its squares are weighed. Chosen by their share of the gain
+ * in a first training with every filter of every family.
  */
 export const FILTERS = [
   ...["deflate", "webp-lossless", "bzip2", "zstd", "brotli"].map((name) => [name, LOW_FIRST, true]),
@@ -47,7 +47,9 @@ export const SIZES = [512, 1024, 1460, 2048, 4096, 8192, 16_384, 32_768, 65_536]
 const SMALLEST = 256;
 const LARGEST = 65_536;
 
-/** A fragment size: half the time one of {@link SIZES}, else anything between, evenly on a logarithmic scale. */
+/**
+ * A fragment size: half the time one of {@link SIZES}, else anything between, evenly on a logarithmic scale.
+ */
 export function drawSize(random) {
   if (random.unit() < 0.5) return random.pick(SIZES);
   return Math.round(SMALLEST * (LARGEST / SMALLEST) ** random.unit());

@@ -1,8 +1,9 @@
 // Trains the classifier: node tools/classifier/train.mjs FOLDER
 //
-// FOLDER is what build.mjs made. Half of the training streams give the matched filters, the other half the rows
-// for the trees, so that no filter is judged by what it was made from. The calibration split gives the curves from
-// scores to probabilities and the thresholds of the false-positive budgets. Writes src/classify/model-data.ts.
+// FOLDER is what build.mjs made. Half of the training streams give the matched filters, the other half the
+// rows for the trees, so that no filter is judged by what it was made from. The calibration split gives the
+// curves from scores to probabilities and the thresholds of the false-positive budgets. Writes
+// src/classify/model-data.ts.
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,8 +29,8 @@ const SHARES = { lambda: 5, minHessian: 12, featureShare: 0.5, rowShare: 0.5 };
 const ENCRYPTED_BOOST = { trees: 240, leaves: 32, rate: 0.12, ...SHARES };
 const PLAIN_BOOST = { trees: 40, leaves: 16, rate: 0.2, ...SHARES };
 
-// The bodies of these formats are random to every test known here; as rows they would only be wrong labels. They
-// count where a chunk header is seen, and in the calibration.
+// The bodies of these formats are random to every test known here; as rows they would only be wrong labels.
+// They count where a chunk header is seen, and in the calibration.
 const LOOKS_RANDOM = new Set(["xz", "7z", "lzma"]);
 const CHUNK_HEADERS = [FEATURE_NAMES.indexOf("xzHeaders"), FEATURE_NAMES.indexOf("sevenZipHeaders")];
 

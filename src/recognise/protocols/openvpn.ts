@@ -49,7 +49,9 @@ const ACKS_MAX = 8;
 const RESET_BYTES_MAX = 1200;
 /** Shortest control packet: opcode, session id, empty acknowledgement list, message id. */
 const CONTROL_BYTES_MIN = 14;
-/** Bytes of a packet in which the other side's session id is looked for: all wrappings, all acknowledgements. */
+/**
+ * Bytes of a packet in which the other side's session id is looked for: all wrappings, all acknowledgements.
+ */
 const ECHO_BYTES = 120;
 /** Control packets that kept their session ids, after which nothing else is thinkable. */
 const CONTROL_RUN = 4;

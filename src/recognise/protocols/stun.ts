@@ -72,8 +72,8 @@ function judgeMessage(evidence: Evidence, at: number, to: number): boolean {
 }
 
 /**
- * Classic STUN has no cookie (RFC 3489): its attributes must show its structure. A bare binding request is 20 bytes of
- * nearly anything.
+ * Classic STUN has no cookie (RFC 3489): its attributes must show its structure. A bare binding request is 20
+ * bytes of nearly anything.
  */
 function judgeClassic(evidence: Evidence, at: number, to: number): boolean {
   const { bytes } = evidence;

@@ -65,7 +65,8 @@ function learningSink(evidence: Evidence): MessageSink {
       return true;
     }
     if (type !== HANDSHAKE.CERTIFICATE) return type !== HANDSHAKE.SERVER_HELLO_DONE;
-    // certificate_list<0..2^24-1> of ASN.1Cert<1..2^24-1>; the server's own comes first (RFC 5246 section 7.4.2).
+    // certificate_list<0..2^24-1> of ASN.1Cert<1..2^24-1>; the server's own comes first (RFC 5246 section
+    // 7.4.2).
     const names = certificateNames(window, from + 6);
     if (names.length > 0) facts.certificateNames = names;
     return false;

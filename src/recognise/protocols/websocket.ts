@@ -27,7 +27,9 @@ interface Frame {
   readonly maskAt: number;
 }
 
-/** True for a frame that is whole by itself and of a known kind: the reserved bits are 0 without extensions. */
+/**
+ * True for a frame that is whole by itself and of a known kind: the reserved bits are 0 without extensions.
+ */
 function isOpening(first: number): boolean {
   const opcode = first & OPCODE_MASK;
   return (
