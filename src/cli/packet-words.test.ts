@@ -70,6 +70,8 @@ test("addresses keep their family", () => {
 const MISTAKES: readonly { words: string; at: number; says: RegExp }[] = [
   { words: "", at: 0, says: /ends where a hook should stand/ },
   { words: "up tcp 1.2.3.4:1 > 1.2.3.5:2", at: 0, says: /"up" is not a hook/ },
+  { words: "constructor tcp 1.2.3.4:1 > 1.2.3.5:2", at: 0, says: /"constructor" is not a hook/ },
+  { words: "in toString 1.2.3.4:1 > 1.2.3.5:2", at: 3, says: /"toString" is not a protocol/ },
   { words: "in tpc 1.2.3.4:1 > 1.2.3.5:2", at: 3, says: /"tpc" is not a protocol/ },
   { words: "in tcp 1.2.3.444:1 > 1.2.3.5:2", at: 7, says: /is no address/ },
   { words: "in tcp 1.2.3.4:70000 > 1.2.3.5:2", at: 7, says: /is no address/ },

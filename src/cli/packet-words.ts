@@ -131,7 +131,8 @@ function readEndpoint(reader: WordReader, wanted: string): Endpoint {
 
 function readKnown<Value>(reader: WordReader, wanted: string, known: Readonly<Record<string, Value>>): Value {
   const word = reader.take(wanted);
-  const value = known[word.text.toLowerCase()];
+  const name = word.text.toLowerCase();
+  const value = Object.hasOwn(known, name) ? known[name] : undefined;
   if (value === undefined) {
     throw reader.refuse(word, `"${word.text}" is not ${wanted}; known are ${Object.keys(known).join(", ")}`);
   }
@@ -184,7 +185,7 @@ const OPTIONS: Readonly<Record<string, (words: PacketWords, reader: WordReader) 
 function readOption(words: PacketWords, reader: WordReader): void {
   const word = reader.take("an option");
   const name = word.text.toLowerCase();
-  const flag = TCP_FLAG[name.toUpperCase() as keyof typeof TCP_FLAG] as number | undefined;
+  const flag = Object.entries(TCP_FLAG).find(([known]) => known === name.toUpperCase())?.[1];
   if (flag !== undefined) {
     words.tcpFlags |= flag;
     return;

@@ -672,6 +672,17 @@ test("all problems come at once, in the order of the file", () => {
   );
 });
 
+test("members that every JavaScript object inherits are unknown arguments", () => {
+  for (const name of ["TrueRule", "PrintRule"]) {
+    const members = ["constructor", "toString", "valueOf", "hasOwnProperty", "__proto__"];
+    const text = `{"INPUT": [{"name": "${name}", ${name === "TrueRule" ? '"action": "DROP", ' : ""}
+      ${members.map((member) => `"${member}": 1`).join()}}]}`;
+    const found = compile(text).map(({ severity, code, path }) => `${severity} ${code} ${path}`);
+    const wanted = members.map((member) => `error unknown-argument $.INPUT[0].${member}`);
+    assert.deepEqual(found, wanted);
+  }
+});
+
 test("after a missing comma the rest is checked as well", () => {
   const codes = compile('{"INPUT": [{"name": "TCPRule" "action": "NOWHERE"}]}').map(({ code }) => code);
   assert.deepEqual(codes, ["syntax", "unknown-chain"]);

@@ -69,6 +69,11 @@ function isRule(made: unknown, decides: boolean): boolean {
   return methods.every((name) => typeof Reflect.get(made, name) === "function");
 }
 
+/** Why an argument has no effect. The name comes from the file, and an object also knows `constructor`. */
+function ignoredReason({ ignored }: RuleDefinition, name: string): string | undefined {
+  return ignored !== undefined && Object.hasOwn(ignored, name) ? ignored[name] : undefined;
+}
+
 /** Stands for every table while rules are tried. */
 const EMPTY_TABLE = AddressTable.create({ name: "empty", capacity: 1 });
 
@@ -242,7 +247,7 @@ export class RuleReader {
   #reportUselessAction(site: Site, member: JsonMember): void {
     const { definition, name } = site;
     const why = definition.action === "none" ? "it never matches" : "it always does the same";
-    const reason = definition.ignored?.["action"];
+    const reason = ignoredReason(definition, "action");
     if (reason !== undefined)
       this.#warning(member, "ignored-argument", `"action" has no effect on ${name}: ${reason}`);
     else this.#error(member, "unknown-argument", `${name} takes no "action": ${why}; take it out`);
@@ -250,11 +255,10 @@ export class RuleReader {
 
   #readValues(site: Site): DraftRule["values"] | undefined {
     const { value, definition, name } = site;
-    const ignored = definition.ignored ?? {};
     const values = readArguments(value, definition.arguments, this.#reading, {
       known: COMMON_MEMBERS,
       report: (member, suggestion) => {
-        const reason = ignored[member.name];
+        const reason = ignoredReason(definition, member.name);
         if (reason !== undefined) {
           this.#warning(member, "ignored-argument", `"${member.name}" has no effect on ${name}: ${reason}`);
         } else if (this.#reading.lenient) {
