@@ -128,6 +128,14 @@ test("check of a valid policy exits with 0", () => {
   assert.match(stdout, /^valid: 0 errors/m);
 });
 
+test("check of a policy whose module is missing exits with 1 and counts one error", () => {
+  const file = writePolicy("no-module.json", { settings: { modules: ["./gone.mjs"] }, INPUT: [] });
+  const { status, stdout } = postern("check", file);
+  assert.equal(status, 1);
+  assert.match(stdout, /:1:\d+: error: cannot load the rules of .*gone\.mjs.*settings\.modules\[0\]/);
+  assert.match(stdout, /^invalid: 1 error, 0 warnings$/m);
+});
+
 test("explain walks the packet through the chains", () => {
   const { status, stdout } = postern("explain", NO_TELNET, "in tcp 192.0.2.9:40000 > 192.0.2.1:22 syn");
   assert.equal(status, 0);

@@ -1,10 +1,11 @@
 /** Policies from files: reading, loading the modules they name, and compiling; on any thread the same. */
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { FirewallError } from "../base/index.ts";
 import {
   compilePolicy,
+  countNoun,
   createRegistry,
   formatProblem,
   type Policy,
@@ -24,7 +25,7 @@ export class PolicyInvalidError extends FirewallError {
   constructor(file: string, problems: readonly Problem[]) {
     const errors = problems.filter((problem) => problem.severity === "error");
     const lines = errors.map((problem) => `\n  ${formatProblem(problem)}`).join("");
-    super("POLICY_INVALID", `${file} is not a valid policy (${errors.length} errors):${lines}`);
+    super("POLICY_INVALID", `${file} is not a valid policy (${countNoun(errors.length, "error")}):${lines}`);
     this.problems = problems;
   }
 }
@@ -38,17 +39,46 @@ export interface LoadedPolicy {
 /** Largest policy file, in bytes. */
 const POLICY_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Bytes read from a policy file at a time. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** The content of an open file; what has no end, or waits for a writer, is refused before it is read. */
+function readBounded(descriptor: number): Uint8Array {
+  const facts = fstatSync(descriptor);
+  if (!facts.isFile()) throw new Error("it is no regular file");
+  const tooLarge = new Error(`it is larger than ${POLICY_BYTES_MAX} bytes`);
+  if (facts.size > POLICY_BYTES_MAX) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  // The size is not relied on: a file may grow, and those of /proc have none.
+  for (let total = 0; ; ) {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    const count = readSync(descriptor, chunk);
+    if (count === 0) return Buffer.concat(chunks, total);
+    total += count;
+    if (total > POLICY_BYTES_MAX) throw tooLarge;
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+function readPolicyBytes(path: string): Uint8Array {
+  // Without O_NONBLOCK the opening of a FIFO waits for whoever writes to it.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return readBounded(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /**
- * Reads a policy file.
+ * Reads a policy file: a regular file of at most 64 MiB in UTF-8.
  *
  * @throws {FirewallError} `POLICY_UNREADABLE`
  */
 export function readPolicySource(file: string): PolicySource {
   const path = resolve(file);
   try {
-    const bytes = readFileSync(path);
-    if (bytes.length > POLICY_BYTES_MAX) throw new Error(`larger than ${POLICY_BYTES_MAX} bytes`);
-    return { file: path, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+    return { file: path, text: new TextDecoder("utf-8", { fatal: true }).decode(readPolicyBytes(path)) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FirewallError("POLICY_UNREADABLE", `cannot read the policy ${file}: ${reason}`, { cause });
@@ -58,8 +88,10 @@ export function readPolicySource(file: string): PolicySource {
 /**
  * Lets one module register its rules: it exports a function as `default`, which takes the registry and what
  * rules are made of.
+ *
+ * @returns why that failed, `undefined` when it did not
  */
-async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
+async function loadModule(registry: RuleRegistry, path: string): Promise<string | undefined> {
   try {
     // A module is remembered by its address for the life of the thread; the time of its last change makes a
     // reload see an edited one.
@@ -68,29 +100,33 @@ async function loadModule(registry: RuleRegistry, path: string): Promise<void> {
     if (typeof loaded.default !== "function") throw new Error("it exports no function as default");
     const register = loaded.default as (registry: RuleRegistry, toolkit: typeof ruleToolkit) => unknown;
     await register(registry, ruleToolkit);
+    return undefined;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FirewallError("POLICY_MODULE", `cannot load the rules of ${path}: ${reason}`, { cause });
+    return `cannot load the rules of ${path}: ${reason}`;
   }
 }
 
 /**
- * Compiles a policy with all findings; loads the modules it names.
+ * Compiles a policy with all findings; loads the modules it names. A module that cannot be loaded is one of
+ * the findings.
  *
  * @returns the policy, absent when a finding is an error
- * @throws {FirewallError} `POLICY_MODULE` when a module cannot be loaded
  */
 export async function compileSource(
   source: PolicySource,
 ): Promise<{ policy?: Policy; problems: readonly Problem[] }> {
   const registry = createRegistry();
-  for (const module of policyModules(source.text)) {
-    await loadModule(registry, resolve(dirname(source.file), module));
+  const moduleFaults = new Map<number, string>();
+  for (const { index, path } of policyModules(source.text)) {
+    const fault = await loadModule(registry, resolve(dirname(source.file), path));
+    if (fault !== undefined) moduleFaults.set(index, fault);
   }
   return compilePolicy(source.text, {
     file: source.file,
     registry,
     users: { userId: resolveUser, groupId: resolveGroup },
+    moduleFaults,
   });
 }
 

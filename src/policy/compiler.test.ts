@@ -683,6 +683,23 @@ test("members that every JavaScript object inherits are unknown arguments", () =
   }
 });
 
+test("modules that could not be loaded are problems beside all others, each at its place", () => {
+  const text = `{"settings": {"modules": [7, "./a.js", "./b.js"], "failMode": "maybe"},
+    "default_chain": "NOWHERE"}`;
+  const moduleFaults = new Map([[2, "cannot load the rules of ./b.js: there is none"]]);
+  const found = compile(text, { moduleFaults }).map(({ code, path }) => `${code} ${path}`);
+  assert.deepEqual(found, [
+    "wrong-type $.settings.modules[0]",
+    "module-unloadable $.settings.modules[2]",
+    "wrong-type $.settings.failMode",
+    "unknown-chain $.default_chain",
+  ]);
+  assert.deepEqual(
+    policyModules(text).map(({ index }) => index),
+    [1, 2],
+  );
+});
+
 test("after a missing comma the rest is checked as well", () => {
   const codes = compile('{"INPUT": [{"name": "TCPRule" "action": "NOWHERE"}]}').map(({ code }) => code);
   assert.deepEqual(codes, ["syntax", "unknown-chain"]);
@@ -797,7 +814,7 @@ test("settings have defaults and can all be set", () => {
       place: place("b", 100),
     },
   ]);
-  assert.deepEqual(policyModules(text), ["./a.js"]);
+  assert.deepEqual(policyModules(text), [{ index: 0, path: "./a.js" }]);
   assert.deepEqual(policyModules("{"), []);
 });
 

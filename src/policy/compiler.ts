@@ -24,6 +24,16 @@ export interface CompileOptions {
   readonly registry?: RuleRegistry;
   /** Looks up users and groups; without it UserRule takes numbers only. */
   readonly users?: UserLookup;
+  /** Why a module's rules are not in the registry, by its index in `settings.modules`; an error each. */
+  readonly moduleFaults?: ReadonlyMap<number, string>;
+}
+
+/** A module that a policy names. */
+export interface ModuleReference {
+  /** Index in `settings.modules`. */
+  readonly index: number;
+  /** As the file writes it, relative to the file. */
+  readonly path: string;
 }
 
 /** What the compiler made of a text. */
@@ -73,6 +83,19 @@ function checkChainName(member: JsonMember, settings: Settings, problems: Proble
   }
 }
 
+/** Elements of `settings.modules`. */
+function moduleValues(root: JsonValue | undefined): readonly JsonValue[] {
+  const settings = root?.members.find((member) => member.name === "settings")?.value;
+  return settings?.members.find((member) => member.name === "modules")?.value.items ?? [];
+}
+
+function reportModules(root: JsonValue, options: CompileOptions, problems: ProblemList): void {
+  for (const [index, value] of moduleValues(root).entries()) {
+    const fault = options.moduleFaults?.get(index);
+    if (fault !== undefined) problems.error(value, "module-unloadable", fault);
+  }
+}
+
 /** Everything the file says, still by names. */
 interface Draft {
   readonly settings: Settings;
@@ -90,6 +113,7 @@ function readDraft(root: JsonValue, options: CompileOptions, problems: ProblemLi
     tables: settings.tables.map(({ name }) => name),
   };
   checkSchemaMember(root, problems);
+  reportModules(root, options, problems);
   const rules = new RuleReader(registry, settings, reading);
   const chains: DraftChain[] = [];
   for (const member of root.members.filter(isChainMember)) {
@@ -203,12 +227,11 @@ export function compilePolicy(text: string, options: CompileOptions): Compilatio
 }
 
 /**
- * Paths in `settings.modules`, so that their rules can be registered before the file is compiled. A text that
- * cannot be read has none; {@link compilePolicy} says why.
+ * The modules in `settings.modules`, so that their rules can be registered before the file is compiled. A
+ * text that cannot be read has none; {@link compilePolicy} says why.
  */
-export function policyModules(text: string): string[] {
-  const root = readDocument(text, new ProblemList("", text));
-  const settings = root?.members.find((member) => member.name === "settings")?.value;
-  const modules = settings?.members.find((member) => member.name === "modules")?.value;
-  return (modules?.items ?? []).flatMap(({ scalar }) => (typeof scalar === "string" ? [scalar] : []));
+export function policyModules(text: string): ModuleReference[] {
+  return [...moduleValues(readDocument(text, new ProblemList("", text))).entries()].flatMap(
+    ([index, { scalar }]) => (typeof scalar === "string" ? [{ index, path: scalar }] : []),
+  );
 }

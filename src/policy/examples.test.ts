@@ -34,8 +34,8 @@ function jsonFiles(folder: string): string[] {
 /** A registry with the rules of the modules that the file names. */
 async function registryFor(file: string, source: string): Promise<RuleRegistry> {
   const registry = createRegistry();
-  for (const module of policyModules(source)) {
-    const address = pathToFileURL(join(root, dirname(file), module)).href;
+  for (const { path } of policyModules(source)) {
+    const address = pathToFileURL(join(root, dirname(file), path)).href;
     const loaded = (await import(address)) as { default: (registry: RuleRegistry) => void };
     loaded.default(registry);
   }

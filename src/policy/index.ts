@@ -16,7 +16,13 @@ export {
   type ValueType,
   withDefault,
 } from "./argument.ts";
-export { type Compilation, type CompileOptions, compilePolicy, policyModules } from "./compiler.ts";
+export {
+  type Compilation,
+  type CompileOptions,
+  compilePolicy,
+  type ModuleReference,
+  policyModules,
+} from "./compiler.ts";
 export { Evaluator, type VerdictReason } from "./evaluator.ts";
 export { type ExplainStep, explainPacket } from "./explanation.ts";
 export { policyJsonSchema } from "./json-schema.ts";
@@ -31,7 +37,7 @@ export {
   type RuleMemory,
   type Target,
 } from "./policy.ts";
-export { formatProblem, type Problem, type ProblemCode, type Severity } from "./problem.ts";
+export { countNoun, formatProblem, type Problem, type ProblemCode, type Severity } from "./problem.ts";
 export {
   type ActionUse,
   defineRule,

@@ -17,6 +17,7 @@ export type ProblemCode =
   | "unknown-state"
   | "unknown-user"
   | "unknown-table"
+  | "module-unloadable"
   | "table-entry"
   | "table-unreadable"
   | "table-full"
@@ -137,4 +138,9 @@ export class ProblemList {
 export function formatProblem(problem: Problem): string {
   const { file, line, column, severity, message, path } = problem;
   return `${file}:${line}:${column}: ${severity}: ${message} (${path})`;
+}
+
+/** `1 error`, `2 errors`. */
+export function countNoun(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,6 +1,7 @@
 /** `postern check`: is this policy valid? */
 import type { Command } from "commander";
 import { compileSource, readPolicySource } from "../../daemon/index.ts";
+import { countNoun } from "../../policy/index.ts";
 import { EXIT } from "../exit.ts";
 import { openOutput, paint } from "../output.ts";
 import { writeProblems } from "../problems.ts";
@@ -19,7 +20,7 @@ async function check(policyFile: string, flags: CheckFlags): Promise<void> {
   if (policy === undefined) process.exitCode = EXIT.NO;
   if (output.json) return;
   const errors = problems.filter((problem) => problem.severity === "error").length;
-  const counts = `${errors} errors, ${problems.length - errors} warnings`;
+  const counts = `${countNoun(errors, "error")}, ${countNoun(problems.length - errors, "warning")}`;
   if (policy === undefined) output.write(`${paint(output, "red", "invalid")}: ${counts}\n`);
   else output.write(`${paint(output, "green", "valid")}: ${counts}\n`);
 }
