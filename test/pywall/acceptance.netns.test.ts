@@ -3,37 +3,12 @@
  * "both" the destination port is varied too, which the original never did.
  */
 import assert from "node:assert/strict";
-import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
+import { HOST_PAIR, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { deliver, PROTOCOLS, SAID, sideControls } from "./delivery.ts";
 import { ACCEPT_SSH, blockUnregistered, withFirst } from "./policies.ts";
 
-const SILENCE_MS = 300;
 const PORTS = [49_151, 49_152, 65_535] as const;
-
-interface Trial {
-  readonly protocol: "TCP" | "UDP";
-  readonly port: number;
-  readonly localPort?: number;
-}
-
-/** The remote host says "knock-knock"; true when the server heard exactly that. */
-async function delivers(remote: Namespace, host: Namespace, address: string, trial: Trial): Promise<boolean> {
-  const { protocol, port, localPort } = trial;
-  const server =
-    protocol === "TCP" ? await host.traffic.listenTcp({ port }) : await host.traffic.listenUdp({ port });
-  const destination = {
-    address,
-    port,
-    timeoutMs: SILENCE_MS,
-    ...(localPort === undefined ? {} : { localPort }),
-  };
-  const say = "knock-knock";
-  if (protocol === "TCP") await remote.traffic.connectTcp({ ...destination, say });
-  else await remote.traffic.sendUdp({ ...destination, say });
-  const heard = await server.heard();
-  await server.close();
-  return heard.length === 1 && heard[0]?.text === say;
-}
 
 /** Which ports a group of scenarios uses. */
 const GROUPS = [
@@ -59,23 +34,44 @@ for (const { title, end, source } of GROUPS) {
     const policy = withFirst(blockUnregistered(end), ACCEPT_SSH);
     const firewall = await startFirewall(host, { policy });
     for (const address of [host.ipv4, host.ipv6]) {
-      for (const protocol of ["TCP", "UDP"] as const) {
+      for (const protocol of PROTOCOLS) {
+        const where = `${protocol} to ${address}`;
         for (const port of PORTS) {
-          const localPort = source(port);
-          const trial = { protocol, port, ...(localPort === undefined ? {} : { localPort }) };
-          assert.equal(
-            await delivers(client, host, address, trial),
-            false,
-            `${protocol} ${port} to ${address}`,
-          );
+          const trial = { protocol, address, port, localPort: source(port) };
+          assert.deepEqual(await deliver(client, host, trial), [], `${where}, port ${port}`);
         }
-        const control = { protocol, port: 22, localPort: 4022 };
-        assert.equal(await delivers(client, host, address, control), true, `${protocol} 22 to ${address}`);
+        for (const { title: sides, passes, ...ports } of sideControls(end)) {
+          const heard = await deliver(client, host, { protocol, address, ...ports });
+          assert.deepEqual(heard, passes ? [SAID] : [], `${where}: ${sides}`);
+        }
+        const toSsh = { protocol, address, port: 22, localPort: 4022 };
+        assert.deepEqual(await deliver(client, host, toSsh), [SAID], `${where}, port 22`);
       }
     }
     await firewall.stop();
   });
 }
+
+netnsTest(
+  "what has port 22 on one side passes, whatever the other",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const policy = withFirst(blockUnregistered("either"), ACCEPT_SSH);
+    const firewall = await startFirewall(host, { policy });
+    for (const address of [host.ipv4, host.ipv6]) {
+      for (const [localPort, port] of [
+        [22, 65_535],
+        [65_535, 22],
+      ] as const) {
+        const tcp = { protocol: "TCP", address, port, localPort } as const;
+        assert.deepEqual(await deliver(client, host, tcp), [SAID], `TCP ${localPort} to ${port}`);
+        const udp = { ...tcp, protocol: "UDP" } as const;
+        assert.deepEqual(await deliver(client, host, udp), [], `UDP ${localPort} to ${port}`);
+      }
+    }
+    await firewall.stop();
+  },
+);
 
 netnsTest(
   "scenarios 19 and 20: what no rule blocks is delivered, TCP and UDP",
@@ -84,12 +80,9 @@ netnsTest(
     const policy = { default_chain: "ACCEPT", INPUT: [...ACCEPT_SSH, { name: "PrintRule" }] };
     const firewall = await startFirewall(host, { policy });
     for (const address of [host.ipv4, host.ipv6]) {
-      for (const protocol of ["TCP", "UDP"] as const) {
-        assert.equal(
-          await delivers(client, host, address, { protocol, port: 59_001 }),
-          true,
-          `${protocol} to ${address}`,
-        );
+      for (const protocol of PROTOCOLS) {
+        const heard = await deliver(client, host, { protocol, address, port: 59_001 });
+        assert.deepEqual(heard, [SAID], `${protocol} to ${address}`);
       }
     }
     assert.match(firewall.program.output, /^UDP from \d+ to 59001$/m);

@@ -4,92 +4,58 @@
  * addresses.
  */
 import assert from "node:assert/strict";
-import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
+import { HOST_PAIR, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
-import { addressPolicy, blockUnregistered, PORT_KNOCKING, type PolicyObject } from "./policies.ts";
+import { deliver, PROTOCOLS, SAID, SILENCE_MS, sideControls } from "./delivery.ts";
+import { addressPolicy, blockUnregistered, PORT_KNOCKING } from "./policies.ts";
 
-/** Time after which silence means blocked, in milliseconds; a loopback answer takes less than one. */
-const SILENCE_MS = 300;
+const HIGH_PAIRS = [
+  [49_151, 49_251],
+  [49_152, 49_252],
+  [65_535, 65_435],
+] as const;
+const LOW_SOURCE = 8_009;
 
-type Protocol = "TCP" | "UDP";
-
-interface Attempt {
-  readonly name: string;
-  readonly protocol: Protocol;
-  readonly port: number;
-  readonly localPort?: number;
-}
-
-/** Tries to reach a server on this host; true when it heard us. */
-async function reaches(host: Namespace, address: string, attempt: Attempt): Promise<boolean> {
-  const { protocol, port, localPort } = attempt;
-  const server =
-    protocol === "TCP" ? await host.traffic.listenTcp({ port }) : await host.traffic.listenUdp({ port });
-  const destination = {
-    address,
-    port,
-    timeoutMs: SILENCE_MS,
-    ...(localPort === undefined ? {} : { localPort }),
-  };
-  const say = "knock-knock";
-  if (protocol === "TCP") await host.traffic.connectTcp({ ...destination, say });
-  else await host.traffic.sendUdp({ ...destination, say });
-  const heard = await server.heard();
-  await server.close();
-  return heard.length > 0;
-}
-
-/** Three attempts for each protocol, as the suite numbers them. */
-function attempts(kind: string, ports: readonly (readonly [number, number | undefined])[]): Attempt[] {
-  return (["TCP", "UDP"] as const).flatMap((protocol) =>
-    ports.map(([port, localPort], at) => ({
-      name: `${protocol}Unreg${kind}${at + 1}`,
-      protocol,
-      port,
-      ...(localPort === undefined ? {} : { localPort }),
-    })),
-  );
-}
-
-const BLOCKED: readonly { title: string; policy: PolicyObject; attempts: readonly Attempt[] }[] = [
+/** Three attempts for each protocol: destination and source ports. */
+const GROUPS = [
   {
     title: "scenarios 1 to 6: unregistered source ports are blocked",
-    policy: blockUnregistered("src"),
-    attempts: attempts("SrcPort", [
-      [49_151, 49_251],
-      [49_152, 49_252],
-      [65_535, 65_435],
-    ]),
+    end: "src",
+    pairs: HIGH_PAIRS,
   },
   {
     title: "scenarios 7 to 12: unregistered destination ports are blocked",
-    policy: blockUnregistered("dst"),
-    attempts: attempts("DstPort", [
-      [49_151, undefined],
-      [49_152, undefined],
-      [65_535, undefined],
-    ]),
+    end: "dst",
+    pairs: HIGH_PAIRS.map(([port]) => [port, LOW_SOURCE] as const),
   },
   {
     title: "scenarios 13 to 18: unregistered ports on either side are blocked",
-    policy: blockUnregistered("either"),
-    attempts: attempts("Port", [
-      [49_151, 49_251],
-      [49_152, 49_252],
-      [65_535, 65_435],
-    ]),
+    end: "either",
+    pairs: HIGH_PAIRS,
   },
-];
+] as const;
 
-for (const { title, policy, attempts: tried } of BLOCKED) {
-  netnsTest(title, HOST_PAIR, async ({ firewall: host }) => {
-    const firewall = await startFirewall(host, { policy });
+for (const { title, end, pairs } of GROUPS) {
+  netnsTest(title, HOST_PAIR, async ({ client, firewall: host }) => {
+    const firewall = await startFirewall(host, { policy: blockUnregistered(end) });
     for (const address of ["127.0.0.1", "::1"]) {
-      for (const attempt of tried) {
-        assert.equal(await reaches(host, address, attempt), false, `${attempt.name} to ${address}`);
+      for (const protocol of PROTOCOLS) {
+        for (const [port, localPort] of pairs) {
+          const heard = await deliver(host, host, { protocol, address, port, localPort });
+          assert.deepEqual(heard, [], `${protocol} ${localPort} to ${address} ${port}`);
+        }
+        const low = { protocol, address, port: 8_008, localPort: LOW_SOURCE };
+        assert.deepEqual(await deliver(host, host, low), [SAID], `${protocol} to ${address}, registered`);
       }
-      const control: Attempt = { name: "control", protocol: "TCP", port: 8008, localPort: 8009 };
-      assert.equal(await reaches(host, address, control), true, `registered ports to ${address}`);
+    }
+    // On loopback the answers of TCP pass INPUT too, with the sides exchanged: another host tells them apart.
+    for (const address of [host.ipv4, host.ipv6]) {
+      for (const protocol of PROTOCOLS) {
+        for (const { title: sides, passes, ...ports } of sideControls(end)) {
+          const heard = await deliver(client, host, { protocol, address, ...ports });
+          assert.deepEqual(heard, passes ? [SAID] : [], `${protocol} to ${address}: ${sides}`);
+        }
+      }
     }
     await firewall.stop();
   });
@@ -119,8 +85,10 @@ for (const { name, policy, passes } of ADDRESSES) {
     HOST_PAIR,
     async ({ firewall: host }) => {
       const firewall = await startFirewall(host, { policy });
-      const attempt: Attempt = { name, protocol: "TCP", port: 58_008 };
-      assert.equal(await reaches(host, "127.0.0.1", attempt), passes);
+      for (const protocol of PROTOCOLS) {
+        const heard = await deliver(host, host, { protocol, address: "127.0.0.1", port: 58_008 });
+        assert.deepEqual(heard, passes ? [SAID] : [], protocol);
+      }
       await firewall.stop();
     },
   );
@@ -132,10 +100,11 @@ netnsTest(
   async ({ firewall: host }) => {
     const policy = addressPolicy("SourceIPRule", "127.0.0.1", { action: "ACCEPT", fallback: "DROP" });
     const firewall = await startFirewall(host, { policy });
-    for (const protocol of ["TCP", "UDP"] as const) {
-      const attempt: Attempt = { name: `${protocol}Connection`, protocol, port: 58_008 };
-      assert.equal(await reaches(host, "127.0.0.1", attempt), true, protocol);
-      assert.equal(await reaches(host, "::1", attempt), false, `${protocol} from another source`);
+    for (const protocol of PROTOCOLS) {
+      const trial = { protocol, address: "127.0.0.1", port: 58_008 };
+      assert.deepEqual(await deliver(host, host, trial), [SAID], protocol);
+      const other = { ...trial, address: "::1" };
+      assert.deepEqual(await deliver(host, host, other), [], `${protocol} from another source`);
     }
     await firewall.stop();
   },

@@ -4,7 +4,10 @@
 export type PolicyObject = Readonly<Record<string, unknown>>;
 
 /** The ports that the suites call unregistered. */
-const UNREGISTERED = { lo: 49_151, hi: 65_535 } as const;
+export const UNREGISTERED = { lo: 49_151, hi: 65_535 } as const;
+
+/** The side of a packet that a policy looks at for unregistered ports. */
+export type UnregisteredEnd = "src" | "dst" | "either";
 
 function rangeRule(protocol: string, ends: readonly ("src" | "dst")[]): PolicyObject {
   const bounds = ends.flatMap((end) => [
@@ -15,7 +18,7 @@ function rangeRule(protocol: string, ends: readonly ("src" | "dst")[]): PolicyOb
 }
 
 /** Drops TCP and UDP with an unregistered source port, destination port, or either of them. */
-export function blockUnregistered(end: "src" | "dst" | "either"): PolicyObject {
+export function blockUnregistered(end: UnregisteredEnd): PolicyObject {
   const ends = end === "either" ? (["src", "dst"] as const) : [end];
   const rules = ends.flatMap((each) => ["TCP", "UDP"].map((protocol) => rangeRule(protocol, [each])));
   return { default_chain: "ACCEPT", INPUT: rules };
