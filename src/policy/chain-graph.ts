@@ -27,6 +27,8 @@ export interface RuleNode extends Place {
 export interface ChainNode extends Place {
   readonly name: string;
   readonly rules: readonly RuleNode[];
+  /** False when it is no list of rules, which has been reported. */
+  readonly readable: boolean;
 }
 
 /** Names that are verdicts or RETURN wherever a target is named. */
@@ -188,7 +190,7 @@ export class ChainGraph {
     if (chains.some((chain) => chain.rules.some((rule) => !rule.readable))) return;
     const reached = this.reachable(START_CHAINS);
     for (const chain of chains) {
-      if (reached.has(chain.name) || BUILT_IN_TARGETS.includes(chain.name)) continue;
+      if (!chain.readable || reached.has(chain.name) || BUILT_IN_TARGETS.includes(chain.name)) continue;
       const message =
         `no packet comes to chain "${chain.name}": no rule ` +
         `names it, and it is none of ${START_CHAINS.join(", ")}`;

@@ -407,6 +407,27 @@ const ERRORS: readonly Row[] = [
     says: /Did you mean "failMode"\?/,
   },
   {
+    name: "a limit outside limits",
+    text: '{"settings": {"limits": {"copyRangeBytes": 128}, ¦"copyRangeBytes": 256}}',
+    code: "unknown-setting",
+    path: "$.settings.copyRangeBytes",
+    says: /no setting "copyRangeBytes"/,
+  },
+  {
+    name: "a chain of PyWall's with the name of a target in PyWall compatibility",
+    text: '{"settings": {"compatibility": "pywall"}, ¦"REJECT": [{"name": "TrueRule", "action": "ACCEPT"}]}',
+    code: "reserved-chain",
+    path: "$.REJECT",
+    says: /in PyWall REJECT is this chain.*another name/,
+  },
+  {
+    name: "a comment beside the chains",
+    text: '{"comment": ¦"mine"}',
+    code: "wrong-type",
+    path: "$.comment",
+    says: /Comments stand behind \/\//,
+  },
+  {
     name: "settings that are a list",
     text: '{"settings": ¦[]}',
     code: "wrong-type",
@@ -527,6 +548,38 @@ const WARNINGS: readonly Row[] = [
     code: "pywall-difference",
     path: "$.INPUT[0]",
     says: /PyWall would match TCP packets with these ports too/,
+    severity: "warning",
+  },
+  {
+    name: "a chain of PyWall's that is a hook here",
+    text: '{"INPUT": [{"name": "TCPRule", "action": "OUTPUT"}],\n ¦"OUTPUT": []}',
+    code: "pywall-difference",
+    path: "$.OUTPUT",
+    says: /packets that this host sends start in chain OUTPUT/,
+    severity: "warning",
+  },
+  {
+    name: "a default chain of PyWall's that is a hook here",
+    text: '{"default_chain": "FORWARD", ¦"FORWARD": [{"name": "TrueRule", "action": "ACCEPT"}]}',
+    code: "pywall-difference",
+    path: "$.FORWARD",
+    says: /packets that cross this host start/,
+    severity: "warning",
+  },
+  {
+    name: "a default that refuses IPv6 too",
+    text: '{"default_chain": ¦"DROP", "INPUT": [{"name": "TCPRule", "action": "ACCEPT"}]}',
+    code: "pywall-difference",
+    path: "$.default_chain",
+    says: /neighbour discovery included.*PyWall never filters IPv6/,
+    severity: "warning",
+  },
+  {
+    name: "a last rule that refuses IPv6 too",
+    text: rule('¦{"name": "TrueRule", "action": "REJECT"}'),
+    code: "pywall-difference",
+    path: "$.INPUT[0]",
+    says: /PyWall never filters IPv6/,
     severity: "warning",
   },
   {
@@ -675,7 +728,7 @@ test("all problems come at once, in the order of the file", () => {
 test("members that every JavaScript object inherits are unknown arguments", () => {
   for (const name of ["TrueRule", "PrintRule"]) {
     const members = ["constructor", "toString", "valueOf", "hasOwnProperty", "__proto__"];
-    const text = `{"INPUT": [{"name": "${name}", ${name === "TrueRule" ? '"action": "DROP", ' : ""}
+    const text = `{"INPUT": [{"name": "${name}", ${name === "TrueRule" ? '"action": "ACCEPT", ' : ""}
       ${members.map((member) => `"${member}": 1`).join()}}]}`;
     const found = compile(text).map(({ severity, code, path }) => `${severity} ${code} ${path}`);
     const wanted = members.map((member) => `error unknown-argument $.INPUT[0].${member}`);
@@ -716,7 +769,7 @@ test("a message names file, line, column, severity and path", () => {
 });
 
 test("comments, trailing commas and a byte order mark are accepted", () => {
-  const text = '\uFEFF// head\n{ /* chains */ "INPUT": [{"name": "TrueRule", "action": "DROP",},], }';
+  const text = '\uFEFF// head\n{ /* chains */ "INPUT": [{"name": "TrueRule", "action": "ACCEPT",},], }';
   assert.deepEqual(compile(text), []);
 });
 
@@ -725,6 +778,21 @@ test("differences to PyWall are news only while the file does not say what it wa
   assert.deepEqual(compile(`{"settings": {"compatibility": "strict"}, ${input}}`), []);
   assert.deepEqual(compile(`{"settings": {"compatibility": "pywall"}, ${input}}`), []);
   assert.equal(compile(`{"settings": {"failMode": "open"}, ${input}}`).length, 1);
+});
+
+test("what differs in the file as a whole is no news once it says what it wants", () => {
+  const rest = `"default_chain": "DROP", "INPUT": [{"name": "TCPRule", "action": "OUTPUT"}], "OUTPUT": []`;
+  for (const compatibility of ["strict", "pywall"])
+    assert.deepEqual(compile(`{"settings": {"compatibility": "${compatibility}"}, ${rest}}`), []);
+  assert.deepEqual(
+    compile(`{${rest}}`).map(({ code, path }) => `${code} ${path}`),
+    ["pywall-difference $.default_chain", "pywall-difference $.OUTPUT"],
+  );
+});
+
+test("a chain that is no list is no chain out of reach as well", () => {
+  const codes = compile('{"comment": "mine"}').map(({ code }) => code);
+  assert.deepEqual(codes, ["wrong-type"]);
 });
 
 test("a wrong rule does not bring on follow-up problems", () => {
@@ -763,7 +831,7 @@ test("policies that cost too much per packet are refused", () => {
 test("a long row of jumps is no problem", () => {
   const chains: Record<string, object[]> = { INPUT: [{ name: "TrueRule", action: "c0" }] };
   for (let level = 0; level < 1000; level += 1) {
-    chains[`c${level}`] = [{ name: "TrueRule", action: level < 999 ? `c${level + 1}` : "DROP" }];
+    chains[`c${level}`] = [{ name: "TrueRule", action: level < 999 ? `c${level + 1}` : "ACCEPT" }];
   }
   assert.deepEqual(compile(JSON.stringify(chains)), []);
 });
@@ -776,7 +844,7 @@ test("settings have defaults and can all be set", () => {
   assert.equal(policy?.settings.markMask, 0x7000_0000);
   const text = `{"$schema": "x", "settings": {"compatibility": "pywall", "modules": ["./a.js"],
     "failMode": "open", "queueBypass": true, "outcomes": {"malformed": "ACCEPT"}, "workers": 2,
-    "copyRangeBytes": 256, "limits": {"flows": 1000}, "timeouts": {"tcp.established": 60.5},
+    "limits": {"flows": 1000, "copyRangeBytes": 256}, "timeouts": {"tcp.established": 60.5},
     "strictTcp": true, "markMask": "0xE0000000",
     "tables": {"a": {"addresses": ["10.0.0.0/8"], "counters": true, "capacity": 7, "const": true}, "b": {"file": "b.txt"}}}}`;
   const set = compilePolicy(text, { file: "p" });

@@ -10,7 +10,7 @@ import type { Reading, UserLookup } from "./argument.ts";
 import { BUILT_IN_TARGETS, ChainGraph, type TargetName } from "./chain-graph.ts";
 import { type JsonMember, type JsonValue, kindWords, readDocument } from "./document.ts";
 import { type Chain, Policy, type PolicyRule, type Target } from "./policy.ts";
-import { type Problem, ProblemList } from "./problem.ts";
+import { type Place, type Problem, ProblemList } from "./problem.ts";
 import type { RuleRegistry } from "./registry.ts";
 import { type DraftChain, type DraftRule, RuleReader } from "./rule-reader.ts";
 import { createRegistry } from "./rules/catalogue.ts";
@@ -70,16 +70,19 @@ function checkSchemaMember(root: JsonValue, problems: ProblemList): void {
 function checkChainName(member: JsonMember, settings: Settings, problems: ProblemList): void {
   const { name } = member;
   if (!BUILT_IN_TARGETS.includes(name)) return;
+  const isChainInPyWall = name === "REJECT" || name === "RETURN";
+  if (isChainInPyWall && settings.compatibility === "pywall") {
+    const message = `in PyWall ${name} is this chain, here it is a built-in target: give the chain another name`;
+    problems.error(member, "reserved-chain", message);
+    return;
+  }
   const message =
     `a chain cannot be called ${name}: wherever ${name} is ` +
     "named it is the built-in target; the chain is ignored";
   problems.warning(member, "reserved-chain", message);
-  if ((name === "REJECT" || name === "RETURN") && !settings.compatibilityStated) {
-    problems.warning(
-      member,
-      "pywall-difference",
-      `in PyWall ${name} would be this chain; choose another name for it`,
-    );
+  if (isChainInPyWall && !settings.compatibilityStated) {
+    const difference = `in PyWall ${name} would be this chain; choose another name for it`;
+    problems.warning(member, "pywall-difference", difference);
   }
 }
 
@@ -134,6 +137,44 @@ function checkOutputOnly(draft: Draft, graph: ChainGraph, problems: ProblemList)
       problems.warning(rule, "never-matches", message);
     }
   }
+}
+
+const STATE_IT = 'say that it is meant with "settings": {"compatibility": "strict"} or "pywall"';
+
+/** Chains that rules lead to and that are hooks here; in PyWall they are chains like any other. */
+function reportHookChains({ chains, defaultTarget }: Draft, problems: ProblemList): void {
+  const targets = [defaultTarget, ...chains.flatMap(({ rules }) => rules.map(({ target }) => target))];
+  for (const chain of chains) {
+    if (chain.name !== "OUTPUT" && chain.name !== "FORWARD") continue;
+    if (!targets.some((target) => target?.name === chain.name)) continue;
+    const packets = chain.name === "OUTPUT" ? "that this host sends" : "that cross this host";
+    const message =
+      `packets ${packets} start in chain ${chain.name}; in PyWall they are not filtered, and ` +
+      `${chain.name} is a chain like any other; give it another name, or ${STATE_IT}`;
+    problems.warning(chain, "pywall-difference", message);
+  }
+}
+
+/** Where the file refuses whatever is left over: its default, or a rule that takes every packet. */
+function refusesTheRest({ chains, defaultTarget }: Draft, graph: ChainGraph): Place | undefined {
+  const refuses = (name: string | undefined): boolean => name === "DROP" || name === "REJECT";
+  if (refuses(defaultTarget.name)) return defaultTarget;
+  const reached = graph.reachable(["INPUT"]);
+  return chains
+    .filter(({ name }) => reached.has(name))
+    .map(({ rules }) => rules.find(({ terminal }) => terminal))
+    .find((last) => refuses(last?.target?.name));
+}
+
+/** What the file as a whole does and did not do in PyWall; rules say for themselves what differs. */
+function reportDifferences(draft: Draft, graph: ChainGraph, problems: ProblemList): void {
+  reportHookChains(draft, problems);
+  const refusal = refusesTheRest(draft, graph);
+  if (refusal === undefined) return;
+  const message =
+    "IPv6 packets that no rule accepts are refused too, neighbour discovery included, without " +
+    `which IPv6 stops; PyWall never filters IPv6; accept what is needed (ICMPRule), or ${STATE_IT}`;
+  problems.warning(refusal, "pywall-difference", message);
 }
 
 function toTarget(name: string, chainIndex: ReadonlyMap<string, number>): Target {
@@ -222,6 +263,7 @@ export function compilePolicy(text: string, options: CompileOptions): Compilatio
   const graph = new ChainGraph(draft.chains, draft.defaultTarget, problems);
   graph.check();
   checkOutputOnly(draft, graph, problems);
+  if (!draft.settings.compatibilityStated) reportDifferences(draft, graph, problems);
   if (problems.errors > 0) return { problems: problems.sorted() };
   return { policy: build(draft, options), problems: problems.sorted() };
 }

@@ -95,13 +95,17 @@ export class RuleReader {
   readChain(member: JsonMember): DraftChain {
     const { name, value, at, path } = member;
     if (value.kind !== "array") {
-      const hint = didYouMean(name, ["$schema", "settings", "default_chain"]);
+      const hint =
+        name === "comment"
+          ? " Comments stand behind //, and in rules."
+          : didYouMean(name, ["$schema", "settings", "default_chain"]);
       const found = `found ${kindWords(value)}.${hint}`;
       const message = `chain ${JSON.stringify(name)} must be a list of rules, ${found}`;
       this.#error(value, "wrong-type", message);
     }
     const rules = value.items.map((item, index) => this.#readRule(item, name, index));
-    return { name, at, path, rules, drafts: rules.filter((rule) => "definition" in rule) };
+    const drafts = rules.filter((rule) => "definition" in rule);
+    return { name, at, path, rules, drafts, readable: value.kind === "array" };
   }
 
   #error(place: Place, code: ProblemCode, message: string): void {

@@ -116,7 +116,6 @@ function timeoutArguments(): { [Name in keyof TimeoutValues]: Argument<number | 
 
 const LIMIT_ARGUMENTS = limitArguments();
 const TIMEOUT_ARGUMENTS = timeoutArguments();
-const copyRange = integer(LIMITS.copyRangeBytes, "bytes");
 
 /** The members of `settings`. */
 export const SETTING_ARGUMENTS = {
@@ -148,10 +147,6 @@ export const SETTING_ARGUMENTS = {
   workers: optional(
     integer({ min: 1, max: 256 }, "threads"),
     "Worker threads, each with a kernel queue of its own; by default one per processor.",
-  ),
-  copyRangeBytes: optional(
-    copyRange,
-    "Bytes of each packet that rules can see; the same as limits.copyRangeBytes.",
   ),
   limits: optional(objectOf(LIMIT_ARGUMENTS, "limit"), "Limits by name."),
   timeouts: optional(objectOf(TIMEOUT_ARGUMENTS, "timeout"), "Idle times of flows by state, in seconds."),
@@ -194,12 +189,7 @@ type SettingValues = ArgumentValues<typeof SETTING_ARGUMENTS>;
 
 function fillLimits(values: SettingValues): LimitValues {
   const given = Object.entries(values.limits ?? {}).filter(([, value]) => value !== undefined);
-  const { copyRangeBytes } = values;
-  return {
-    ...defaultLimits(),
-    ...(copyRangeBytes === undefined ? {} : { copyRangeBytes }),
-    ...(Object.fromEntries(given) as Partial<LimitValues>),
-  };
+  return { ...defaultLimits(), ...(Object.fromEntries(given) as Partial<LimitValues>) };
 }
 
 function fillTimeouts(values: SettingValues): Settings["timeouts"] {
