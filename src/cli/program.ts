@@ -10,11 +10,13 @@ import { addDoctorCommand } from "./commands/doctor.ts";
 import { addDownCommand } from "./commands/down.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
+import { addLimitsCommand } from "./commands/limits.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addReplayCommand } from "./commands/replay.ts";
 import { addSchemaCommand } from "./commands/schema.ts";
 import { addStatesCommand } from "./commands/states.ts";
 import { addStatusCommand } from "./commands/status.ts";
+import { addTablesCommand } from "./commands/tables.ts";
 import { addTimeoutsCommand } from "./commands/timeouts.ts";
 import { addUpCommand } from "./commands/up.ts";
 import { EXIT } from "./exit.ts";
@@ -29,6 +31,12 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   TIMEOUT_UNKNOWN: EXIT.USAGE,
   PROFILE_UNKNOWN: EXIT.USAGE,
   STATE_GONE: EXIT.NO,
+  TABLE_UNKNOWN: EXIT.USAGE,
+  TABLE_NAME: EXIT.USAGE,
+  TABLE_CAPACITY: EXIT.USAGE,
+  TABLE_ENTRY: EXIT.USAGE,
+  LIMIT_UNKNOWN: EXIT.USAGE,
+  LIMIT_INVALID: EXIT.USAGE,
 };
 
 function version(): string {
@@ -52,7 +60,9 @@ export function createProgram(): Command {
   addReloadCommand(program);
   addStatusCommand(program);
   addStatesCommand(program);
+  addTablesCommand(program);
   addTimeoutsCommand(program);
+  addLimitsCommand(program);
   addCheckCommand(program);
   addReplayCommand(program);
   addExplainCommand(program);

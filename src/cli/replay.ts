@@ -4,7 +4,7 @@
  */
 import { HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
 import { COUNTERS, Engine } from "../engine/index.ts";
-import { allocateMemory, type Policy, type RuleReport } from "../policy/index.ts";
+import type { Policy, RuleMemory, RuleReport } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { type CaptureRecord, decodeRecord, Packet } from "../wire/index.ts";
 import { readCapture } from "./capture-file.ts";
@@ -20,6 +20,8 @@ export interface ReplayListener {
 /** How a capture is replayed. */
 export interface ReplayOptions {
   readonly policy: Policy;
+  /** Of its rules, with its tables filled. */
+  readonly memory: RuleMemory;
   readonly capture: string;
   /** Addresses of the host that the policy is for. */
   readonly local: readonly Prefix[];
@@ -48,10 +50,10 @@ class Replay {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
-    const { policy } = options;
+    const { policy, memory } = options;
     const { limits, timeouts, strictTcp } = policy.settings;
     this.#engine = new Engine({
-      initial: { policy, memory: allocateMemory(policy), revision: 1 },
+      initial: { policy, memory, revision: 1 },
       tracker: new Tracker({ capacity: limits.flows, timeouts, strict: strictTcp }),
       report: options.report,
       interfaceName: (index) => this.#interfaces[index] ?? "",

@@ -12,6 +12,15 @@ import {
   type WatchEvent,
 } from "./api.ts";
 import { callApi, streamApi } from "./connection.ts";
+import type {
+  LimitReport,
+  TableChangeReport,
+  TableChangeRequest,
+  TableCreation,
+  TableEntryReport,
+  TableReport,
+  TableTestReport,
+} from "./table-api.ts";
 
 /** How to reach a firewall. */
 export interface ConnectOptions {
@@ -23,6 +32,11 @@ export interface ConnectOptions {
 function queryText(query: StateQuery): string {
   const text = new URLSearchParams(Object.entries(query)).toString();
   return text === "" ? "" : `?${text}`;
+}
+
+/** Address of a table. */
+function tablePath(name: string): string {
+  return `/v1/tables/${encodeURIComponent(name)}`;
 }
 
 /** Speaks to one running firewall. Holds no connection open between calls. */
@@ -113,6 +127,125 @@ export class FirewallClient {
       path: "/v1/timeouts",
       body: values,
     })) as TimeoutValues;
+  }
+
+  /** All address tables by name. */
+  async listTables(): Promise<TableReport[]> {
+    const tables: TableReport[] = [];
+    for await (const table of streamApi(this.#socket, "/v1/tables")) tables.push(table as TableReport);
+    return tables;
+  }
+
+  /**
+   * The entries of a table: IPv4 first, by address.
+   *
+   * @throws {ApiError} `TABLE_UNKNOWN`
+   */
+  async *showTable(name: string): AsyncGenerator<TableEntryReport> {
+    for await (const entry of streamApi(this.#socket, tablePath(name))) yield entry as TableEntryReport;
+  }
+
+  /**
+   * Makes a table that no policy declares; a policy that does so later takes it over with its entries.
+   *
+   * @throws {ApiError} `TABLE_EXISTS`, `TABLE_NAME`, `TABLE_LIMIT`, `TABLE_CAPACITY`
+   */
+  async createTable(creation: TableCreation): Promise<TableReport> {
+    return (await callApi(this.#socket, {
+      method: "POST",
+      path: "/v1/tables",
+      body: creation,
+    })) as TableReport;
+  }
+
+  /**
+   * Removes a table that a command made.
+   *
+   * @throws {ApiError} `TABLE_UNKNOWN`, `TABLE_DECLARED`
+   */
+  async removeTable(name: string): Promise<TableChangeReport> {
+    return (await callApi(this.#socket, { method: "DELETE", path: tablePath(name) })) as TableChangeReport;
+  }
+
+  /**
+   * Adds addresses and networks to a table; rules see all of them with their next packet.
+   *
+   * @param request - addresses, and how long they last
+   * @throws {ApiError} `TABLE_UNKNOWN`, `TABLE_CONST`, `TABLE_ENTRY`, or `TABLE_FULL`; nothing is changed
+   *   then
+   * @example
+   * await firewall.addAddresses("blocked", { addresses: ["203.0.113.7"], lifetimeSeconds: 600 });
+   */
+  addAddresses(name: string, request: TableChangeRequest): Promise<TableChangeReport> {
+    return this.#changeTable(name, "add", request);
+  }
+
+  /**
+   * Deletes addresses and networks: those with this prefix and this sign. @throws {ApiError} as for adding
+   */
+  deleteAddresses(name: string, request: TableChangeRequest): Promise<TableChangeReport> {
+    return this.#changeTable(name, "delete", request);
+  }
+
+  /** Makes a table hold exactly these addresses and networks. @throws {ApiError} as for adding */
+  setAddresses(name: string, request: TableChangeRequest): Promise<TableChangeReport> {
+    return this.#changeTable(name, "set", request);
+  }
+
+  /** Deletes everything from a table. @throws {ApiError} `TABLE_UNKNOWN`, `TABLE_CONST` */
+  clearTable(name: string): Promise<TableChangeReport> {
+    return this.#changeTable(name, "clear");
+  }
+
+  /**
+   * Deletes the entries whose counters were not cleared for some time.
+   *
+   * @param ageSeconds - seconds since an entry was added or its counters were cleared
+   * @throws {ApiError} `TABLE_UNKNOWN`, `TABLE_CONST`
+   */
+  expireTable(name: string, ageSeconds: number): Promise<TableChangeReport> {
+    return this.#changeTable(name, "expire", { ageSeconds });
+  }
+
+  /**
+   * Says for each address whether it is in a table, and by which entry.
+   *
+   * @throws {ApiError} `TABLE_UNKNOWN`, `TABLE_ENTRY`
+   */
+  async testAddresses(name: string, addresses: readonly string[]): Promise<TableTestReport[]> {
+    const path = `${tablePath(name)}/test`;
+    return (await callApi(this.#socket, { method: "POST", path, body: { addresses } })) as TableTestReport[];
+  }
+
+  /** Sets the counters of a table and of its entries to zero. @throws {ApiError} `TABLE_UNKNOWN` */
+  async zeroTable(name: string): Promise<TableReport> {
+    return (await callApi(this.#socket, { method: "POST", path: `${tablePath(name)}/zero` })) as TableReport;
+  }
+
+  /** Limits under pf's names. */
+  async getLimits(): Promise<LimitReport[]> {
+    return (await callApi(this.#socket, { method: "GET", path: "/v1/limits" })) as LimitReport[];
+  }
+
+  /**
+   * Changes limits, until the policy is reloaded.
+   *
+   * @param values - by pf's names, such as `tables`
+   * @returns all of them
+   * @throws {ApiError} `LIMIT_UNKNOWN`, `LIMIT_FIXED`, `LIMIT_INVALID`, `LIMIT_IN_USE`; nothing is changed
+   *   then
+   */
+  async setLimits(values: Readonly<Record<string, number>>): Promise<LimitReport[]> {
+    return (await callApi(this.#socket, {
+      method: "PUT",
+      path: "/v1/limits",
+      body: values,
+    })) as LimitReport[];
+  }
+
+  async #changeTable(name: string, verb: string, body?: unknown): Promise<TableChangeReport> {
+    const path = `${tablePath(name)}/${verb}`;
+    return (await callApi(this.#socket, { method: "POST", path, body })) as TableChangeReport;
   }
 }
 

@@ -14,3 +14,13 @@ export {
 } from "./api.ts";
 export { ApiError, callApi, streamApi } from "./connection.ts";
 export { type ConnectOptions, connect, FirewallClient } from "./firewall-client.ts";
+export type {
+  LimitReport,
+  TableChangeReport,
+  TableChangeRequest,
+  TableCreation,
+  TableEntryReport,
+  TableOutcome,
+  TableReport,
+  TableTestReport,
+} from "./table-api.ts";

@@ -12,12 +12,17 @@ import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from
 import { PolicyInvalidError } from "./policy-file.ts";
 import type { StateService } from "./state-service.ts";
 import { addStateRoutes } from "./state-routes.ts";
+import type { LimitService } from "./limit-service.ts";
+import { addLimitRoutes, addTableRoutes } from "./table-routes.ts";
+import type { TableService } from "./table-service.ts";
 
 /** What the control socket can ask of the firewall. */
 export interface ControlTarget {
   status(): Promise<FirewallStatus>;
   reload(file: string | undefined): Promise<ReloadAnswer>;
   readonly states: StateService;
+  readonly tables: TableService;
+  readonly limits: LimitService;
 }
 
 /** Where the control socket lies and who may open it. */
@@ -42,6 +47,12 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   TIMEOUT_INVALID: 400,
   STATE_GONE: 404,
   WATCHES_LIMIT: 503,
+  TABLE_UNKNOWN: 404,
+  TABLE_NAME: 400,
+  TABLE_CAPACITY: 400,
+  TABLE_ENTRY: 400,
+  LIMIT_UNKNOWN: 400,
+  LIMIT_INVALID: 400,
 };
 
 /** Turns any error into problem details (RFC 9457). */
@@ -81,6 +92,8 @@ function addRoutes(server: FastifyInstance, target: ControlTarget): void {
     (request) => target.reload(request.body.file),
   );
   addStateRoutes(server, target.states);
+  addTableRoutes(server, target.tables);
+  addLimitRoutes(server, target.limits);
 }
 
 /** True when somebody answers on the socket. */

@@ -16,22 +16,19 @@ import {
   probeKernel,
   requireQueueExpression,
 } from "../backend/index.ts";
-import { HOOK_NAMES } from "../base/index.ts";
+import { HOOK_NAMES, type LimitName } from "../base/index.ts";
 import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
-import {
-  allocateMemory,
-  formatProblem,
-  type Policy,
-  type RuleMemory,
-  type Settings,
-} from "../policy/index.ts";
+import { formatProblem, type Policy, type RuleMemory, type Settings } from "../policy/index.ts";
 import { readQueueStatistics } from "../system/index.ts";
 import { type ControlOptions, ControlServer } from "./control-server.ts";
 import type { Log } from "./log.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
+import { LimitService } from "./limit-service.ts";
 import { StateService } from "./state-service.ts";
+import { TableRegistry } from "./table-registry.ts";
+import { TableService } from "./table-service.ts";
 import { WorkerPool } from "./worker-pool.ts";
 import type { PolicySource } from "./worker-protocol.ts";
 
@@ -62,18 +59,31 @@ const FIXED_SETTINGS = [
   "failMode",
   "queueBypass",
   "workers",
-  "limits",
   "timeouts",
   "strictTcp",
   "markMask",
 ] as const satisfies readonly (keyof Settings)[];
+
+/** Limits of which the same is true. */
+const FIXED_LIMITS = [
+  "flows",
+  "queuePackets",
+  "receiveBufferBytes",
+  "copyRangeBytes",
+  "batchPackets",
+  "pendingEvents",
+] as const satisfies readonly LimitName[];
 
 /** The two ways of sending packets up, as `postern status` shows them. */
 const DRIVER_WORDS = { queue: "nftables queue statement", target: "NFQUEUE target in nftables" } as const;
 
 /** Names of the fixed settings in which two policies differ. */
 function changedSettings(before: Settings, after: Settings): string[] {
-  return FIXED_SETTINGS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+  const limits = FIXED_LIMITS.filter((name) => before.limits[name] !== after.limits[name]);
+  return [
+    ...FIXED_SETTINGS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name])),
+    ...limits.map((name) => `limits.${name}`),
+  ];
 }
 
 function packageVersion(): string {
@@ -87,6 +97,7 @@ interface FirewallParts {
   readonly rules: KernelRules;
   readonly driver: string;
   readonly creatorId: number;
+  readonly registry: TableRegistry;
 }
 
 /** A firewall in force in the network namespace of the process. */
@@ -97,6 +108,10 @@ export class Firewall {
   readonly #driver: string;
   /** The state table. */
   readonly states: StateService;
+  /** The address tables. */
+  readonly tables: TableService;
+  readonly limits: LimitService;
+  readonly #registry: TableRegistry;
   readonly #startedAt: number = performance.now();
   #inForce: InForce;
   #control: ControlServer | undefined;
@@ -110,6 +125,13 @@ export class Firewall {
     this.#driver = parts.driver;
     const kernel = new KernelTable(parts.creatorId);
     this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel });
+    this.#registry = parts.registry;
+    this.tables = new TableService(parts.registry);
+    this.limits = new LimitService({
+      pool: parts.pool,
+      tables: parts.registry,
+      limits: () => this.#inForce.policy.settings.limits,
+    });
   }
 
   /**
@@ -124,7 +146,10 @@ export class Firewall {
     for (const warning of warnings) options.log.warning(formatProblem(warning));
     const { settings } = policy;
     const queueing = requireQueueExpression(probeKernel());
-    const inForce: InForce = { source, policy, memory: allocateMemory(policy), revision: 1 };
+    const registry = new TableRegistry(settings.limits);
+    const prepared = registry.prepare(policy);
+    prepared.commit();
+    const inForce: InForce = { source, policy, memory: prepared.memory, revision: 1 };
     const first = options.firstQueue ?? 0;
     const creatorId = randomInt(1, 2 ** 32);
     const pool = await WorkerPool.start(inForce, {
@@ -150,6 +175,7 @@ export class Firewall {
         rules,
         driver: DRIVER_WORDS[queueing],
         creatorId,
+        registry,
       });
       await firewall.#openControl();
       return firewall;
@@ -197,6 +223,7 @@ export class Firewall {
   async stop(): Promise<void> {
     const { log, table } = this.#options;
     this.states.close();
+    this.#registry.close();
     await this.#control?.close();
     await this.#reloading;
     this.#rules.stopQueueing();
@@ -219,9 +246,15 @@ export class Firewall {
     const source = readPolicySource(file);
     const { policy, warnings } = await loadPolicy(source);
     const before = this.#inForce;
-    const memory = allocateMemory(policy, before.memory);
-    const next: InForce = { source, policy, memory, revision: before.revision + 1 };
-    await this.#pool.replacePolicy(next);
+    const tables = this.#registry.prepare(policy, before.memory);
+    const next: InForce = { source, policy, memory: tables.memory, revision: before.revision + 1 };
+    try {
+      await this.#pool.replacePolicy(next);
+    } catch (error) {
+      tables.rollback();
+      throw error;
+    }
+    tables.commit();
     this.#inForce = next;
     const { log } = this.#options;
     const changed = changedSettings(before.policy.settings, policy.settings);

@@ -8,3 +8,4 @@ export {
   PolicyInvalidError,
   readPolicySource,
 } from "./policy-file.ts";
+export { filledMemory, readTables } from "./table-files.ts";

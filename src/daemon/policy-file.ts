@@ -1,5 +1,5 @@
 /** Policies from files: reading, loading the modules they name, and compiling; on any thread the same. */
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { FirewallError } from "../base/index.ts";
@@ -15,6 +15,7 @@ import {
   ruleToolkit,
 } from "../policy/index.ts";
 import { resolveGroup, resolveUser } from "../system/index.ts";
+import { readBoundedText } from "./bounded-file.ts";
 import type { PolicySource } from "./worker-protocol.ts";
 
 /** A policy file that is not valid, with everything that is wrong with it. */
@@ -39,37 +40,6 @@ export interface LoadedPolicy {
 /** Largest policy file, in bytes. */
 const POLICY_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Bytes read from a policy file at a time. */
-const CHUNK_BYTES = 256 * 1024;
-
-/** The content of an open file; what has no end, or waits for a writer, is refused before it is read. */
-function readBounded(descriptor: number): Uint8Array {
-  const facts = fstatSync(descriptor);
-  if (!facts.isFile()) throw new Error("it is no regular file");
-  const tooLarge = new Error(`it is larger than ${POLICY_BYTES_MAX} bytes`);
-  if (facts.size > POLICY_BYTES_MAX) throw tooLarge;
-  const chunks: Uint8Array[] = [];
-  // The size is not relied on: a file may grow, and those of /proc have none.
-  for (let total = 0; ; ) {
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    const count = readSync(descriptor, chunk);
-    if (count === 0) return Buffer.concat(chunks, total);
-    total += count;
-    if (total > POLICY_BYTES_MAX) throw tooLarge;
-    chunks.push(chunk.subarray(0, count));
-  }
-}
-
-function readPolicyBytes(path: string): Uint8Array {
-  // Without O_NONBLOCK the opening of a FIFO waits for whoever writes to it.
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    return readBounded(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 /**
  * Reads a policy file: a regular file of at most 64 MiB in UTF-8.
  *
@@ -78,7 +48,7 @@ function readPolicyBytes(path: string): Uint8Array {
 export function readPolicySource(file: string): PolicySource {
   const path = resolve(file);
   try {
-    return { file: path, text: new TextDecoder("utf-8", { fatal: true }).decode(readPolicyBytes(path)) };
+    return { file: path, text: readBoundedText(path, POLICY_BYTES_MAX) };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FirewallError("POLICY_UNREADABLE", `cannot read the policy ${file}: ${reason}`, { cause });

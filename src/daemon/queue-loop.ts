@@ -8,6 +8,7 @@ import { InterfaceNames, QueueSocket } from "../system/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
+import { monotonicNow } from "./monotonic-clock.ts";
 import { loadPolicy } from "./policy-file.ts";
 import { RuleBook } from "./rule-book.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
@@ -20,14 +21,6 @@ const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
   "host-unreachable": REJECT_KIND.HOST_UNREACHABLE,
   "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
 };
-
-/** What must be added to this thread's clock to have the machine's monotonic time. */
-const CLOCK_OFFSET: Milliseconds = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-
-/** Monotonic time of the whole machine: shared memory of rules needs one clock for all threads. */
-function monotonicNow(): Milliseconds {
-  return CLOCK_OFFSET + performance.now();
-}
 
 function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {
   const { limits, failMode, outcomes } = policy.settings;

@@ -1,8 +1,8 @@
 /** Routes of the control socket about states and timeouts. Lists and watches are streams of JSON lines. */
-import { Readable } from "node:stream";
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance } from "fastify";
 import type { TimeoutValues } from "../base/index.ts";
 import type { KillRequest, StateQuery } from "../client/index.ts";
+import { begun, sendLines } from "./json-lines.ts";
 import type { StateService } from "./state-service.ts";
 
 const SOURCE = { type: "string", enum: ["own", "kernel", "both"] };
@@ -18,27 +18,6 @@ const KILL = {
   additionalProperties: false,
 };
 const TIMEOUTS = { type: "object", additionalProperties: { type: "number", minimum: 0 } };
-
-async function* jsonLines(values: AsyncIterable<unknown>): AsyncGenerator<string> {
-  for await (const value of values) yield `${JSON.stringify(value)}\n`;
-}
-
-/** Sends values as they come, one JSON object a line; a reader that is slow slows the making of them. */
-function sendLines(reply: FastifyReply, values: AsyncIterable<unknown>): FastifyReply {
-  return reply.type("application/x-ndjson").send(Readable.from(jsonLines(values)));
-}
-
-/**
- * Lets the first value come before the answer begins, so that a refusal is an error and not half an answer.
- */
-async function begun<Value>(values: AsyncGenerator<Value>): Promise<AsyncGenerator<Value>> {
-  const first = await values.next();
-  return (async function* () {
-    if (first.done === true) return;
-    yield first.value;
-    yield* values;
-  })();
-}
 
 /**
  * Adds the routes.

@@ -10,6 +10,7 @@ import type { AddressTable } from "../tables/index.ts";
 import { type RuleDefinition, type RuleSetup, sharedMemory } from "./registry.ts";
 import type { Rule } from "./rule.ts";
 import type { Settings } from "./settings.ts";
+import { tableName } from "./table-declaration.ts";
 import { attachTable, createTable, tableMemoryKey } from "./table-memory.ts";
 
 /** Where a packet goes when a rule matches, or when a chain ends. */
@@ -130,6 +131,15 @@ export class Policy {
       const buffer = memory[tableMemoryKey(declaration)];
       return buffer === undefined ? createTable(declaration) : attachTable(declaration, buffer);
     });
+  }
+
+  /** How many rules name a table. */
+  tableUses(table: string): number {
+    const names = ({ definition, values }: PolicyRule): boolean =>
+      Object.entries(definition.arguments).some(
+        ([argument, { type }]) => type === tableName && values[argument] === table,
+      );
+    return this.chains.flatMap(({ rules }) => rules).filter(names).length;
   }
 
   #make({ chain, index, rule, tables }: RuleSite, memory: RuleMemory): Rule {

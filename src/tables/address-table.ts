@@ -15,6 +15,7 @@ import {
   type AddressWords,
   type Family,
   FirewallError,
+  invariant,
   LIMITS,
   type Milliseconds,
 } from "../base/index.ts";
@@ -226,6 +227,24 @@ export class AddressTable {
       if (outcomes[index] === OUTCOME.CHANGED) this.#negate((marks[index] ?? 0) - 1);
     });
     return summary(outcomes, gone.length);
+  }
+
+  /**
+   * Takes over the entries of another table with their deadlines; counters begin anew. For an empty table.
+   *
+   * @param now - milliseconds, for `since`
+   * @throws {FirewallError} `TABLE_FULL` when they do not all fit; nothing is changed
+   */
+  takeOver(other: AddressTable, now: Milliseconds): void {
+    invariant(this.size === 0, "only an empty table takes over the entries of another");
+    this.#requireRoom(other.size);
+    const list = other.list();
+    const order = other.order();
+    this.#inSteps(list.length, (index) => {
+      const entry = this.#insert(list, index, now);
+      const deadline = other.#arrays.deadline[order[index] ?? 0] ?? 0;
+      if (deadline !== 0) this.#setDeadline(entry, deadline);
+    });
   }
 
   /** Deletes every entry. @returns how many there were */

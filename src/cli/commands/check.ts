@@ -1,6 +1,6 @@
 /** `postern check`: is this policy valid? */
 import type { Command } from "commander";
-import { compileSource, readPolicySource } from "../../daemon/index.ts";
+import { compileSource, readPolicySource, readTables } from "../../daemon/index.ts";
 import { countNoun } from "../../policy/index.ts";
 import { EXIT } from "../exit.ts";
 import { openOutput, paint } from "../output.ts";
@@ -12,10 +12,14 @@ interface CheckFlags {
 
 async function check(policyFile: string, flags: CheckFlags): Promise<void> {
   const output = openOutput(flags);
-  const { policy, problems } = await compileSource(readPolicySource(policyFile));
+  const source = readPolicySource(policyFile);
+  const compiled = await compileSource(source);
+  const inTables = compiled.policy === undefined ? [] : readTables(compiled.policy).problems;
+  const policy = inTables.length === 0 ? compiled.policy : undefined;
+  const problems = [...compiled.problems, ...inTables];
   writeProblems(
     output,
-    problems.map((problem) => ({ ...problem, file: policyFile })),
+    problems.map((problem) => (problem.file === source.file ? { ...problem, file: policyFile } : problem)),
   );
   if (policy === undefined) process.exitCode = EXIT.NO;
   if (output.json) return;

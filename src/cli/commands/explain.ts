@@ -1,8 +1,8 @@
 /** `postern explain`: which rules would a packet meet, and why? */
 import type { Command } from "commander";
 import { TCP_FLAG, tcpStateIndex } from "../../base/index.ts";
-import { loadPolicy, readPolicySource } from "../../daemon/index.ts";
-import { allocateMemory, type ExplainStep, explainPacket, type RuleContext } from "../../policy/index.ts";
+import { filledMemory, loadPolicy, readPolicySource } from "../../daemon/index.ts";
+import { type ExplainStep, explainPacket, type RuleContext } from "../../policy/index.ts";
 import { buildPacket, decodePacket, NO_USER, Packet } from "../../wire/index.ts";
 import { openOutput, type Output, paint } from "../output.ts";
 import { type PacketWords, parsePacketWords } from "../packet-words.ts";
@@ -74,7 +74,7 @@ async function explain(policyFile: string, packetWords: string, flags: ExplainFl
   const output = openOutput(flags);
   const words = parsePacketWords(packetWords);
   const { policy } = await loadPolicy(readPolicySource(policyFile));
-  for (const step of explainPacket(policy, allocateMemory(policy), toContext(words))) {
+  for (const step of explainPacket(policy, filledMemory(policy), toContext(words))) {
     output.write(output.json ? `${JSON.stringify(step)}\n` : stepText(output, step));
   }
 }

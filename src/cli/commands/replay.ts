@@ -1,7 +1,7 @@
 /** `postern replay`: what would this policy have done with that traffic? */
 import { type Command, InvalidArgumentError } from "commander";
 import { hookName, Prefix, type VerdictName, verdictName } from "../../base/index.ts";
-import { loadPolicy, readPolicySource } from "../../daemon/index.ts";
+import { filledMemory, loadPolicy, readPolicySource } from "../../daemon/index.ts";
 import type { RuleReport } from "../../policy/index.ts";
 import { openOutput, type Output, paint } from "../output.ts";
 import { type ReplayListener, replayCapture } from "../replay.ts";
@@ -84,7 +84,11 @@ function createListener(output: Output): ReplayListener {
 async function replay(policyFile: string, capture: string, flags: ReplayFlags): Promise<void> {
   const output = openOutput({ json: flags.json, jsonWhenPiped: true });
   const { policy } = await loadPolicy(readPolicySource(policyFile));
-  await replayCapture({ policy, capture, local: flags.local, report: REPORT }, createListener(output));
+  const memory = filledMemory(policy);
+  await replayCapture(
+    { policy, memory, capture, local: flags.local, report: REPORT },
+    createListener(output),
+  );
 }
 
 /** Adds `postern replay`. */
