@@ -151,6 +151,11 @@ export class ControlServer {
       const problem = problemOf(error);
       return reply.status(problem.status).type("application/problem+json").send(problem);
     });
+    server.setNotFoundHandler((request, reply) => {
+      const detail = `there is no ${request.method} ${request.url}`;
+      const problem = { type: "about:blank", title: "Not found", status: 404, detail, code: "NOT_FOUND" };
+      return reply.status(404).type("application/problem+json").send(problem);
+    });
     addRoutes(server, target);
     const mask = process.umask(0o177);
     try {

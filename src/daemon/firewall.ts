@@ -17,12 +17,14 @@ import {
   requireQueueExpression,
 } from "../backend/index.ts";
 import { HOOK_NAMES, type LimitName } from "../base/index.ts";
+import type { QueueExpression } from "../netlink/index.ts";
 import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
 import { formatProblem, type Policy, type RuleMemory, type Settings } from "../policy/index.ts";
 import { readQueueStatistics } from "../system/index.ts";
 import { type ControlOptions, ControlServer } from "./control-server.ts";
 import type { Log } from "./log.ts";
+import { OwnerLock } from "./owner-lock.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
@@ -98,6 +100,12 @@ interface FirewallParts {
   readonly driver: string;
   readonly creatorId: number;
   readonly registry: TableRegistry;
+  readonly lock: OwnerLock;
+}
+
+/** What a start has before it sets anything up. */
+interface StartParts extends Pick<FirewallParts, "lock" | "registry"> {
+  readonly queueing: QueueExpression;
 }
 
 /** A firewall in force in the network namespace of the process. */
@@ -106,6 +114,7 @@ export class Firewall {
   readonly #pool: WorkerPool;
   readonly #rules: KernelRules;
   readonly #driver: string;
+  readonly #lock: OwnerLock;
   /** The state table. */
   readonly states: StateService;
   /** The address tables. */
@@ -123,6 +132,7 @@ export class Firewall {
     this.#pool = parts.pool;
     this.#rules = parts.rules;
     this.#driver = parts.driver;
+    this.#lock = parts.lock;
     const kernel = new KernelTable(parts.creatorId);
     this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel });
     this.#registry = parts.registry;
@@ -144,43 +154,44 @@ export class Firewall {
     const source = readPolicySource(options.policyFile);
     const { policy, warnings } = await loadPolicy(source);
     for (const warning of warnings) options.log.warning(formatProblem(warning));
-    const { settings } = policy;
     const queueing = requireQueueExpression(probeKernel());
-    const registry = new TableRegistry(settings.limits);
+    const registry = new TableRegistry(policy.settings.limits);
     const prepared = registry.prepare(policy);
     prepared.commit();
     const inForce: InForce = { source, policy, memory: prepared.memory, revision: 1 };
-    const first = options.firstQueue ?? 0;
-    const creatorId = randomInt(1, 2 ** 32);
-    const pool = await WorkerPool.start(inForce, {
-      firstQueue: first,
-      log: options.log,
-      print: options.print,
-      creatorId,
-    });
+    const lock = await OwnerLock.take(options.table ?? DEFAULT_TABLE);
     try {
-      const table = options.table ?? DEFAULT_TABLE;
-      const queues = { first, count: pool.size, bypass: settings.queueBypass };
-      const plan = {
-        table,
-        hooks: HOOK_NAMES,
-        priority: DEFAULT_PRIORITY,
-        markMask: settings.markMask,
-        queues,
-      };
-      const rules = KernelRules.install(plan, queueing);
-      options.log.info(`Set up nftables: table inet ${table}, queues ${first} to ${first + pool.size - 1}`);
-      const firewall = new Firewall(options, inForce, {
-        pool,
-        rules,
-        driver: DRIVER_WORDS[queueing],
-        creatorId,
-        registry,
-      });
-      await firewall.#openControl();
+      return await Firewall.#startLocked(options, inForce, { lock, queueing, registry });
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Starts workers, rules and control socket, in this order; undoes what is done when one fails. */
+  static async #startLocked(
+    options: FirewallOptions,
+    inForce: InForce,
+    { lock, queueing, registry }: StartParts,
+  ): Promise<Firewall> {
+    const { log, print, table = DEFAULT_TABLE, firstQueue = 0 } = options;
+    const { queueBypass, markMask } = inForce.policy.settings;
+    const creatorId = randomInt(1, 2 ** 32);
+    const pool = await WorkerPool.start(inForce, { firstQueue, log, print, creatorId });
+    let rules: KernelRules | undefined;
+    try {
+      const queues = { first: firstQueue, count: pool.size, bypass: queueBypass };
+      const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues };
+      rules = KernelRules.install(plan, queueing);
+      log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
+      const parts = { pool, rules, driver: DRIVER_WORDS[queueing], creatorId, lock, registry };
+      const firewall = new Firewall(options, inForce, parts);
+      firewall.#control = await ControlServer.open(firewall, options.control);
       return firewall;
     } catch (error) {
+      rules?.stopQueueing();
       await pool.stop();
+      rules?.remove();
       throw error;
     }
   }
@@ -219,27 +230,37 @@ export class Firewall {
     };
   }
 
-  /** Stops judging and removes everything that was set up. */
-  async stop(): Promise<void> {
-    const { log, table } = this.#options;
+  /**
+   * Stops judging and removes everything that was set up.
+   *
+   * @param keepRules - leaves the table: without workers every packet takes what `queueBypass` says
+   */
+  async stop(keepRules = false): Promise<void> {
+    const { log, table = DEFAULT_TABLE } = this.#options;
     this.states.close();
     this.#registry.close();
     await this.#control?.close();
     await this.#reloading;
-    this.#rules.stopQueueing();
+    if (!keepRules) this.#rules.stopQueueing();
     await this.#pool.stop();
-    this.#rules.remove();
-    log.info(`Tore down nftables: table inet ${table ?? DEFAULT_TABLE}`);
+    if (keepRules) {
+      log.critical(`table inet ${table} stays: packets are ${this.#orphanedWords()} until "postern down"`);
+    } else {
+      this.#rules.remove();
+      log.info(`Tore down nftables: table inet ${table}`);
+    }
+    await this.#lock.release();
   }
 
-  async #openControl(): Promise<void> {
-    try {
-      this.#control = await ControlServer.open(this, this.#options.control);
-    } catch (error) {
-      this.#rules.stopQueueing();
-      this.#rules.remove();
-      throw error;
-    }
+  /**
+   * True when a firewall that cannot go on must leave its table, because the policy wants no packet unjudged.
+   */
+  get failsClosed(): boolean {
+    return !this.#inForce.policy.settings.queueBypass;
+  }
+
+  #orphanedWords(): string {
+    return this.failsClosed ? "dropped" : "passed";
   }
 
   async #reload(file: string): Promise<ReloadAnswer> {

@@ -8,4 +8,5 @@ export {
   PolicyInvalidError,
   readPolicySource,
 } from "./policy-file.ts";
+export { OwnerLock } from "./owner-lock.ts";
 export { filledMemory, readTables } from "./table-files.ts";

@@ -42,6 +42,15 @@ function writeAll(descriptor: number, text: string): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
 }
 
+let isErrorHeard = false;
+
+/** Nobody may read standard error any more; that is no reason to stop judging packets. */
+function writeToStandardError(text: string): void {
+  if (!isErrorHeard) process.stderr.on("error", () => undefined);
+  isErrorHeard = true;
+  process.stderr.write(text);
+}
+
 /** Opens the log file for writing from its start. */
 function openLogFile(path: string): number {
   try {
@@ -59,13 +68,15 @@ export class Log {
   readonly #write: (text: string) => unknown;
   readonly #now: () => Date;
   #file: number | undefined;
+  /** Lines in a row that the file did not take. */
+  #fileLost = 0;
 
   /** @throws {FirewallError} `LOG_FILE` when the file cannot be opened */
   constructor(options: LogOptions) {
     this.level = options.level;
     this.#threshold = LOG_LEVELS.indexOf(options.level);
     this.#json = options.json ?? false;
-    this.#write = options.write ?? ((text) => process.stderr.write(text));
+    this.#write = options.write ?? writeToStandardError;
     this.#now = options.now ?? (() => new Date());
     this.#file = options.file === undefined ? undefined : openLogFile(options.file);
   }
@@ -83,7 +94,7 @@ export class Log {
       ? JSON.stringify({ time: time.toISOString(), level, message, ...facts })
       : `[${formatTime(time)}][${level}] ${message}`;
     this.#write(`${line}\n`);
-    if (this.#file !== undefined) writeAll(this.#file, `${line}\n`);
+    this.#writeToFile(`${line}\n`);
   }
 
   debug(message: string, facts?: LogFacts): void {
@@ -104,6 +115,20 @@ export class Log {
 
   critical(message: string, facts?: LogFacts): void {
     this.log("CRITICAL", message, facts);
+  }
+
+  /** A file that cannot be written, on a full disk for instance, costs lines of the file and nothing else. */
+  #writeToFile(text: string): void {
+    if (this.#file === undefined) return;
+    try {
+      writeAll(this.#file, text);
+      this.#fileLost = 0;
+    } catch (error) {
+      this.#fileLost += 1;
+      const reason = error instanceof Error ? error.message : String(error);
+      if (this.#fileLost === 1)
+        this.#write(`the log file cannot be written, its lines are lost: ${reason}\n`);
+    }
   }
 
   /** Closes the log file; standard error stays. */

@@ -4,7 +4,7 @@ import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT } from ".
 import { COUNTER, Engine, type EnginePolicy } from "../engine/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
-import { InterfaceNames, QueueSocket } from "../system/index.ts";
+import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
@@ -22,9 +22,10 @@ const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
   "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
 };
 
-function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {
+/** How the queue of a policy is bound and read. */
+export function queueOptions(queue: number, wakeFd: number, policy: Policy): QueueSocketOptions {
   const { limits, failMode, outcomes } = policy.settings;
-  return QueueSocket.open({
+  return {
     queue,
     wakeFd,
     copyRangeBytes: limits.copyRangeBytes,
@@ -34,7 +35,7 @@ function openQueue(queue: number, wakeFd: number, policy: Policy): QueueSocket {
     failOpen: failMode === "open",
     wholeSuperPackets: true,
     acceptUnanswered: outcomes.malformed === "ACCEPT",
-  });
+  };
 }
 
 /** The packet path of one queue. */
@@ -48,9 +49,11 @@ export class QueueLoop {
   readonly #marks: RejectMarks;
   readonly #counters: Float64Array;
   readonly #rules = new RuleBook();
+  readonly #reporter: VerdictReporter;
   readonly #send: (message: WorkerMessage) => void;
+  readonly #heartbeat: Int32Array;
   #prepared: EnginePolicy | undefined;
-  #now: Milliseconds = monotonicNow();
+  #now: Milliseconds = 0;
 
   private constructor(
     settings: WorkerSettings,
@@ -61,11 +64,14 @@ export class QueueLoop {
     const interfaces = new InterfaceNames();
     const interfaceName = (index: number): string => interfaces.name(index, this.#now);
     this.#send = send;
+    this.#heartbeat = new Int32Array(settings.heartbeat);
+    this.#now = this.#readClock();
     this.#lines = new LineBuffer(
       { pending: limits.pendingEvents, perSecond: settings.report.linesPerSecond },
       (lines) => send({ kind: "lines", lines }),
     );
     const reporter = new VerdictReporter(this.#lines, settings.report.level, () => this.#now);
+    this.#reporter = reporter;
     const tracker = this.#openTracker(settings, initial);
     this.#counters = new Float64Array(settings.counters);
     this.#marks = new RejectMarks(markMask);
@@ -91,14 +97,17 @@ export class QueueLoop {
       eventsMax: limits.pendingEvents,
       now: () => this.#now,
     });
-    this.#queue = openQueue(settings.queue, settings.wakeFd, initial.policy);
+    this.#queue = QueueSocket.attach(
+      settings.queueFd,
+      queueOptions(settings.queue, settings.wakeFd, initial.policy),
+    );
   }
 
   /**
-   * Loads the policy and binds the queue.
+   * Loads the policy and takes over the queue that the main thread has bound.
    *
    * @param send - takes lines and events for the main thread
-   * @throws {FirewallError} when the queue cannot be bound or the policy is not valid
+   * @throws {FirewallError} when the policy is not valid
    */
   static async open(settings: WorkerSettings, send: (message: WorkerMessage) => void): Promise<QueueLoop> {
     const { policy } = await loadPolicy(settings.policy);
@@ -118,13 +127,16 @@ export class QueueLoop {
   turn(waitMs: number): void {
     const queue = this.#queue;
     queue.receive(waitMs);
-    this.#now = monotonicNow();
+    this.#now = this.#readClock();
+    Atomics.add(this.#heartbeat, 0, 1);
     while (queue.next()) this.#judge();
     queue.flush();
     this.#engine.tracker.expire(this.#now);
     this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
     this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
     this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
+    this.#counters[COUNTER.refusedVerdicts] = queue.counters.refused;
+    this.#counters[COUNTER.overruns] = queue.counters.overruns;
     this.#counters[COUNTER.lostLines] = this.#lines.lost;
     this.#lines.flush();
     const events = this.desk.takeEvents();
@@ -166,10 +178,22 @@ export class QueueLoop {
     return tracker.timeouts;
   }
 
-  /** Unbinds the queue. */
+  /** Notes an error that escaped from a rule's own promise; it has judged nothing. */
+  reportStrayError(error: unknown): void {
+    this.#reporter.strayError(error);
+  }
+
+  /** Sends the last lines. The queue is the main thread's to give back. */
   close(): void {
     this.#lines.flush();
-    this.#queue.close();
+  }
+
+  /**
+   * Time since the firewall began, the same on all threads, whole: a number with a fraction would be put into
+   * a box of 16 bytes for each packet.
+   */
+  #readClock(): Milliseconds {
+    return Math.floor(monotonicNow());
   }
 
   #openTracker(settings: WorkerSettings, { policy }: EnginePolicy): Tracker {

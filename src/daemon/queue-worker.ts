@@ -15,6 +15,13 @@ import type { WorkerMessage, WorkerMethods, WorkerRequest, WorkerSettings } from
 /** Longest wait in the kernel: flows have to expire even when nothing comes. */
 const WAIT_MS = SECOND;
 
+/** Turns after which whatever waits for the thread's event loop has its turn: settled promises above all. */
+const TURNS_BETWEEN_BREAKS = 256;
+
+function takeBreak(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 invariant(parentPort !== null, "a queue worker runs as a worker thread");
 const port = parentPort;
 
@@ -66,10 +73,14 @@ async function run(settings: WorkerSettings): Promise<void> {
       return null;
     },
   };
+  // A rule that left a promise behind has judged nothing by it; that is an error of its own, and not the
+  // thread's end.
+  process.on("unhandledRejection", (error) => loop.reportStrayError(error));
   post({ kind: "bound" });
   try {
-    while (!stopped) {
+    for (let turns = 1; !stopped; turns += 1) {
       loop.turn(WAIT_MS);
+      if (turns % TURNS_BETWEEN_BREAKS === 0) await takeBreak();
       if (!loop.woken) continue;
       for (let taken = receiveMessageOnPort(port); taken !== undefined; taken = receiveMessageOnPort(port)) {
         await answer(handlers, taken.message as WorkerRequest);

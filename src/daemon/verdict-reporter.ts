@@ -119,6 +119,16 @@ export class VerdictReporter implements RuleReport, EngineObserver {
     this.#lines.add("ERROR", words, { event: "rule-error", chain, rule, error: reason });
   }
 
+  /** An error in a promise that a rule has left behind. */
+  strayError(error: unknown): void {
+    if (!this.#enabled("ERROR") || !this.#lines.admits(this.#now())) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#lines.add("ERROR", `a rule left a promise that failed: ${reason}`, {
+      event: "rule-error",
+      error: reason,
+    });
+  }
+
   judged(packet: Packet, engine: Engine, now: Milliseconds): void {
     const accepted = engine.evaluator.verdict === VERDICT.ACCEPT;
     if (this.#enabled(accepted ? "DEBUG" : "INFO") && this.#lines.admits(now)) {

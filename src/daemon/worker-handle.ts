@@ -1,6 +1,6 @@
 /** The main thread's side of one queue worker: start, ask, stop, and notice its death. */
 import { Worker } from "node:worker_threads";
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, type Milliseconds } from "../base/index.ts";
 import { EventFd } from "../system/index.ts";
 import type {
   FlowEvent,
@@ -31,26 +31,51 @@ interface Pending {
   reject(error: Error): void;
 }
 
+/** What a worker is started with, but for what its handle makes. */
+export type HandleSettings = Omit<WorkerSettings, "wakeFd" | "heartbeat">;
+
+/** Time that a worker has to end by itself; a rule may hang in it. */
+const STOP_PATIENCE_MS: Milliseconds = 2000;
+
+/**
+ * Silence after which a worker counts as hung. An idle one turns once a second; a policy with modules takes
+ * its time.
+ */
+const HUNG_AFTER_MS: Milliseconds = 15_000;
+
 /** One running worker. */
 export class WorkerHandle {
+  /**
+   * Resolves when the worker judges; rejects with a {@link FirewallError} when it ends before, for instance
+   * because the policy cannot be loaded.
+   */
+  readonly ready: Promise<void>;
   readonly #thread: Worker;
   readonly #wake: EventFd;
   readonly #pending = new Map<number, Pending>();
   readonly #listener: WorkerListener;
   readonly #exited: Promise<void>;
-  #bound: Pending | undefined;
+  readonly #heartbeat: Int32Array;
+  #heard = 0;
+  #heardAt: Milliseconds = performance.now();
+  #starting: Pending | undefined;
   #nextId = 1;
   #stopping = false;
   #failure: FirewallError | undefined;
 
-  private constructor(settings: Omit<WorkerSettings, "wakeFd">, listener: WorkerListener) {
+  private constructor(settings: HandleSettings, listener: WorkerListener) {
     this.#wake = EventFd.create();
     this.#listener = listener;
-    const workerData: WorkerSettings = { ...settings, wakeFd: this.#wake.fd };
+    const heartbeat = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#heartbeat = new Int32Array(heartbeat);
+    const workerData: WorkerSettings = { ...settings, heartbeat, wakeFd: this.#wake.fd };
     this.#thread = new Worker(new URL("./queue-worker.js", import.meta.url), { workerData });
     this.#thread.on("message", (message: WorkerMessage) => this.#receive(message));
     this.#thread.on("error", (error) => {
       this.#failure = threadFailure(error);
+    });
+    this.ready = new Promise((resolve, reject) => {
+      this.#starting = { resolve: () => resolve(), reject };
     });
     this.#exited = new Promise((resolve) => {
       this.#thread.once("exit", () => {
@@ -60,21 +85,9 @@ export class WorkerHandle {
     });
   }
 
-  /**
-   * Starts a worker and waits until its queue is bound.
-   *
-   * @throws {FirewallError} when the queue cannot be bound or the policy cannot be loaded
-   */
-  static async start(
-    settings: Omit<WorkerSettings, "wakeFd">,
-    listener: WorkerListener,
-  ): Promise<WorkerHandle> {
-    const handle = new WorkerHandle(settings, listener);
-    await new Promise<unknown>((resolve, reject) => {
-      handle.#bound = { resolve, reject };
-    });
-    handle.#bound = undefined;
-    return handle;
+  /** Starts a worker; see {@link WorkerHandle.ready}. */
+  static create(settings: HandleSettings, listener: WorkerListener): WorkerHandle {
+    return new WorkerHandle(settings, listener);
   }
 
   /** Asks the worker; it answers between two batches of packets. */
@@ -90,17 +103,40 @@ export class WorkerHandle {
     return answer as Promise<WorkerMethods[Method]["result"]>;
   }
 
-  /** Stops the worker after the batch in hand and waits for its end. */
+  /** Stops the worker after the batch in hand and waits for its end; one that hangs is ended where it is. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    const impatience = setTimeout(() => void this.#thread.terminate(), STOP_PATIENCE_MS);
     await this.call("stop", null).catch(() => undefined);
     await this.#exited;
+    clearTimeout(impatience);
+  }
+
+  /** Resolves when the thread has ended, for whatever reason. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  /** Ends the worker if it has made no turn for too long; its listener hears that it died. */
+  checkPulse(): void {
+    const heard = Atomics.load(this.#heartbeat, 0);
+    const now = performance.now();
+    if (heard !== this.#heard) {
+      this.#heard = heard;
+      this.#heardAt = now;
+    } else if (now - this.#heardAt > HUNG_AFTER_MS) {
+      this.#failure = new FirewallError(
+        "WORKER_HUNG",
+        `no turn for ${HUNG_AFTER_MS / 1000} seconds: a rule hangs`,
+      );
+      void this.#thread.terminate();
+    }
   }
 
   #receive(message: WorkerMessage): void {
     if (message.kind === "lines") this.#listener.lines(message.lines);
     else if (message.kind === "events") this.#listener.events(message.events, message.lost);
-    else if (message.kind === "bound") this.#bound?.resolve(undefined);
+    else if (message.kind === "bound") this.#begin();
     else {
       const pending = this.#pending.get(message.id);
       this.#pending.delete(message.id);
@@ -109,11 +145,16 @@ export class WorkerHandle {
     }
   }
 
+  #begin(): void {
+    this.#starting?.resolve(undefined);
+    this.#starting = undefined;
+  }
+
   /** The thread is gone: nobody waits for it any longer. */
   #end(): void {
     const error = this.#failure ?? new FirewallError("WORKER_ENDED", "the queue worker's thread has ended");
-    const starting = this.#bound !== undefined;
-    this.#bound?.reject(error);
+    const starting = this.#starting !== undefined;
+    this.#starting?.reject(error);
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
     this.#wake.close();

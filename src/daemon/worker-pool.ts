@@ -6,21 +6,20 @@ import type { WorkerStatus } from "../client/index.ts";
 import { COUNTERS_BYTES } from "../engine/index.ts";
 import type { Policy, RuleMemory } from "../policy/index.ts";
 import type { Log } from "./log.ts";
-import { WorkerHandle, type WorkerListener } from "./worker-handle.ts";
+import { QueueSocket } from "../system/index.ts";
+import { CLOCK_START } from "./monotonic-clock.ts";
+import { queueOptions } from "./queue-loop.ts";
+import { type HandleSettings, WorkerHandle } from "./worker-handle.ts";
 import type { State } from "../view/index.ts";
-import type {
-  FlowEvent,
-  PolicySource,
-  WorkerLine,
-  WorkerMethod,
-  WorkerMethods,
-  WorkerSettings,
-} from "./worker-protocol.ts";
+import type { FlowEvent, PolicySource, WorkerLine, WorkerMethod, WorkerMethods } from "./worker-protocol.ts";
 
 /** Log lines of one worker in one second; a flood of drops must not fill a disk. */
 const LINES_PER_SECOND = 1000;
 /** Deaths of workers within a minute that end the firewall. */
 const DEATHS_PER_MINUTE = 5;
+
+/** How often it is looked whether workers turn, in milliseconds. */
+const PULSE_MS: Milliseconds = 1000;
 
 /** The policy that workers judge by. */
 export interface PoolPolicy {
@@ -43,6 +42,8 @@ interface Seat {
   readonly queue: number;
   readonly counters: SharedArrayBuffer;
   worker: WorkerHandle | undefined;
+  /** Revision of the policy that the worker was started with or has swapped to. */
+  revision: number;
   restarts: number;
 }
 
@@ -58,6 +59,7 @@ export class WorkerPool {
   #tell: (events: readonly FlowEvent[], lost: number) => void = () => undefined;
   #deaths: Milliseconds[] = [];
   #stopping = false;
+  readonly #pulse: NodeJS.Timeout;
 
   private constructor(policy: PoolPolicy, options: PoolOptions) {
     this.#policy = policy;
@@ -65,6 +67,9 @@ export class WorkerPool {
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
+    this.#pulse = setInterval(() => {
+      for (const { worker } of this.#seats) worker?.checkPulse();
+    }, PULSE_MS);
   }
 
   /**
@@ -77,7 +82,13 @@ export class WorkerPool {
     const count = policy.policy.settings.workers ?? availableParallelism();
     for (let at = 0; at < count; at += 1) {
       const counters = new SharedArrayBuffer(COUNTERS_BYTES);
-      pool.#seats.push({ queue: options.firstQueue + at, counters, worker: undefined, restarts: 0 });
+      pool.#seats.push({
+        queue: options.firstQueue + at,
+        counters,
+        worker: undefined,
+        revision: 0,
+        restarts: 0,
+      });
     }
     const started = await Promise.allSettled(pool.#seats.map((seat) => pool.#seat(seat)));
     const refused = started.find((result) => result.status === "rejected");
@@ -112,10 +123,11 @@ export class WorkerPool {
    */
   async replacePolicy(next: PoolPolicy): Promise<void> {
     const { source, memory, revision } = next;
-    const workers = this.#seats.flatMap(({ worker }) => worker ?? []);
-    await Promise.all(workers.map((worker) => worker.call("prepare", { policy: source, memory, revision })));
+    const params = { policy: source, memory, revision };
+    await Promise.all(this.#seats.flatMap(({ worker }) => worker?.call("prepare", params) ?? []));
+    // From here on the policy is in force: a worker that dies now, or was just being started, begins with it.
     this.#policy = next;
-    await Promise.all(workers.map((worker) => worker.call("swap", { revision })));
+    await Promise.allSettled(this.#seats.map((seat) => this.#swap(seat)));
   }
 
   /** Lets somebody hear what watched flows do. */
@@ -155,14 +167,30 @@ export class WorkerPool {
   /** Ends all workers after the batches in hand. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#pulse);
     await Promise.all(this.#seats.flatMap(({ worker }) => worker?.stop() ?? []));
   }
 
+  /** Swaps a worker to the policy in force, if it judges by another. */
+  async #swap(seat: Seat): Promise<void> {
+    const { revision } = this.#policy;
+    if (seat.worker === undefined || seat.revision === revision) return;
+    await seat.worker.call("swap", { revision });
+    seat.revision = revision;
+  }
+
+  /**
+   * Binds the queue and starts a worker on it. The queue is given back when the worker's thread has ended.
+   */
   async #seat(seat: Seat): Promise<void> {
-    const { source, memory, revision } = this.#policy;
-    const settings: Omit<WorkerSettings, "wakeFd"> = {
-      queue: seat.queue,
-      worker: seat.queue - this.#options.firstQueue,
+    const { source, memory, revision, policy } = this.#policy;
+    const { queue } = seat;
+    const queueFd = QueueSocket.bind(queueOptions(queue, -1, policy));
+    const settings: HandleSettings = {
+      queue,
+      queueFd,
+      clockStart: CLOCK_START,
+      worker: queue - this.#options.firstQueue,
       creatorId: this.#options.creatorId,
       policy: source,
       revision,
@@ -171,12 +199,24 @@ export class WorkerPool {
       hashSeed: this.#hashSeed,
       report: { level: this.#options.log.level, linesPerSecond: LINES_PER_SECOND },
     };
-    const listener: WorkerListener = {
+    const worker = WorkerHandle.create(settings, {
       lines: (lines) => this.#report(lines),
       events: (events, lost) => this.#tell(events, lost),
-      died: (error) => void this.#replace(seat, error),
-    };
-    seat.worker = await WorkerHandle.start(settings, listener);
+      died: (error) => void released.then(() => this.#replace(seat, error)),
+    });
+    const released = worker.exited.then(() => QueueSocket.release(queueFd));
+    await worker.ready;
+    seat.worker = worker;
+    seat.revision = revision;
+    if (this.#stopping) await worker.stop();
+    else if (revision !== this.#policy.revision) await this.#catchUp(seat);
+  }
+
+  /** Brings a worker that was started while the policy changed to the one in force. */
+  async #catchUp(seat: Seat): Promise<void> {
+    const { source, memory, revision } = this.#policy;
+    await seat.worker?.call("prepare", { policy: source, memory, revision });
+    await this.#swap(seat);
   }
 
   #report(lines: readonly WorkerLine[]): void {

@@ -5,7 +5,7 @@
  * Beside answers a worker sends the lines that its rules and its engine produced. A worker blocks in the
  * kernel and hears no message by itself; whoever posts one also signals the worker's eventfd.
  */
-import type { TimeoutValues } from "../base/index.ts";
+import type { Milliseconds, TimeoutValues } from "../base/index.ts";
 import type { CounterValues } from "../state/index.ts";
 import type { State } from "../view/index.ts";
 import type { LogFacts, LogLevel } from "./log.ts";
@@ -35,6 +35,12 @@ export interface WorkerSettings {
   readonly worker: number;
   /** Id of this host, 32 bits, stamped on its states. */
   readonly creatorId: number;
+  /** File descriptor of the socket that is bound to the queue; the main thread gives it back. */
+  readonly queueFd: number;
+  /** Where the clock of all threads begins, see CLOCK_START. */
+  readonly clockStart: Milliseconds;
+  /** One 32-bit number that the worker counts up each turn: one that stands still hangs. */
+  readonly heartbeat: SharedArrayBuffer;
   /** File descriptor of the eventfd that wakes it. */
   readonly wakeFd: number;
   readonly policy: PolicySource;

@@ -28,6 +28,10 @@ export const COUNTERS = [
   "unanswered",
   /** Verdicts that came too late: the kernel had given the packet up. */
   "lateVerdicts",
+  /** Verdicts that the kernel refused for another reason. */
+  "refusedVerdicts",
+  /** Times the kernel had to throw packets away because the socket's buffer was full. */
+  "overruns",
   /** Log and print lines that were not kept because there were too many. */
   "lostLines",
 ] as const;

@@ -156,17 +156,33 @@ export class QueueSocket {
    *   kernel does not allow it or has no NFQUEUE
    */
   static open(options: QueueSocketOptions): QueueSocket {
+    return QueueSocket.attach(QueueSocket.bind(options), options);
+  }
+
+  /**
+   * Binds a queue like {@link QueueSocket.open}, for another thread to use: a file descriptor belongs to the
+   * process, so whoever binds can give the queue back when the thread that uses it has died.
+   *
+   * @returns the file descriptor, for {@link QueueSocket.attach} there and {@link QueueSocket.release} here
+   * @throws {FirewallError} as {@link QueueSocket.open}
+   */
+  static bind(options: QueueSocketOptions): number {
     const fd = openNetlink(NETLINK_PROTOCOL.NETFILTER);
     try {
       setReceiveBuffer(fd, options.receiveBufferBytes);
       setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES);
       setOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
       bindQueue(fd, options);
-      return QueueSocket.attach(fd, options);
+      return fd;
     } catch (error) {
       close(fd);
       throw error;
     }
+  }
+
+  /** Gives back a queue that was bound by {@link QueueSocket.bind}; packets that wait in it are dropped. */
+  static release(fd: number): void {
+    close(fd);
   }
 
   /**

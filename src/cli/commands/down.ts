@@ -1,8 +1,9 @@
 /** `postern down`: what a crashed run left behind, removed. */
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import type { Command } from "commander";
 import { DEFAULT_TABLE, removeLeftovers } from "../../backend/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
+import { OwnerLock } from "../../daemon/index.ts";
 import { openOutput } from "../output.ts";
 
 interface DownFlags {
@@ -11,9 +12,16 @@ interface DownFlags {
   json?: boolean;
 }
 
-function down(flags: DownFlags): void {
+/** Removes a socket; a file of another kind is somebody else's. */
+function removeSocket(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
+}
+
+async function down(flags: DownFlags): Promise<void> {
+  const lock = await OwnerLock.take(flags.table);
   const removed = removeLeftovers(flags.table);
-  rmSync(flags.socket, { force: true });
+  removeSocket(flags.socket);
+  await lock.release();
   const output = openOutput(flags);
   if (output.json) output.write(`${JSON.stringify({ table: flags.table, removed })}\n`);
   else if (removed) output.write(`Tore down nftables: table inet ${flags.table}\n`);
@@ -25,7 +33,10 @@ export function addDownCommand(program: Command): void {
   program
     .command("down")
     .summary("remove what a crashed run left behind")
-    .description("Removes the nftables table and the control socket that a crashed run left behind.")
+    .description(
+      "Removes the nftables table and the control socket that a crashed run left behind. Refuses to take them from a\n" +
+        "firewall that is running: end that one with SIGTERM.",
+    )
     .option("--table <name>", "name of the nftables table", DEFAULT_TABLE)
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
     .option("--json", "one JSON object")

@@ -50,33 +50,52 @@ async function reloadAndReport(firewall: Firewall, log: Log): Promise<void> {
   }
 }
 
-async function up(policyFile: string, flags: UpFlags): Promise<void> {
-  const log = new Log({
-    level: flags.logLevel,
-    json: flags.logJson ?? false,
-    ...(flags.logFile === undefined ? {} : { file: flags.logFile }),
+/** Prints lines of rules while somebody reads them. */
+function createPrinter(): (line: string) => void {
+  let read = true;
+  process.stdout.removeAllListeners("error");
+  process.stdout.on("error", () => {
+    read = false;
   });
-  const control = {
-    path: resolve(flags.socket),
-    mode: flags.socketMode,
-    ...(flags.socketGroup === undefined ? {} : { groupId: groupId(flags.socketGroup) }),
+  return (line) => {
+    if (read) process.stdout.write(`${line}\n`);
   };
+}
+
+function openLog(flags: UpFlags): Log {
+  const { logLevel, logJson = false, logFile } = flags;
+  return new Log({ level: logLevel, json: logJson, ...(logFile === undefined ? {} : { file: logFile }) });
+}
+
+async function up(policyFile: string, flags: UpFlags): Promise<void> {
+  const log = openLog(flags);
+  const group = flags.socketGroup === undefined ? {} : { groupId: groupId(flags.socketGroup) };
+  const running: { firewall?: Firewall } = {};
+  // A SIGHUP that comes before there is anything to reload asks for what is being done anyway.
+  process.on("SIGHUP", () => {
+    if (running.firewall !== undefined) void reloadAndReport(running.firewall, log);
+  });
   const stopped = untilSignal();
   const firewall = await Firewall.start({
     policyFile,
     log,
-    print: (line) => process.stdout.write(`${line}\n`),
-    control,
+    print: createPrinter(),
+    control: { path: resolve(flags.socket), mode: flags.socketMode, ...group },
     firstQueue: flags.firstQueue,
     ...(flags.table === undefined ? {} : { table: flags.table }),
   });
-  process.on("SIGHUP", () => void reloadAndReport(firewall, log));
+  running.firewall = firewall;
   log.info("ready");
   const reason = await Promise.race([stopped, firewall.failed]);
-  log.info(typeof reason === "string" ? `stopping on ${reason}` : `stopping: ${reason.message}`);
+  if (reason instanceof Error) {
+    log.critical(`stopping: ${reason.message}`);
+    await firewall.stop(firewall.failsClosed);
+    log.close();
+    throw reason;
+  }
+  log.info(`stopping on ${reason}`);
   await firewall.stop();
   log.close();
-  if (reason instanceof Error) throw reason;
 }
 
 /** Adds `postern up`. */

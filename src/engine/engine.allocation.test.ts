@@ -1,0 +1,40 @@
+/** From bytes to verdict nothing is allocated, and memory stays as it is however many packets come. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const LOAD = fileURLToPath(new URL("../testing/programs/engine-load.js", import.meta.url));
+
+/** With a narrow young generation a collection would hide what was allocated. */
+const WIDE = ["--expose-gc", "--min-semi-space-size=512", "--max-semi-space-size=512"];
+
+/** Measurement noise: the process itself allocates now and then. */
+const BYTES_PER_PACKET_MAX = 4;
+const GROWTH_MAX = 1_000_000;
+
+interface Load {
+  readonly bytesPerPacket: number;
+  readonly heapGrowth: number;
+  readonly buffersGrowth: number;
+  readonly flows: number;
+}
+
+function load(flags: readonly string[], packets: number): Load {
+  return JSON.parse(
+    execFileSync(process.execPath, [...flags, LOAD, String(packets)], { encoding: "utf8" }),
+  ) as Load;
+}
+
+test("a packet costs the engine no allocation", () => {
+  const { bytesPerPacket, flows } = load(WIDE, 1_000_000);
+  assert.ok(bytesPerPacket < BYTES_PER_PACKET_MAX, `${bytesPerPacket.toFixed(2)} bytes per packet`);
+  assert.ok(flows > 1000, `${flows} flows were tracked`);
+});
+
+test("memory is flat over ten million packets", () => {
+  const { heapGrowth, buffersGrowth, flows } = load(["--expose-gc"], 10_000_000);
+  assert.ok(heapGrowth < GROWTH_MAX, `the heap grew by ${heapGrowth} bytes`);
+  assert.ok(buffersGrowth < GROWTH_MAX, `buffers grew by ${buffersGrowth} bytes`);
+  assert.ok(flows <= 10_000, `${flows} flows`);
+});

@@ -1,0 +1,193 @@
+/** What may go wrong in a running firewall, and what the policy promised for it. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "#client";
+import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
+import { netnsTest } from "#testing";
+
+const root = new URL("../../..", import.meta.url).pathname;
+
+/** A rule of one's own on UDP port 5000, with this body. */
+function ownRule(body: string): { folder: string; policyFile: string } {
+  const folder = mkdtempSync(join(tmpdir(), "postern-bad-rule-"));
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(root, join(folder, "node_modules", "postern"));
+  writeFileSync(
+    join(folder, "bad.mjs"),
+    `import { Rule } from "postern/rules";
+     class BadRule extends Rule { ${body} }
+     export default (registry) => registry.register("BadRule", {
+       summary: "Does harm.", arguments: {}, action: "required", create: () => new BadRule(),
+     });`,
+  );
+  const policyFile = join(folder, "policy.json");
+  const policy = {
+    settings: {
+      compatibility: "strict",
+      workers: 1,
+      modules: ["./bad.mjs"],
+      outcomes: { ruleError: "DROP" },
+    },
+    INPUT: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "OWN" }],
+    OWN: [{ name: "BadRule", action: "ACCEPT" }],
+  };
+  writeFileSync(policyFile, JSON.stringify(policy));
+  return { folder, policyFile };
+}
+
+async function answers(from: Namespace, address: string, port: number, timeoutMs = 500): Promise<boolean> {
+  return (await from.traffic.sendUdp({ address, port, say: "x", timeoutMs })).outcome === "answered";
+}
+
+netnsTest(
+  "a worker that dies is started anew on its queue, and judges as before",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule("match() { process.exit(7); }");
+    const firewall = await startFirewall(host, { policy: policyFile });
+    await host.traffic.listenUdp({ port: 5000 });
+    await host.traffic.listenUdp({ port: 5001 });
+    assert.equal(await answers(client, host.ipv4, 5000), false, "the packet dies with its worker");
+    await firewall.program.waitForLine(/was started anew/);
+    assert.equal(await answers(client, host.ipv4, 5001, 2000), true, "the next one is judged");
+    const status = await connect({ socket: firewall.socket }).getStatus();
+    assert.equal(status.workers[0]?.restarts, 1);
+    await firewall.stop();
+    rmSync(folder, { recursive: true });
+  },
+);
+
+netnsTest(
+  "workers that keep dying end the firewall, closed if the policy wants no packet unjudged",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule("match() { process.exit(7); }");
+    const firewall = await startFirewall(host, { policy: policyFile });
+    await host.traffic.listenUdp({ port: 5001 });
+    for (let at = 0; at < 30 && firewall.program.isRunning; at += 1)
+      await answers(client, host.ipv4, 5000, 100);
+    const { status } = await firewall.program.ended;
+    assert.equal(status, 3, firewall.program.output);
+    assert.match(firewall.program.output, /table inet postern stays: packets are dropped/);
+    assert.equal(await answers(client, host.ipv4, 5001), false);
+    await host.must([process.execPath, POSTERN, "down", "--socket", firewall.socket]);
+    assert.equal(await answers(client, host.ipv4, 5001), true);
+    rmSync(folder, { recursive: true });
+  },
+);
+
+netnsTest(
+  "a rule that leaves a failing promise behind takes the declared outcome and ends nothing",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule('async match() { throw new Error("late"); }');
+    const firewall = await startFirewall(host, { policy: policyFile });
+    await host.traffic.listenUdp({ port: 5000 });
+    await host.traffic.listenUdp({ port: 5001 });
+    for (let at = 0; at < 20; at += 1) assert.equal(await answers(client, host.ipv4, 5000, 20), false);
+    await host.must([process.execPath, POSTERN, "reload", "--socket", firewall.socket]);
+    assert.equal(await answers(client, host.ipv4, 5001, 2000), true);
+    const status = await connect({ socket: firewall.socket }).getStatus();
+    assert.equal(status.workers[0]?.restarts, 0);
+    assert.ok((status.counters["ruleErrors"] ?? 0) >= 20);
+    await firewall.stop();
+    rmSync(folder, { recursive: true });
+  },
+);
+
+netnsTest(
+  "a rule that hangs does not keep the firewall from ending",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule("match() { for (;;); }");
+    const before = await host.must(["nft", "list", "ruleset"]);
+    const firewall = await startFirewall(host, { policy: policyFile });
+    await answers(client, host.ipv4, 5000, 50);
+    await firewall.stop("SIGTERM");
+    const { status, signal } = await firewall.program.ended;
+    assert.deepEqual({ status, signal }, { status: 0, signal: null });
+    assert.equal(await host.must(["nft", "list", "ruleset"]), before);
+    rmSync(folder, { recursive: true });
+  },
+);
+
+netnsTest(
+  "a second firewall is refused and takes nothing from the first, and neither does down",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const first = await startFirewall(host, { policy: { INPUT: [{ name: "UDPRule", action: "DROP" }] } });
+    await host.traffic.listenUdp({ port: 5001 });
+    for (const words of [[], ["--first-queue", "40"]]) {
+      await assert.rejects(
+        startFirewall(host, { policy: { INPUT: [] }, words }),
+        /a firewall is running in this network namespace/,
+      );
+    }
+    const down = await host.run([process.execPath, POSTERN, "down", "--socket", first.socket]);
+    assert.equal(down.status, 3, down.output);
+    assert.equal(await answers(client, host.ipv4, 5001), false, "the first still judges");
+    assert.equal((await connect({ socket: first.socket }).getStatus()).pid > 0, true);
+    await first.stop();
+  },
+);
+
+netnsTest(
+  "readers that leave, and a log file that is full, cost lines and not the firewall",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const folder = mkdtempSync(join(tmpdir(), "postern-readers-"));
+    const policyFile = join(folder, "policy.json");
+    const socket = join(folder, "control.sock");
+    writeFileSync(
+      policyFile,
+      JSON.stringify({
+        settings: { compatibility: "strict" },
+        INPUT: [{ name: "PrintRule" }, { name: "UDPRule", action: "DROP" }],
+      }),
+    );
+    const up = `exec ${process.execPath} ${POSTERN} up ${policyFile} --socket ${socket} -l DEBUG -f /dev/full`;
+    const program = host.start(["bash", "-c", `(${up} 2> >(head -n 6 >&2)) | head -n 1`]);
+    // The readers show nothing before they leave, so the socket tells that the firewall is up.
+    while (
+      await connect({ socket })
+        .getStatus()
+        .then(
+          () => false,
+          () => program.isRunning,
+        )
+    )
+      await sleep(50);
+    await host.traffic.listenUdp({ port: 5001 });
+    for (let at = 0; at < 10; at += 1) assert.equal(await answers(client, host.ipv4, 5001, 30), false);
+    const { pid, counters } = await connect({ socket }).getStatus();
+    assert.ok((counters["dropped"] ?? 0) >= 10);
+    const before = await host.must(["sh", "-c", "nft list tables 2>/dev/null"]);
+    assert.match(before, /inet postern/);
+    process.kill(pid, "SIGTERM");
+    await program.ended;
+    assert.doesNotMatch(await host.must(["sh", "-c", "nft list tables 2>/dev/null"]), /inet postern/);
+    rmSync(folder, { recursive: true });
+  },
+);
+
+netnsTest(
+  "a SIGHUP at any moment of the start is no reason to end",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    const folder = mkdtempSync(join(tmpdir(), "postern-hup-"));
+    const policyFile = join(folder, "policy.json");
+    writeFileSync(policyFile, "{}");
+    const command = `${process.execPath} ${POSTERN} up ${policyFile} --socket ${join(folder, "control.sock")}`;
+    // The last digit of SigCgt is odd as soon as the process catches SIGHUP.
+    const caught = "grep -q 'SigCgt:.*[13579bdf]$' /proc/$!/status";
+    const hangUps = "for i in $(seq 40); do kill -HUP $!; sleep 0.05; done";
+    const script = `${command} & until ${caught}; do sleep 0.01; done; ${hangUps}; kill -TERM $!; wait $!`;
+    const end = await host.run(["bash", "-c", script]);
+    assert.equal(end.status, 0, end.output);
+    assert.match(end.output, /ready[^]*policy revision \d+ is in force/);
+    rmSync(folder, { recursive: true });
+  },
+);
