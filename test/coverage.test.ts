@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** How many rows each part of the page must have, numbered from 1. */
-const PARTS = { A: 29 };
+const PARTS = { A: 29, D: 10 };
 
 const ROW = /^\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \|$/;
 const REFERENCE = /^`([^`]+)` › "(.+)"$/;

@@ -14,6 +14,7 @@ export {
 } from "./api.ts";
 export { ApiError, callApi, streamApi } from "./connection.ts";
 export { type ConnectOptions, connect, FirewallClient } from "./firewall-client.ts";
+export type { State, StateKey, StatePeer } from "../view/index.ts";
 export type {
   LimitReport,
   TableChangeReport,
