@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { HOST_PAIR, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { KNOCKED_PORT, knock, TWO_DOORS } from "../knocking.ts";
 import { deliver, PROTOCOLS, SAID, SILENCE_MS, sideControls } from "./delivery.ts";
 import { addressPolicy, blockUnregistered, PORT_KNOCKING } from "./policies.ts";
 
@@ -81,7 +82,7 @@ const ADDRESSES = (["DestinationIPRule", "SourceIPRule"] as const).flatMap((rule
 
 for (const { name, policy, passes } of ADDRESSES) {
   netnsTest(
-    `scenarios 19 to 24: ${name} ${passes ? "passes" : "is blocked"}`,
+    `scenarios 19 to 24, one address rule: ${name} ${passes ? "passes" : "is blocked"}`,
     HOST_PAIR,
     async ({ firewall: host }) => {
       const firewall = await startFirewall(host, { policy });
@@ -115,15 +116,14 @@ netnsTest(
   HOST_PAIR,
   async ({ client, firewall: host }) => {
     const firewall = await startFirewall(host, { policy: PORT_KNOCKING });
-    await host.traffic.listenTcp({ port: 2222 });
+    await host.traffic.listenTcp({ port: KNOCKED_PORT });
     for (const address of [host.ipv4, host.ipv6]) {
       const open = async (): Promise<string> =>
-        (await client.traffic.connectTcp({ address, port: 2222, timeoutMs: SILENCE_MS })).outcome;
-      const knock = { address, localPort: 9001, timeoutMs: 50 };
+        (await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs: SILENCE_MS })).outcome;
       assert.equal(await open(), "timeout", "before the knock");
-      await client.traffic.connectTcp({ ...knock, port: 49_001 });
+      await knock(client, address, TWO_DOORS.slice(0, 1));
       assert.equal(await open(), "timeout", "after half of it");
-      await client.traffic.sendUdp({ ...knock, port: 49_011, say: "" });
+      await knock(client, address, TWO_DOORS.slice(1));
       assert.equal(await open(), "connected", "after the whole knock");
     }
     await firewall.stop();

@@ -1,4 +1,5 @@
 /** The policies of PyWall's integration and acceptance suites, as objects. */
+import { knockingRules, TWO_DOORS } from "../knocking.ts";
 
 /** A policy file as JSON. */
 export type PolicyObject = Readonly<Record<string, unknown>>;
@@ -37,23 +38,7 @@ export function addressPolicy(
 }
 
 /** The knock of PyWall's suite; unlike there, the protected port is the one that is tried. */
-export const PORT_KNOCKING: PolicyObject = {
-  default_chain: "ACCEPT",
-  INPUT: [
-    {
-      name: "PortKnocking",
-      protocol: "TCP",
-      port: 2222,
-      src_port: 9001,
-      timeout: 20,
-      doors: [
-        ["TCP", 49_001],
-        ["UDP", 49_011],
-      ],
-    },
-    { name: "PortRule", protocol: "TCP", dst_port: 2222, action: "DROP" },
-  ],
-};
+export const PORT_KNOCKING: PolicyObject = { default_chain: "ACCEPT", INPUT: knockingRules(TWO_DOORS) };
 
 /** Puts rules before those of a policy. */
 export function withFirst(policy: PolicyObject, rules: readonly PolicyObject[]): PolicyObject {
