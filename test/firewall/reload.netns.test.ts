@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HOST_PAIR, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
 
 /** Accepts connections that are known; whatever port is named is open to anybody. */
 function policyFor(port: number): Readonly<Record<string, unknown>> {
@@ -85,30 +86,19 @@ netnsTest(
 );
 
 netnsTest("knocks survive the change of other rules", HOST_PAIR, async ({ client, firewall: host }) => {
-  const knocking = {
-    name: "PortKnocking",
-    protocol: "TCP",
-    port: 2222,
-    src_port: 9001,
-    doors: [
-      ["TCP", 49_001],
-      ["UDP", 49_011],
-    ],
-  };
-  const closed = { name: "PortRule", protocol: "TCP", dst_port: 2222, action: "DROP" };
-  const firewall = await startFirewall(host, { policy: { INPUT: [knocking, closed] } });
-  await host.traffic.listenTcp({ port: 2222 });
-  const knock = { address: host.ipv4, localPort: 9001, timeoutMs: 50 };
-  await client.traffic.connectTcp({ ...knock, port: 49_001 });
+  const rules = knockingRules(TWO_DOORS);
+  const firewall = await startFirewall(host, { policy: { INPUT: rules } });
+  await host.traffic.listenTcp({ port: KNOCKED_PORT });
+  await knock(client, host.ipv4, TWO_DOORS.slice(0, 1));
   writeFileSync(
     firewall.policyFile,
-    JSON.stringify({ INPUT: [knocking, closed, { name: "TrueRule", action: "ACCEPT" }] }),
+    JSON.stringify({ INPUT: [...rules, { name: "TrueRule", action: "ACCEPT" }] }),
   );
   firewall.program.kill("SIGHUP");
   await firewall.program.waitForLine(/policy revision 2/);
-  await client.traffic.sendUdp({ ...knock, port: 49_011, say: "" });
+  await knock(client, host.ipv4, TWO_DOORS.slice(1));
   await sleep(50);
-  const result = await client.traffic.connectTcp({ address: host.ipv4, port: 2222, timeoutMs: 500 });
+  const result = await client.traffic.connectTcp({ address: host.ipv4, port: KNOCKED_PORT, timeoutMs: 500 });
   assert.equal(result.outcome, "connected");
   await firewall.stop();
 });

@@ -5,6 +5,7 @@ import { PROTOCOL, TCP_FLAG } from "#base";
 import type { FirewallStatus } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, type RunningFirewall, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { type Door, KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
 import { buildPacket } from "#wire";
 
 const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
@@ -193,32 +194,14 @@ netnsTest(
   "two workers share the load, and a knock that meets both still opens the door",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
-    const knocking = {
-      name: "PortKnocking",
-      protocol: "TCP",
-      port: 2222,
-      src_port: 9001,
-      doors: [
-        ["TCP", 49_001],
-        ["UDP", 49_011],
-        ["TCP", 49_021],
-        ["UDP", 49_031],
-      ],
-    };
+    const doors: readonly Door[] = [...TWO_DOORS, ["TCP", 49_021], ["UDP", 49_031]];
     const settings = { compatibility: "strict", workers: 4 };
-    const policy = {
-      settings,
-      INPUT: [knocking, { name: "PortRule", protocol: "TCP", dst_port: 2222, action: "DROP" }],
-    };
+    const policy = { settings, INPUT: knockingRules(doors) };
     const firewall = await startFirewall(host, { policy });
-    await host.traffic.listenTcp({ port: 2222 });
+    await host.traffic.listenTcp({ port: KNOCKED_PORT });
     for (const address of [host.ipv4, host.ipv6]) {
-      const knock = { address, localPort: 9001, timeoutMs: 60 };
-      for (const [protocol, port] of knocking.doors) {
-        if (protocol === "TCP") await client.traffic.connectTcp({ ...knock, port: Number(port) });
-        else await client.traffic.sendUdp({ ...knock, port: Number(port), say: "" });
-      }
-      const result = await client.traffic.connectTcp({ address, port: 2222, timeoutMs: 500 });
+      await knock(client, address, doors);
+      const result = await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs: 500 });
       assert.equal(result.outcome, "connected", address);
     }
     const { workers } = await statusOf(host, firewall);
