@@ -242,6 +242,30 @@ test("while a connection closes a reset anywhere in the window is believed: one 
   assert.equal(state(), "CLOSED");
 });
 
+test("a reset that acknowledges what was never sent, or long ago, is not believed; one that acknowledges nothing is", () => {
+  const { next } = conversation.local;
+  for (const acknowledgement of [(next + 1000) >>> 0, (next - 1_000_000) >>> 0]) {
+    assert.notEqual(accept(conversation.received("RA", { acknowledgement })) & COMMIT.DISBELIEVED, 0);
+    assert.equal(state(), "ESTABLISHED");
+  }
+  assert.equal(accept(conversation.received("RA", { acknowledgement: 0 })), COMMIT.STEPPED);
+});
+
+test("a connection picked up in the middle believes no reset older than what was acknowledged", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.received("PA", { bytes: 100 }));
+  accept(conversation.sent("A"));
+  const old = conversation.received("R", { sequence: conversation.remote.next - 50 });
+  assert.notEqual(accept(old) & COMMIT.DISBELIEVED, 0);
+});
+
+test("strict: a segment without ACK on a connection is INVALID (RFC 9293 section 3.10.7.4)", () => {
+  open({ strict: true });
+  assert.equal(seen(conversation.received("F")), "INVALID");
+  assert.equal(seen(conversation.received("-")), "INVALID");
+});
+
 test("a disbelieved reset does not keep the flow alive", () => {
   tracker.lookup(conversation.received("R", { sequence: 0x5000_0000 }), 5000);
   tracker.commit(conversation.received("R", { sequence: 0x5000_0000 }), 5000);

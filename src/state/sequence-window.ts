@@ -187,7 +187,8 @@ export class SequenceWindow {
    * SYN: "if the RST bit is set and the ACK is acceptable" (RFC 9293 section 3.10.7.3). Where numbers are
    * known it must be the very next one: "If the RST bit is set and the sequence number exactly matches the
    * next expected sequence number" (RFC 5961 section 3.2), which the receiver's acknowledgements or the
-   * sender's own data tell. Otherwise it must lie in the window.
+   * sender's own data tell. Otherwise it must lie in the window. What it acknowledges must have been sent:
+   * netfilter asks that too, and a forger would have to guess a second number.
    */
   #fitsReset(packet: Packet, fit: number): boolean {
     if ((this.#flags & FLOW_FLAG.OFFLOADED) !== 0) return true;
@@ -199,11 +200,20 @@ export class SequenceWindow {
       );
       return (packet.tcpFlags & TCP_FLAG.ACK) !== 0 && (distance === 0 || distance === 1);
     }
+    if (!this.#fitsResetAcknowledgement(packet, fit)) return false;
     if (this.#continues(packet)) return true;
     if (this.#has(FLOW_FLAG.ACKED, this.#receiver)) {
-      if ((packet.sequence | 0) === this.#word(WORD.MAX_ACK, this.#receiver)) return true;
+      const ahead = sequenceDistance(this.#word(WORD.MAX_ACK, this.#receiver), packet.sequence);
+      // What the receiver has acknowledged lies before its window.
+      if (ahead <= 0) return ahead === 0;
     }
     return (this.#flags & FLOW_FLAG.NUMBERED) === 0 && (fit & FIT.WINDOW) !== 0;
+  }
+
+  /** Zero passes, for "broken TCP stacks, that set ACK in RST packets as well with zero ack value" (netfilter). */
+  #fitsResetAcknowledgement(packet: Packet, fit: number): boolean {
+    if ((this.#flags & FLOW_FLAG.SLOPPY) !== 0 || packet.acknowledgement === 0) return true;
+    return (fit & FIT.ACKNOWLEDGEMENT) !== 0;
   }
 
   /** True when a segment begins where its sender's last one ended. */

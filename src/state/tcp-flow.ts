@@ -57,6 +57,16 @@ function isOpening(state: number): boolean {
   return STAGES[state] === STAGE.HALF_OPEN;
 }
 
+/**
+ * One step of the machine. A FIN that also ends the handshake, because the ACK before it was lost or there was
+ * none, closes its half. PyWall's machine, which flows without known numbers keep to, overlooks it.
+ */
+function step(state: number, flowing: number, segment: number, numbered: boolean): number {
+  const cell = stepSegment(state, flowing, segment);
+  const isLate = (segment & SEGMENT.F) !== 0 && (cell & NEXT_STATE) === ESTABLISHED;
+  return numbered && isLate && isOpening(state) ? stepSegment(ESTABLISHED, flowing, segment) : cell;
+}
+
 /** Steps the TCP flows of a table. */
 export class TcpFlows {
   readonly #table: FlowTable;
@@ -116,7 +126,7 @@ export class TcpFlows {
     const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
     const believed = this.#isBelieved(packet);
     const steps = believed || !numbered;
-    const cell = steps ? stepSegment(state, flowing, this.#segment(state, packet, numbered)) : state;
+    const cell = steps ? step(state, flowing, this.#segment(state, packet, numbered), numbered) : state;
     const opening = isOpening(state);
     const follows = (packet.tcpFlags & SYN) !== 0 ? opening : believed;
     if (follows) this.#window.follow(slot, flowing, packet, opening);
@@ -180,6 +190,8 @@ export class TcpFlows {
   /** Whether the segment fits the window in all that its kind is judged by. */
   #isInside(state: number, tcpFlags: number): boolean {
     if ((tcpFlags & RST) !== 0) return (this.#fit & (FIT.RESET | FIT.SEQUENCE)) !== 0;
+    // "If the ACK bit is off, drop the segment and return" (RFC 9293 section 3.10.7.4); PyWall's walks have such.
+    if (this.#strict && (tcpFlags & (SYN | ACK)) === 0) return false;
     if ((tcpFlags & SYN) === 0) return (this.#fit & FITS) === FITS;
     // A SYN begins its own numbers. On a synchronised connection "irrespective of the sequence number, TCP
     // MUST send a 'challenge ACK'" (RFC 5961 section 4.2), so it has to get through.

@@ -366,6 +366,23 @@ test("the acknowledgement of older data is not that of a FIN", () => {
   assert.equal(accept(tracker, conversation.received("A")), "FIN_WAIT_2");
 });
 
+test("a FIN that also ends the handshake closes its half, whoever sends it", () => {
+  const passive = new Conversation();
+  assert.deepEqual(walk(new Tracker(), passive, "in:S out:SA in:FA out:A"), [
+    "SYN_RCVD1",
+    "SYN_RCVD2",
+    "CLOSE_WAIT1",
+    "CLOSE_WAIT2",
+  ]);
+  const active = new Conversation({ localPort: 4000 });
+  assert.deepEqual(walk(new Tracker(), active, "out:S in:SA out:FA in:A"), [
+    "SYN_SENT1",
+    "SYN_SENT2",
+    "FIN_WAIT_1",
+    "FIN_WAIT_2",
+  ]);
+});
+
 test("a segment that no table speaks of is reported and changes nothing", () => {
   const tracker = new Tracker();
   const conversation = new Conversation();
