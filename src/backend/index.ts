@@ -6,7 +6,7 @@ export {
   removeLeftovers,
 } from "./kernel-rules.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
-export { type ExpectedReset, type TablePlan, tableText } from "./table-text.ts";
+export { type ExpectedReset, isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {
   type Finding,
   type KernelReport,

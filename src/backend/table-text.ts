@@ -147,8 +147,13 @@ export function expectedResetText(table: string, reset: ExpectedReset): string {
   return `add element inet ${table} ${set} { ${element} timeout ${ANSWER_SECONDS}s }`;
 }
 
+/** True for what a table of ours may be called. */
+export function isTableName(table: string): boolean {
+  return /^[A-Za-z][A-Za-z0-9_.-]{0,47}$/.test(table);
+}
+
 function checkName(table: string): void {
-  if (/^[A-Za-z][A-Za-z0-9_.-]{0,47}$/.test(table)) return;
+  if (isTableName(table)) return;
   const message = `"${table}" is no name for a table: use a letter, then letters, digits, "-", "_" or ".".`;
   throw new FirewallError("TABLE_NAME_INVALID", message, { details: { table } });
 }

@@ -43,6 +43,8 @@ const NO_TELNET = writePolicy("no-telnet.json", {
   OUTPUT: [{ name: "TrueRule", action: "REJECT" }],
 });
 
+const TWO_WORKERS = writePolicy("two-workers.json", { settings: { workers: 2 }, INPUT: [] });
+
 /** A capture with a packet in each direction of a host, one that crosses it, and one that is not IP. */
 function writeCapture(): string {
   const tcp = (source: string, destination: string, destinationPort: number): Uint8Array =>
@@ -244,6 +246,11 @@ const STATUSES: readonly { words: readonly string[]; status: number; says: RegEx
   { words: ["check", "/nowhere.json"], status: 3, says: /cannot read the policy/ },
   { words: ["status", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },
   { words: ["reload", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },
+  { words: ["up", TWO_WORKERS, "--first-queue", "65535"], status: 2, says: /2 workers: at most 65534/ },
+  { words: ["up", NO_TELNET, "--table", "a b"], status: 2, says: /takes a letter/ },
+  { words: ["down", "--table", "a b"], status: 2, says: /takes a letter/ },
+  { words: ["up", "--help"], status: 0, says: /runs as root/ },
+  { words: ["explain", NO_TELNET, "in udp 1.2.3.4:1 > 1.2.3.5:2 syn"], status: 2, says: /only TCP/ },
   { words: ["up", NO_TELNET, "--log-level", "LOUD"], status: 2, says: /Allowed choices/ },
 ];
 

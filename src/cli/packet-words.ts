@@ -65,6 +65,16 @@ const PROTOCOLS: Readonly<Record<string, number>> = {
   icmpv6: PROTOCOL.ICMPV6,
 };
 
+const HAVE_PORTS: readonly number[] = [PROTOCOL.TCP, PROTOCOL.UDP, PROTOCOL.UDPLITE, PROTOCOL.SCTP];
+const NO_PORTS = "has a port, and ICMP has none: write the address alone";
+
+/** Options that only packets of some protocols can have. */
+const ONLY_OF: ReadonlyMap<string, readonly number[]> = new Map([
+  ["state", [PROTOCOL.TCP]],
+  ["type", [PROTOCOL.ICMP, PROTOCOL.ICMPV6]],
+  ["code", [PROTOCOL.ICMP, PROTOCOL.ICMPV6]],
+]);
+
 /** Reads the words one after the other and points at the one that is wrong. */
 class WordReader {
   readonly #text: string;
@@ -114,7 +124,7 @@ interface Endpoint {
 }
 
 /** Splits `address`, `a.b.c.d:port` and `[v6]:port` and reads both parts. */
-function readEndpoint(reader: WordReader, wanted: string): Endpoint {
+function readEndpoint(reader: WordReader, wanted: string, protocol: number): Endpoint {
   const word = reader.take(wanted);
   const match =
     /^\[(?<bracketed>[^\]]+)\](?::(?<port6>\d+))?$|^(?<v4>[\d.]+)(?::(?<port4>\d+))?$|^(?<bare>[0-9a-fA-F:.]+)$/.exec(
@@ -122,9 +132,14 @@ function readEndpoint(reader: WordReader, wanted: string): Endpoint {
     );
   const groups = match?.groups ?? {};
   const address = parseAddress(groups["bracketed"] ?? groups["v4"] ?? groups["bare"] ?? "");
-  const port = Number(groups["port6"] ?? groups["port4"] ?? 0);
+  const written = groups["port6"] ?? groups["port4"];
+  const port = Number(written ?? 0);
   if (address === undefined || port > 65_535) {
     throw reader.refuse(word, `"${word.text}" is no address; write 192.0.2.1:80 or [2001:db8::1]:80`);
+  }
+  if (HAVE_PORTS.includes(protocol) !== (written !== undefined)) {
+    const fault = written === undefined ? "has no port: write 192.0.2.1:80 or [2001:db8::1]:80" : NO_PORTS;
+    throw reader.refuse(word, `"${word.text}" ${fault}`);
   }
   return { address, port };
 }
@@ -186,6 +201,11 @@ function readOption(words: PacketWords, reader: WordReader): void {
   const word = reader.take("an option");
   const name = word.text.toLowerCase();
   const flag = Object.entries(TCP_FLAG).find(([known]) => known === name.toUpperCase())?.[1];
+  const only = flag === undefined ? ONLY_OF.get(name) : [PROTOCOL.TCP];
+  if (only?.includes(words.protocol) === false) {
+    const owner = only.includes(PROTOCOL.TCP) ? "TCP" : "ICMP";
+    throw reader.refuse(word, `only ${owner} packets have "${word.text}"`);
+  }
   if (flag !== undefined) {
     words.tcpFlags |= flag;
     return;
@@ -207,10 +227,10 @@ export function parsePacketWords(text: string): PacketWords {
   const reader = new WordReader(text);
   const hook = readKnown(reader, "a hook", HOOKS);
   const protocol = readKnown(reader, "a protocol", PROTOCOLS);
-  const source = readEndpoint(reader, "the source");
+  const source = readEndpoint(reader, "the source", protocol);
   const arrow = reader.take('">"');
   if (arrow.text !== ">") throw reader.refuse(arrow, `">" should stand here, not "${arrow.text}"`);
-  const destination = readEndpoint(reader, "the destination");
+  const destination = readEndpoint(reader, "the destination", protocol);
   if (source.address.family !== destination.address.family) {
     throw reader.refuse({ text: "", at: 0 }, "source and destination are of different families");
   }

@@ -5,7 +5,9 @@ import { test } from "node:test";
 import { PROTOCOL } from "../base/index.ts";
 import { PolicyProbe, type ProbePacket } from "../testing/policy-probe.ts";
 
-const PACKETS = 400_000;
+const PACKETS = 200_000;
+/** The least of so many measurements counts: what else the process allocates only ever adds. */
+const MEASUREMENTS = 5;
 const FLAGS = ["--expose-gc", "--min-semi-space-size=512", "--max-semi-space-size=512"];
 
 const packets: readonly ProbePacket[] = [
@@ -103,12 +105,15 @@ function measure(policy: object): number {
       }
     }
   };
-  run(PACKETS / 4);
+  run(PACKETS / 2);
   const collect = (globalThis as { gc?: () => void }).gc;
-  collect?.();
-  const before = process.memoryUsage().heapUsed;
-  run(PACKETS);
-  return (process.memoryUsage().heapUsed - before) / (PACKETS * probes.length);
+  const found = Array.from({ length: MEASUREMENTS }, () => {
+    collect?.();
+    const before = process.memoryUsage().heapUsed;
+    run(PACKETS);
+    return (process.memoryUsage().heapUsed - before) / (PACKETS * probes.length);
+  });
+  return Math.min(...found);
 }
 
 if (process.argv[2] === "measure") {

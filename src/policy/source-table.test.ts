@@ -148,6 +148,38 @@ describe("the lock", () => {
     assert.equal(table.takenOver, 0);
   });
 
+  test("wakes who waits for it: sleeps of a whole millisecond are rare", async () => {
+    const rounds = 100;
+    const memory = new SharedArrayBuffer(SourceTable.bytes(8, 1));
+    const turn = new SharedArrayBuffer(4);
+    // The holder gives the lock back as soon as the other one has raised its flag, word 7, and so is asleep.
+    const begin = `
+import { workerData } from "node:worker_threads";
+const { SourceTable } = await import(workerData.module);
+const table = new SourceTable(workerData.memory, 8, 1);
+const header = new Int32Array(workerData.memory, 0, 16);
+const turn = new Int32Array(workerData.turn);
+const pass = (value) => { Atomics.store(turn, 0, value); Atomics.notify(turn, 0); };
+for (let round = 0; round < workerData.rounds; round += 1) {`;
+    const holding = `${begin}
+  while (Atomics.load(turn, 0) !== 0) Atomics.wait(turn, 0, 1, 100);
+  table.lock();
+  pass(1);
+  for (let spin = 0; spin < 1e8 && Atomics.load(header, 7) === 0; spin += 1);
+  table.unlock();
+}`;
+    const waiting = `${begin}
+  while (Atomics.load(turn, 0) !== 1) Atomics.wait(turn, 0, 0, 100);
+  table.lock();
+  table.unlock();
+  pass(0);
+}`;
+    const data = { module, memory, turn, rounds };
+    await Promise.all([runWorker(holding, data), runWorker(waiting, data)]);
+    const { stalls } = new SourceTable(memory, 8, 1);
+    assert.ok(stalls < rounds / 2, `${stalls} of ${rounds} waits lasted a whole millisecond`);
+  });
+
   test("of a dead thread is taken over, and the table is empty then", async () => {
     const memory = new SharedArrayBuffer(SourceTable.bytes(8, 1));
     const dying = `

@@ -11,10 +11,12 @@
  * with addresses pushes out what is worth least. A zero-filled buffer is an empty table: link 0 means none,
  * link n means slot n-1.
  *
- * The lock is a word that holds the holder's ticket, 0 when free. A worker may be terminated while it holds
- * the lock; a ticket that stays for {@link PATIENCE_ROUNDS} waits of a millisecond belongs to a dead worker,
- * and whoever waits takes the lock over and empties the table, since nobody knows what was half done. Every
- * walk is bounded, so even a damaged table cannot hold a packet up.
+ * The lock is a word that holds the holder's ticket, 0 when free. Who finds it taken tries again some times,
+ * then raises a flag and sleeps; who gives it back and finds the flag wakes all sleepers. Sleepers raise the
+ * flag anew each time, so none is forgotten, and one that dies leaves nothing behind. A worker may be
+ * terminated while it holds the lock; a ticket that stays for {@link PATIENCE_ROUNDS} sleeps of a whole
+ * millisecond belongs to a dead worker, and whoever waits takes the lock over and empties the table, since
+ * nobody knows what was half done. Every walk is bounded, so even a damaged table cannot hold a packet up.
  */
 import type { AddressWords, Family } from "../base/index.ts";
 
@@ -27,7 +29,10 @@ const FREE = 3;
 const SEED = 4;
 const EVICTED = 5;
 const TAKEN_OVER = 6;
+/** Not 0 when somebody may sleep until the lock is given back. */
+const SLEEPERS = 7;
 const OLDEST = 8;
+const STALLS = 11;
 const NEWEST = 12;
 const HEADER_WORDS = 16;
 
@@ -125,6 +130,11 @@ export class SourceTable {
     return Atomics.load(this.#header, TAKEN_OVER);
   }
 
+  /** Times that somebody slept a whole millisecond for the lock, instead of being woken. */
+  get stalls(): number {
+    return Atomics.load(this.#header, STALLS);
+  }
+
   /** Takes the lock. Everything below is called between this and {@link SourceTable.unlock}. */
   lock(): void {
     this.#ticket = this.#ticket === 0x7fff_ffff ? 1 : this.#ticket + 1;
@@ -134,6 +144,9 @@ export class SourceTable {
   /** Gives the lock back, unless it was taken over. */
   unlock(): void {
     Atomics.compareExchange(this.#header, LOCK, this.#ticket, 0);
+    if (Atomics.load(this.#header, SLEEPERS) === 0) return;
+    Atomics.store(this.#header, SLEEPERS, 0);
+    Atomics.notify(this.#header, LOCK);
   }
 
   /** The slot of an address, -1 when it has none. */
@@ -275,11 +288,15 @@ export class SourceTable {
       if (Atomics.compareExchange(this.#header, LOCK, 0, this.#ticket) === 0) return;
     }
     let holder = Atomics.load(this.#header, LOCK);
-    for (let round = 0; round < PATIENCE_ROUNDS; round += 1) {
-      Atomics.wait(this.#header, LOCK, holder, 1);
+    for (let rounds = 0; rounds < PATIENCE_ROUNDS; ) {
+      Atomics.store(this.#header, SLEEPERS, 1);
+      if (Atomics.wait(this.#header, LOCK, holder, 1) === "timed-out") {
+        Atomics.add(this.#header, STALLS, 1);
+        rounds += 1;
+      }
       const found = Atomics.compareExchange(this.#header, LOCK, 0, this.#ticket);
       if (found === 0) return;
-      if (found !== holder) round = 0;
+      if (found !== holder) rounds = 0;
       holder = found;
     }
     if (Atomics.compareExchange(this.#header, LOCK, holder, this.#ticket) === holder) this.#clear();

@@ -5,6 +5,7 @@ import { DEFAULT_TABLE, removeLeftovers } from "../../backend/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
 import { OwnerLock } from "../../daemon/index.ts";
 import { openOutput } from "../output.ts";
+import { parseTableName } from "../table-name.ts";
 
 interface DownFlags {
   table: string;
@@ -37,7 +38,7 @@ export function addDownCommand(program: Command): void {
       "Removes the nftables table and the control socket that a crashed run left behind. Refuses to take them from a\n" +
         "firewall that is running: end that one with SIGTERM.",
     )
-    .option("--table <name>", "name of the nftables table", DEFAULT_TABLE)
+    .option("--table <name>", "name of the nftables table", parseTableName, DEFAULT_TABLE)
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
     .option("--json", "one JSON object")
     .action(down);

@@ -1,10 +1,19 @@
 /** `postern up`: the firewall in the foreground. */
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { FirewallError } from "../../base/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
-import { Firewall, LOG_LEVELS, Log, type LogLevel } from "../../daemon/index.ts";
+import {
+  Firewall,
+  LOG_LEVELS,
+  Log,
+  type LogLevel,
+  loadPolicy,
+  readPolicySource,
+} from "../../daemon/index.ts";
 import { resolveGroup } from "../../system/index.ts";
+import { parseTableName } from "../table-name.ts";
 
 interface UpFlags {
   logLevel: LogLevel;
@@ -22,11 +31,26 @@ function parseMode(text: string): number {
   return Number.parseInt(text, 8);
 }
 
+const HIGHEST_QUEUE = 65_535;
+/** Most workers that a policy can ask for. */
+const WORKERS_MAX = 256;
+
 function parseQueue(text: string): number {
   const queue = Number(text);
-  if (!/^\d+$/.test(text) || queue > 65_535)
+  if (!/^\d+$/.test(text) || queue > HIGHEST_QUEUE)
     throw new InvalidArgumentError("It takes a number from 0 to 65535.");
   return queue;
+}
+
+/** Each worker takes a queue of its own, so the last one must have a number too. */
+async function checkQueues(policyFile: string, firstQueue: number): Promise<void> {
+  if (firstQueue + WORKERS_MAX - 1 <= HIGHEST_QUEUE) return;
+  const { policy } = await loadPolicy(readPolicySource(policyFile));
+  const workers = policy.settings.workers ?? availableParallelism();
+  if (firstQueue + workers - 1 <= HIGHEST_QUEUE) return;
+  const highest = HIGHEST_QUEUE - workers + 1;
+  const message = `--first-queue ${firstQueue} leaves no queue for each of ${workers} workers: at most ${highest}`;
+  throw new FirewallError("USAGE", message);
 }
 
 function groupId(name: string): number {
@@ -68,6 +92,7 @@ function openLog(flags: UpFlags): Log {
 }
 
 async function up(policyFile: string, flags: UpFlags): Promise<void> {
+  await checkQueues(policyFile, flags.firstQueue);
   const log = openLog(flags);
   const group = flags.socketGroup === undefined ? {} : { groupId: groupId(flags.socketGroup) };
   const running: { firewall?: Firewall } = {};
@@ -105,7 +130,9 @@ export function addUpCommand(program: Command): void {
     .summary("run the firewall in the foreground")
     .description(
       "Runs the firewall in the network namespace it is started in, until SIGINT or SIGTERM, and then undoes\n" +
-        "everything it set up. SIGHUP reads the policy anew.",
+        "everything it set up. SIGHUP reads the policy anew.\n\n" +
+        "Whoever may open the control socket may load any policy, and a policy may name modules: that is code,\n" +
+        "and it runs as root. So --socket-mode and --socket-group give root to those they let in.",
     )
     .argument("<policy>", "the policy file")
     .addOption(
@@ -116,7 +143,7 @@ export function addUpCommand(program: Command): void {
     .option("--socket <path>", "where the control socket shall be", DEFAULT_SOCKET)
     .option("--socket-mode <mode>", "its permissions, octal", parseMode, 0o600)
     .option("--socket-group <group>", "the group that owns it")
-    .option("--table <name>", "name of the nftables table")
+    .option("--table <name>", "name of the nftables table", parseTableName)
     .option("--first-queue <number>", "number of the first kernel queue", parseQueue, 0)
     .action(up);
 }
