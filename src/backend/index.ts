@@ -16,4 +16,5 @@ export {
   requireQueueExpression,
 } from "./probe.ts";
 export type { ChainPlan } from "./pinholes/chain-text.ts";
+export { type Intercept, SimulatedPinholes, type SimulatedVerdict } from "./pinholes/simulator.ts";
 export { NftablesPinholes } from "./pinholes/nftables-pinholes.ts";

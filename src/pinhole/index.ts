@@ -1,3 +1,15 @@
+export {
+  type AccessProfile,
+  ADMINISTRATOR_PROFILE,
+  type Agent,
+  checkRight,
+  DEFAULT_PROFILE,
+  parseProfile,
+  type ProfileSpec,
+  type Right,
+  type WildcardRights,
+} from "./access-profile.ts";
+export type { KeptAnswer } from "./answer-memory.ts";
 export type {
   BackendAbilities,
   Connection,
@@ -10,6 +22,14 @@ export type {
   Traffic,
 } from "./backend.ts";
 export { BoxIndex, endpointsMeet, type Pair, pairsMeet } from "./box-index.ts";
+export type {
+  CommitAnswer,
+  CommitOptions,
+  CommitOutcome,
+  CommitRequest,
+  OperationAnswer,
+  PreparedCommit,
+} from "./commit.ts";
 export {
   ANY_PROTOCOL,
   type Box,
@@ -28,4 +48,32 @@ export {
   portCount,
   type PortRange,
 } from "./endpoint.ts";
+export {
+  EventLog,
+  type MissedEvents,
+  type PinholeEventRecord,
+  type PinholeEventType,
+  type PinholeNews,
+} from "./event-log.ts";
+export type { Entropy } from "./identifier.ts";
+export { concerns, type Judgement, judgePacket, type PacketFacts } from "./judgement.ts";
 export type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
+export { type EndReason, LIFE_CYCLE, nextState, type PinholeState } from "./life-cycle.ts";
+export type { Moment } from "./moment.ts";
+export { mayChange, maySee } from "./operations.ts";
+export { type Pinhole, type PinholeGroup, type PinholeView, remainingSeconds, viewOf } from "./pinhole.ts";
+export type { PortLease } from "./port-pool.ts";
+export type { JournalChanges, JournalContents, JournalHead, PinholeRecord } from "./record.ts";
+export { PinholeRefusal, type RefusalCode, type RefusalContext, type RefusalFacts, REFUSALS } from "./refusal.ts";
+export {
+  type EndpointSpec,
+  type NatSpec,
+  type Parity,
+  type PinholeDirection,
+  type PinholeKind,
+  PinholeRequest,
+  type PinholeSpec,
+  type PortMode,
+} from "./specification.ts";
+export { type PinholeFilter, type PinholePage, PinholeStore, type StoreOptions } from "./store.ts";
+export { type Operation, type PinholeRef, type StagedOperation, Transaction } from "./transaction.ts";

@@ -1,0 +1,89 @@
+/**
+ * What has happened, for those who listen and for those who come back and ask what they missed.
+ *
+ * Events are numbered without gaps. The log keeps the last so many; who asks for older ones is told that there is a
+ * gap, and from which generation to read everything anew.
+ */
+import type { Milliseconds } from "../base/index.ts";
+import type { Pinhole } from "./pinhole.ts";
+
+/** What can happen. */
+export type PinholeEventType =
+  | "pinhole.reserved"
+  | "pinhole.enabled"
+  | "pinhole.renewed"
+  | "pinhole.ended"
+  | "group.ended"
+  | "backend.degraded"
+  | "backend.recovered"
+  | "backend.drift"
+  | "limit.hit"
+  | "session.opened"
+  | "session.closed";
+
+/** What has happened, without a number yet. */
+export interface PinholeNews {
+  readonly type: PinholeEventType;
+  /** Generation in force when it happened. */
+  readonly generation: number;
+  /** Unix time, in milliseconds. */
+  readonly at: Milliseconds;
+  /** The pinhole it is about, as it was then. */
+  readonly pinhole?: Pinhole;
+  /** Id of the group it is about. */
+  readonly group?: string;
+  /** Name of the owner; only he and those who see everything may hear of it. Absent: everybody may. */
+  readonly owner?: string;
+  /** What the one who caused it called himself in the commit; empty when nobody asked for it. */
+  readonly origin: string;
+  /** One sentence for a person. */
+  readonly text?: string;
+}
+
+/** What has happened. */
+export interface PinholeEventRecord extends PinholeNews {
+  /** 1 and up, without gaps, since the program was started. */
+  readonly sequence: number;
+}
+
+/** What somebody missed. */
+export interface MissedEvents {
+  /** True: some are forgotten; read everything anew. */
+  readonly hasGap: boolean;
+  readonly events: readonly PinholeEventRecord[];
+}
+
+/** Keeps the last events. */
+export class EventLog {
+  readonly #capacity: number;
+  #events: PinholeEventRecord[] = [];
+  #last = 0;
+
+  /** @param capacity - events that are kept, at least */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** Number of the last event; 0 before the first. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Numbers events and keeps them. */
+  append(news: readonly PinholeNews[]): PinholeEventRecord[] {
+    const records = news.map((one) => {
+      this.#last += 1;
+      return { ...one, sequence: this.#last };
+    });
+    for (const record of records) this.#events.push(record);
+    if (this.#events.length > 2 * this.#capacity) this.#events = this.#events.slice(-this.#capacity);
+    return records;
+  }
+
+  /** The events behind one. */
+  since(sequence: number): MissedEvents {
+    const first = this.#last - this.#events.length + 1;
+    const hasGap = sequence > this.#last || sequence + 1 < first;
+    return { hasGap, events: hasGap ? [] : this.#events.slice(sequence + 1 - first) };
+  }
+}

@@ -1,0 +1,106 @@
+/** A pinhole as the store keeps it. Never changed: a change is another record in its place. */
+import type { Milliseconds } from "../base/index.ts";
+import type { Element } from "./element.ts";
+import type { PinholeLimits } from "./kernel-plan.ts";
+import type { EndReason, PinholeState } from "./life-cycle.ts";
+import type { PortLease } from "./port-pool.ts";
+import type { PinholeRequest, PinholeSpec } from "./specification.ts";
+
+/** A pinhole. */
+export interface Pinhole {
+  /** `ph_` and 26 characters; sorts by time. */
+  readonly id: string;
+  /** The same pinhole's number in SIMCO (PID). */
+  readonly number: number;
+  /** The owner's own name for it; unique for that owner. */
+  readonly clientId: string | undefined;
+  /** Name of the agent that made it. */
+  readonly owner: string;
+  readonly request: PinholeRequest;
+  /** What carries it out; empty for a reservation. */
+  readonly elements: readonly Element[];
+  /** Id of its group; empty for a block, which has none (RFC 4540 section 8.8). */
+  readonly group: string;
+  readonly state: PinholeState;
+  /** Counts the changes of this pinhole, from 1. */
+  readonly revision: number;
+  /** Generation that changed it last. */
+  readonly generation: number;
+  /** Seconds that were granted; null for ever. */
+  readonly granted: number | null;
+  /** When it ends, on the monotonic clock; Infinity for never. */
+  readonly deadline: Milliseconds;
+  /** When it was made, Unix time. */
+  readonly createdAt: Milliseconds;
+  /** What it may carry at most; undefined for no limits. */
+  readonly limit: PinholeLimits | undefined;
+  /** Addresses and ports that are kept for it; empty without translation. */
+  readonly leases: readonly PortLease[];
+  /** Why it ended, and when (Unix time); undefined while it lives. */
+  readonly end: { readonly reason: EndReason; readonly at: Milliseconds } | undefined;
+}
+
+/** A group of pinholes of one owner. It lives as long as it has members. */
+export interface PinholeGroup {
+  /** `gr_` and its number, or the name that its owner gave it. */
+  readonly id: string;
+  /** The same group's number in SIMCO (GID). */
+  readonly number: number;
+  readonly owner: string;
+  /** Ids of its pinholes. */
+  readonly members: ReadonlySet<string>;
+}
+
+/** Whole seconds until the end, at least 1 while it lives (RFC 4540 section 8.6); null for never. */
+export function remainingSeconds(pinhole: Pinhole, now: Milliseconds): number | null {
+  if (pinhole.deadline === Number.POSITIVE_INFINITY) return null;
+  return Math.max(1, Math.ceil((pinhole.deadline - now) / 1000));
+}
+
+/** A pinhole as the doors show it. */
+export interface PinholeView {
+  readonly id: string;
+  readonly pid: number;
+  readonly clientId?: string;
+  readonly owner: string;
+  readonly group: string;
+  readonly state: PinholeState;
+  readonly revision: number;
+  readonly generation: number;
+  readonly granted: number | null;
+  /** Seconds left; 0 when it has ended. */
+  readonly remaining: number | null;
+  /** Unix time, in milliseconds. */
+  readonly createdAt: Milliseconds;
+  readonly reason?: EndReason;
+  /** Unix time, in milliseconds. */
+  readonly endedAt?: Milliseconds;
+  readonly spec: PinholeSpec;
+  readonly outside?: PortLease;
+  readonly inside?: PortLease;
+}
+
+/** A pinhole as the doors show it. */
+export function viewOf(pinhole: Pinhole, now: Milliseconds): PinholeView {
+  const { id, number, clientId, owner, group, state, revision, generation, granted, createdAt } = pinhole;
+  const { end, leases, request } = pinhole;
+  const outside = leases.find((lease) => lease.side === "outside");
+  const inside = leases.find((lease) => lease.side === "inside");
+  return {
+    id,
+    pid: number,
+    ...(clientId === undefined ? {} : { clientId }),
+    owner,
+    group,
+    state,
+    revision,
+    generation,
+    granted,
+    remaining: end === undefined ? remainingSeconds(pinhole, now) : 0,
+    createdAt,
+    ...(end === undefined ? {} : { reason: end.reason, endedAt: end.at }),
+    spec: request.spec,
+    ...(outside === undefined ? {} : { outside }),
+    ...(inside === undefined ? {} : { inside }),
+  };
+}

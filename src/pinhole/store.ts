@@ -1,0 +1,438 @@
+/**
+ * Decides.
+ *
+ * Transactions come in, and what must be written, told to the packet filter and made known goes out. Several
+ * transactions are decided one after the other, each all or nothing; one that is refused leaves the others as they
+ * are. What is decided counts at once for the next decision, and is taken back as a whole when it cannot be done.
+ *
+ * Between `prepare` and `settle` the store shows what is decided and not yet in force: who reads must wait.
+ */
+import { invariant, type LimitValues, type Milliseconds, SECOND } from "../base/index.ts";
+import type { Agent } from "./access-profile.ts";
+import { AnswerMemory, type KeptAnswer } from "./answer-memory.ts";
+import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from "./commit.ts";
+import type { Box } from "./element.ts";
+import { GroupRegistry } from "./group-registry.ts";
+import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
+import { concerns, type PacketFacts } from "./judgement.ts";
+import type { DesiredState } from "./backend.ts";
+import type { Moment } from "./moment.ts";
+import { Assignment, maySee } from "./operations.ts";
+import type { Pinhole, PinholeGroup } from "./pinhole.ts";
+import { deadlineOf, type JournalContents, type PinholeRecord, recordOf } from "./record.ts";
+import { PinholeRefusal } from "./refusal.ts";
+import { PinholeRequest } from "./specification.ts";
+import { Tombstones } from "./tombstones.ts";
+import { Transaction } from "./transaction.ts";
+import { UndoLog } from "./undo-log.ts";
+import { type Cause, Workbench } from "./workbench.ts";
+
+/** How long a transaction may stay open. */
+const TRANSACTION_MS = 30 * SECOND;
+
+/** Pinholes that end in one commit when their time is over. */
+const EXPIRE_MAX = 10_000;
+
+/** What a store is made with. */
+export interface StoreOptions {
+  readonly limits: LimitValues;
+  /** Of the packet filter: see BackendAbilities. */
+  readonly expansionMax: number;
+  readonly entropy: Entropy;
+  /** True: a stranger's pinhole looks as if it were not there. */
+  readonly hideForeign?: boolean;
+}
+
+/** Which pinholes a list shall hold. */
+export interface PinholeFilter {
+  readonly owner?: string;
+  /** Id of a group. */
+  readonly group?: string;
+  readonly state?: "reserved" | "enabled";
+  readonly kind?: PinholeRequest["kind"];
+  /** All of these, name and value. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** One page of a list. */
+export interface PinholePage {
+  readonly pinholes: readonly Pinhole[];
+  /** Where the next page begins; undefined at the end. */
+  readonly cursor: string | undefined;
+}
+
+/** All pinholes, and every decision about them. */
+export class PinholeStore {
+  readonly #options: StoreOptions;
+  readonly #undo: UndoLog = new UndoLog();
+  readonly #bench: Workbench;
+  readonly #answers: AnswerMemory;
+  readonly #tombstones: Tombstones;
+  readonly #ids: IdSource;
+  readonly #transactionIds: IdSource;
+  readonly #transactions: Map<string, Transaction> = new Map();
+  #numbers: NumberSource;
+  #generation = 0;
+  #isPrepared = false;
+
+  constructor(options: StoreOptions) {
+    const { entropy, limits } = options;
+    this.#options = options;
+    this.#ids = new IdSource("ph_", entropy);
+    this.#transactionIds = new IdSource("tx_", entropy);
+    this.#numbers = NumberSource.begin(entropy);
+    const groups = new GroupRegistry(NumberSource.begin(entropy), this.#undo);
+    this.#bench = new Workbench(this.#undo, groups, options.expansionMax);
+    this.#answers = new AnswerMemory(limits.pinholeAnswers, this.#undo);
+    this.#tombstones = new Tombstones(limits.pinholeTombstones);
+  }
+
+  /** Number of the rule set that was decided last. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Living pinholes. */
+  get size(): number {
+    return this.#bench.population.size;
+  }
+
+  /** Elements that the packet filter shall hold. */
+  get elementCount(): number {
+    return this.#bench.elements.size;
+  }
+
+  /** An instant before which nothing ends by itself; undefined when nothing ever does. */
+  get nextDeadline(): Milliseconds | undefined {
+    return this.#bench.population.nextDeadline;
+  }
+
+  /**
+   * Opens a transaction.
+   *
+   * @throws {PinholeRefusal} `QUOTA_EXCEEDED` when the agent has too many open ones
+   */
+  begin(agent: Agent, moment: Moment): Transaction {
+    this.#dropOverdue(moment.now);
+    const open = [...this.#transactions.values()].filter((one) => one.agent.name === agent.name).length;
+    if (open >= this.#options.limits.pinholeTransactions) {
+      const message = `You have ${open} open transactions. Commit some, or roll them back.`;
+      throw new PinholeRefusal("QUOTA_EXCEEDED", message);
+    }
+    const transaction = this.stage(agent, moment);
+    this.#transactions.set(transaction.id, transaction);
+    return transaction;
+  }
+
+  /** A transaction that is committed at once and cannot be looked up. */
+  stage(agent: Agent, moment: Moment): Transaction {
+    const id = this.#transactionIds.next(moment.wall);
+    const { population } = this.#bench;
+    return new Transaction(
+      { id, agent, deadline: moment.now + TRANSACTION_MS },
+      () => ({
+        id: this.#ids.next(moment.wall),
+        number: this.#numbers.next((taken) => population.byNumber(taken) !== undefined),
+      }),
+      this.#options.limits.pinholeOperations,
+    );
+  }
+
+  /**
+   * An open transaction of an agent.
+   *
+   * @throws {PinholeRefusal} `NO_SUCH_TRANSACTION`
+   */
+  transaction(agent: Agent, id: string, moment: Moment): Transaction {
+    this.#dropOverdue(moment.now);
+    const found = this.#transactions.get(id);
+    if (found !== undefined && found.agent.name === agent.name) return found;
+    throw new PinholeRefusal("NO_SUCH_TRANSACTION", `There is no open transaction ${id}.`);
+  }
+
+  /** Gives a transaction up. Nothing of it stays. */
+  rollback(transaction: Transaction): void {
+    transaction.finish();
+    this.#transactions.delete(transaction.id);
+  }
+
+  /**
+   * Decides commits in their order.
+   *
+   * @returns what was decided; it must be settled or taken back before anything else is prepared
+   */
+  prepare(requests: readonly CommitRequest[], moment: Moment): PreparedCommit {
+    const before = this.#open();
+    const forgotten = this.#answers.forget(moment.wall);
+    const kept: KeptAnswer[] = [];
+    const outcomes = requests.map((request) => this.#decide(request, moment, kept));
+    return this.#prepared({ outcomes, before, moment, kept, forgotten, due: [] });
+  }
+
+  /** Ends what is overdue. Undefined when nothing is. */
+  expire(moment: Moment): PreparedCommit | undefined {
+    const due = this.#bench.population.takeDue(moment.now, EXPIRE_MAX);
+    if (due.length === 0) return undefined;
+    const before = this.#open();
+    this.#generation += 1;
+    const cause = { moment, generation: this.#generation, origin: "" };
+    for (const pinhole of due) this.#bench.end(pinhole, "expire", cause);
+    return this.#prepared({ outcomes: [], before, moment, kept: [], forgotten: [], due });
+  }
+
+  /** A pinhole, living or ended a while ago; undefined when there is none that the agent may see. */
+  find(agent: Agent, id: string): Pinhole | undefined {
+    const { population } = this.#bench;
+    const found = population.get(id) ?? population.byClientId(agent.name, id) ?? this.#tombstones.get(id);
+    return found !== undefined && maySee(agent, found.owner) ? found : undefined;
+  }
+
+  /** A living pinhole by its number in SIMCO, whoever owns it. */
+  byNumber(number: number): Pinhole | undefined {
+    return this.#bench.population.byNumber(number);
+  }
+
+  /**
+   * One page of the living pinholes that an agent may see, in the order in which they were made.
+   *
+   * @param cursor - where the page before ended; empty for the first
+   * @param count - pinholes on a page, at most
+   */
+  list(agent: Agent, filter: PinholeFilter, cursor: string, count: number): PinholePage {
+    const pinholes: Pinhole[] = [];
+    for (const pinhole of this.#bench.population.after(cursor)) {
+      if (!maySee(agent, pinhole.owner) || !passes(pinhole, filter)) continue;
+      if (pinholes.length === count) return { pinholes, cursor: pinholes.at(-1)?.id };
+      pinholes.push(pinhole);
+    }
+    return { pinholes, cursor: undefined };
+  }
+
+  /** All living pinholes, in no order. */
+  all(): Iterable<Pinhole> {
+    return this.#bench.population.all();
+  }
+
+  /** How many living pinholes an owner has. */
+  countOf(owner: string): number {
+    return this.#bench.population.countOf(owner);
+  }
+
+  /** A group by its id; a name of one's own means one's own group. Undefined when the agent may not see it. */
+  findGroup(agent: Agent, id: string): PinholeGroup | undefined {
+    const group = this.#bench.groups.find(agent.name, id);
+    return group !== undefined && maySee(agent, group.owner) ? group : undefined;
+  }
+
+  /** A group by its number in SIMCO, whoever owns it. */
+  groupByNumber(number: number): PinholeGroup | undefined {
+    return this.#bench.groups.byNumber(number);
+  }
+
+  /** The group of a pinhole; undefined for a block. */
+  groupOf(pinhole: Pinhole): PinholeGroup | undefined {
+    return pinhole.group === "" ? undefined : this.#bench.groups.find(pinhole.owner, pinhole.group);
+  }
+
+  /** The groups that an agent may see. */
+  groups(agent: Agent): PinholeGroup[] {
+    return [...this.#bench.groups.all()].filter((group) => maySee(agent, group.owner));
+  }
+
+  /** True when the first packet of a connection is permitted, and no block stands against it. */
+  permits(packet: PacketFacts, box: Box): boolean {
+    const { population } = this.#bench;
+    const pairs = [
+      { protocol: box.protocol, near: box.source, far: box.destination },
+      { protocol: box.protocol, near: box.destination, far: box.source },
+    ];
+    const meets = (kind: "permit" | "block"): boolean =>
+      pairs.some((pair) => population.meeting(kind, pair).some((pinhole) => concerns(pinhole, packet)));
+    return meets("permit") && !meets("block");
+  }
+
+  /** What shall be in force. */
+  desired(now: Milliseconds): DesiredState {
+    return {
+      now,
+      generation: this.#generation,
+      elements: this.#bench.elements.standing(),
+      limits: this.#bench.limits.standing(),
+    };
+  }
+
+  /**
+   * Takes up what a former run left. The store must be empty.
+   *
+   * @param bootId - names the start of the machine
+   * @returns ids of pinholes whose time was over meanwhile, and that the journal can forget
+   */
+  load(contents: JournalContents, moment: Moment, bootId: string): string[] {
+    invariant(this.size === 0, "a store is loaded once, before anything else");
+    const { head } = contents;
+    if (head === undefined) return [];
+    this.#generation = head.generation;
+    this.#numbers = new NumberSource(head.nextNumber);
+    this.#bench.groups.follow(head.nextGroupNumber);
+    const over: string[] = [];
+    for (const record of contents.pinholes) {
+      const deadline = deadlineOf(record, moment, head.bootId === bootId);
+      if (deadline > moment.now) this.#revive(record, deadline);
+      else over.push(record.id);
+    }
+    for (const answer of contents.answers) this.#answers.restore(answer);
+    this.#bench.settle();
+    this.#undo.settle();
+    return over;
+  }
+
+  #revive(record: PinholeRecord, deadline: Milliseconds): void {
+    const { owner, group, groupNumber, spec, clientId, limit, ...rest } = record;
+    this.#ids.follow(record.id);
+    if (group !== "") this.#bench.groups.restore({ id: group, number: groupNumber, owner });
+    const request = PinholeRequest.check(spec);
+    this.#bench.revive({ ...rest, owner, group, clientId, limit, request, deadline, end: undefined });
+    this.#undo.settle();
+  }
+
+  #open(): number {
+    invariant(!this.#isPrepared, "what is prepared is settled or taken back first");
+    this.#isPrepared = true;
+    return this.#generation;
+  }
+
+  #decide(request: CommitRequest, moment: Moment, kept: KeptAnswer[]): CommitOutcome {
+    const mark = this.#undo.length;
+    const generation = this.#generation;
+    try {
+      return this.#carryOut(request, moment, kept);
+    } catch (error) {
+      this.#undo.takeBack(mark);
+      this.#generation = generation;
+      if (error instanceof PinholeRefusal) return error;
+      throw error;
+    }
+  }
+
+  #carryOut({ transaction, options }: CommitRequest, moment: Moment, kept: KeptAnswer[]): CommitAnswer {
+    const { agent, fingerprint } = transaction;
+    const { idempotencyKey: key, expectGeneration } = options;
+    const known = key === undefined ? undefined : this.#answers.find(agent.name, key, fingerprint);
+    if (known !== undefined) return known;
+    if (expectGeneration !== undefined && expectGeneration !== this.#generation) {
+      const message = `Generation ${this.#generation} is in force, not ${expectGeneration}. Read again.`;
+      throw new PinholeRefusal("GENERATION_MISMATCH", message);
+    }
+    if (transaction.operations.length > 0) this.#generation += 1;
+    const cause = { moment, generation: this.#generation, origin: options.origin ?? "" };
+    const answer: CommitAnswer = {
+      generation: this.#generation,
+      appliedAt: moment.wall,
+      results: this.#results(transaction, cause),
+    };
+    if (key !== undefined) {
+      kept.push(this.#answers.keep({ agent: agent.name, key, fingerprint, answer }, moment.wall));
+    }
+    return answer;
+  }
+
+  #results(transaction: Transaction, cause: Cause): CommitAnswer["results"] {
+    const { limits, hideForeign = false } = this.#options;
+    const assignment = new Assignment(this.#bench, transaction.agent, cause, { room: limits, hideForeign });
+    return transaction.operations.map((operation, index) => {
+      try {
+        return assignment.carryOut(operation);
+      } catch (error) {
+        throw error instanceof PinholeRefusal ? error.at(index) : error;
+      }
+    });
+  }
+
+  #prepared(batch: {
+    readonly outcomes: readonly CommitOutcome[];
+    readonly before: number;
+    readonly moment: Moment;
+    readonly kept: readonly KeptAnswer[];
+    readonly forgotten: readonly KeptAnswer[];
+    readonly due: readonly Pinhole[];
+  }): PreparedCommit {
+    const { outcomes, before, moment, kept, forgotten, due } = batch;
+    const elements = this.#bench.elements.changes();
+    const limits = this.#bench.limits.changes();
+    const generation = this.#generation;
+    const events = [...this.#bench.news];
+    const ended = [...this.#bench.ended];
+    return {
+      outcomes,
+      hasEffect: generation !== before,
+      plan: {
+        generation,
+        now: moment.now,
+        ...elements,
+        putLimits: limits.put,
+        removeLimits: limits.remove,
+      },
+      journal: {
+        head: {
+          generation,
+          nextNumber: this.#numbers.upcoming,
+          nextGroupNumber: this.#bench.groups.upcoming,
+        },
+        ...this.#records(moment),
+        keep: kept,
+        forget: forgotten,
+      },
+      events,
+      cut: [
+        ...elements.remove.filter(({ role }) => role !== "block").map(({ box }) => box),
+        ...elements.put.filter(({ role }) => role === "block").map(({ box }) => box),
+      ],
+      settle: () => {
+        this.#close();
+        this.#tombstones.add(ended);
+        this.#tombstones.forget(moment.wall);
+      },
+      takeBack: () => {
+        this.#undo.takeBack();
+        this.#generation = before;
+        this.#close();
+        this.#bench.population.remind(due);
+      },
+    };
+  }
+
+  #close(): void {
+    invariant(this.#isPrepared, "what is prepared is settled or taken back once");
+    this.#isPrepared = false;
+    this.#undo.settle();
+    this.#bench.settle();
+  }
+
+  #records(moment: Moment): { readonly put: PinholeRecord[]; readonly remove: string[] } {
+    const put: PinholeRecord[] = [];
+    const remove: string[] = [];
+    for (const id of this.#bench.changed) {
+      const pinhole = this.#bench.population.get(id);
+      if (pinhole === undefined) remove.push(id);
+      else put.push(recordOf(pinhole, this.groupOf(pinhole)?.number ?? 0, moment));
+    }
+    return { put, remove };
+  }
+
+  #dropOverdue(now: Milliseconds): void {
+    for (const transaction of this.#transactions.values()) {
+      if (transaction.deadline > now) return;
+      this.rollback(transaction);
+    }
+  }
+}
+
+function passes(pinhole: Pinhole, filter: PinholeFilter): boolean {
+  const { owner, group, state, kind, labels } = filter;
+  if (owner !== undefined && pinhole.owner !== owner) return false;
+  if (group !== undefined && pinhole.group !== group) return false;
+  if (state !== undefined && pinhole.state !== state) return false;
+  if (kind !== undefined && pinhole.request.kind !== kind) return false;
+  const own = pinhole.request.spec.labels ?? {};
+  return Object.entries(labels ?? {}).every(([name, value]) => own[name] === value);
+}
