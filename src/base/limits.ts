@@ -102,6 +102,7 @@ export const LIMITS = {
     max: 16_777_216,
     meaning:
       "kernel connections a watcher remembers by number; what vanishes unseen beyond it is not told after a gap",
+  },
   pinholes: {
     unit: "entries",
     default: 262_144,

@@ -10,3 +10,5 @@ export {
 } from "./policy-file.ts";
 export { OwnerLock } from "./owner-lock.ts";
 export { filledMemory, readTables } from "./table-files.ts";
+export { DiskJournal, MemoryJournal, type PinholeJournal } from "./pinholes/journal.ts";
+export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinholes/service.ts";

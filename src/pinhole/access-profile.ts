@@ -1,8 +1,8 @@
 /**
  * Who may open what.
  *
- * A profile belongs to an identity that a door has made sure of: peer credentials of a Unix socket, or a client
- * certificate. Everything a request asks for is held against it before anything else is looked at.
+ * A profile belongs to an identity that a door has made sure of: peer credentials of a Unix socket, or a
+ * client certificate. Everything a request asks for is held against it before anything else is looked at.
  */
 import { familyBits, Prefix } from "../base/index.ts";
 import { ANY_PROTOCOL } from "./element.ts";
@@ -13,6 +13,7 @@ import type { PinholeDirection, PinholeRequest } from "./specification.ts";
 
 /** What an agent may do at all. */
 export const RIGHTS = ["permit", "reserve", "block", "renew", "monitor"] as const;
+/** Something that an agent may do. */
 export type Right = (typeof RIGHTS)[number];
 
 /** What may be left open. */
@@ -123,7 +124,7 @@ function checkAddresses({ internal, external, kind }: PinholeRequest, profile: A
   ];
   for (const { field, prefix, networks } of sides) {
     if (lies(prefix, networks)) continue;
-    const message = `${prefix} is not within the networks of your profile.`;
+    const message = `${prefix.toString()} is not within the networks of your profile.`;
     throw new PinholeRefusal("ADDRESS_FORBIDDEN", message, { field });
   }
 }
@@ -157,7 +158,8 @@ function checkWildcards(request: PinholeRequest, profile: AccessProfile): void {
 /**
  * Holds a request against the profile of its agent.
  *
- * @throws {PinholeRefusal} `TRANSACTION_FORBIDDEN`, `ADDRESS_FORBIDDEN`, `WILDCARD_FORBIDDEN`, `POLICY_FORBIDS`
+ * @throws {PinholeRefusal} `TRANSACTION_FORBIDDEN`, `ADDRESS_FORBIDDEN`, `WILDCARD_FORBIDDEN`,
+ *   `POLICY_FORBIDS`
  */
 export function checkRequest(request: PinholeRequest, agent: Agent): void {
   const { profile } = agent;
@@ -192,7 +194,9 @@ export function grantedSeconds(seconds: number | null, profile: AccessProfile): 
   return Math.min(seconds, profile.lifetimeMax);
 }
 
-/** A profile as it stands in a configuration file. Absent fields have the values of {@link DEFAULT_PROFILE}. */
+/**
+ * A profile as it stands in a configuration file. Absent fields have the values of {@link DEFAULT_PROFILE}.
+ */
 export interface ProfileSpec {
   readonly rights?: readonly Right[];
   readonly administrator?: boolean;
@@ -237,4 +241,3 @@ export function parseProfile(spec: ProfileSpec): AccessProfile {
     wildcards: { ...base.wildcards, ...wildcards },
   };
 }
-

@@ -1,8 +1,8 @@
 /**
  * Answers that were given under an idempotency key.
  *
- * Who did not hear an answer asks again with the same key, and is told the same without anything happening twice. A
- * key belongs to one agent and to one list of operations.
+ * Who did not hear an answer asks again with the same key, and is told the same without anything happening
+ * twice. A key belongs to one agent and to one list of operations.
  */
 import { HOUR, type Milliseconds } from "../base/index.ts";
 import { PinholeRefusal } from "./refusal.ts";
@@ -48,7 +48,8 @@ export class AnswerMemory {
    * The answer that was given under a key.
    *
    * @returns undefined when the key is fresh
-   * @throws {PinholeRefusal} `KEY_REUSED` when it was given for other operations, `SPEC_MALFORMED` for what is no key
+   * @throws {PinholeRefusal} `KEY_REUSED` when it was given for other operations, `SPEC_MALFORMED` for what
+   *   is no key
    */
   find(agent: string, key: string, fingerprint: string): CommitAnswer | undefined {
     if (key.length === 0 || key.length > KEY_MAX) {

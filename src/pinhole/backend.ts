@@ -4,6 +4,7 @@
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Box, Element, StandingElement } from "./element.ts";
+import type { PacketFacts } from "./judgement.ts";
 import type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
 
 /** What a backend can do, as `GET /v1/backends` tells it. */
@@ -56,20 +57,17 @@ export interface Traffic {
   readonly bytes: number;
 }
 
-/** A connection of the kernel's tracker, as its first packet had it. */
-export interface Connection {
-  readonly protocol: number;
-  readonly box: Box;
-}
-
 /** Which live connections shall end. */
 export interface Cut {
   /** Boxes that no longer pass, or that are blocked, for packets of either direction. */
   readonly boxes: readonly Box[];
   /**
-   * Asked for each connection in one of the boxes: true when something else still permits its first packet.
+   * Asked for each connection in one of the boxes.
+   *
+   * @param first - the packet that began it
+   * @returns true when something else still permits it
    */
-  isPermitted(first: Box): boolean;
+  isPermitted(first: PacketFacts): boolean;
 }
 
 /** Somebody else changed what is ours. */

@@ -59,7 +59,8 @@ export type CommitOutcome = CommitAnswer | PinholeRefusal;
 /**
  * Commits that are decided and not done yet.
  *
- * The caller writes `journal`, tells the filter the `plan`, and calls `settle`; or `takeBack` when either fails.
+ * The caller writes `journal`, tells the filter the `plan`, and calls `settle`; or `takeBack` when either
+ * fails.
  */
 export interface PreparedCommit {
   /** One for each request, in order. */
@@ -73,6 +74,10 @@ export interface PreparedCommit {
   readonly cut: readonly Box[];
   /** It is in force. */
   settle(): void;
-  /** It could not be done; everything is as before. */
-  takeBack(): void;
+  /**
+   * It could not be done; everything is as before.
+   *
+   * @returns what the journal must say instead, if it was told already
+   */
+  takeBack(): JournalChanges;
 }

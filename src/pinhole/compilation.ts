@@ -1,9 +1,9 @@
 /**
  * From a pinhole to the elements that carry it out.
  *
- * A direction becomes a box for packets that travel that way. TCP is different, because its direction is that of the
- * set-up (RFC 5189 section 2.3.5): both ways pass once somebody has been allowed to begin. So a TCP pinhole has boxes
- * for both ways in `pass`, and in `setup` only for those who may begin.
+ * A direction becomes a box for packets that travel that way. TCP is different, because its direction is that
+ * of the set-up (RFC 5189 section 2.3.5): both ways pass once somebody has been allowed to begin. So a TCP
+ * pinhole has boxes for both ways in `pass`, and in `setup` only for those who may begin.
  *
  * | protocol | `in` | `out` | `both` |
  * |---|---|---|---|
@@ -13,8 +13,8 @@
  *
  * (← into our side, → out of it.) A block stops both ways, whatever the protocol.
  *
- * Ranges of few ports become single ports, which a packet filter finds in one step and changes in constant time.
- * Pairwise ranges always do: no filter has a word for "the same distance from the first".
+ * Ranges of few ports become single ports, which a packet filter finds in one step and changes in constant
+ * time. Pairwise ranges always do: no filter has a word for "the same distance from the first".
  */
 import { familyBits, PROTOCOL } from "../base/index.ts";
 import { ANY_PROTOCOL, type Element, type ElementRole, makeElement } from "./element.ts";

@@ -1,8 +1,9 @@
 /**
  * What ends next.
  *
- * A heap in which nothing is ever moved: when a lease is renewed its pinhole comes in a second time, and the first
- * entry means nothing when its turn comes. When such entries are in the majority the heap is built anew.
+ * A heap in which nothing is ever moved: when a lease is renewed its pinhole comes in a second time, and the
+ * first entry means nothing when its turn comes. When such entries are in the majority the heap is built
+ * anew.
  */
 import type { Milliseconds } from "../base/index.ts";
 
@@ -37,7 +38,9 @@ export class DeadlineQueue<Value> {
     this.#up(this.#heap.length - 1);
   }
 
-  /** The earliest deadline, or an earlier instant at which nothing will be due; undefined when nothing ends. */
+  /**
+   * The earliest deadline, or an earlier instant at which nothing will be due; undefined when nothing ends.
+   */
   get earliest(): Milliseconds | undefined {
     return this.#heap[0]?.deadline;
   }

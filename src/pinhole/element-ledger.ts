@@ -1,9 +1,10 @@
 /**
  * Who needs which element.
  *
- * Equal elements of several pinholes are one element in the filter, with the latest of their deadlines. The ledger
- * keeps for each element who holds it, and knows at the end of a transaction what of it differs from before: an
- * element that one pinhole gave up and another took on in the same transaction does not move at all.
+ * Equal elements of several pinholes are one element in the filter, with the latest of their deadlines. The
+ * ledger keeps for each element who holds it, and knows at the end of a transaction what of it differs from
+ * before: an element that one pinhole gave up and another took on in the same transaction does not move at
+ * all.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Element, StandingElement } from "./element.ts";
@@ -27,6 +28,8 @@ export interface ElementChanges {
   readonly put: StandingElement[];
   readonly remove: Element[];
 }
+
+const NOBODY: ReadonlySet<number> = new Set();
 
 function latest(holders: ReadonlyMap<number, Milliseconds>): Milliseconds {
   let deadline = Number.NEGATIVE_INFINITY;
@@ -114,9 +117,19 @@ export class ElementLedger {
     this.#touched = new Map();
   }
 
-  /** Everything that shall be in force. */
-  *standing(): Generator<StandingElement> {
-    for (const entry of this.#entries.values()) yield this.#standing(entry);
+  /**
+   * Everything that shall be in force.
+   *
+   * @param without - numbers of pinholes that shall not count
+   */
+  *standing(without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
+    for (const entry of this.#entries.values()) {
+      if (without.size === 0) yield this.#standing(entry);
+      else {
+        const holders = new Map([...entry.holders].filter(([number]) => !without.has(number)));
+        if (holders.size > 0) yield this.#standing({ element: entry.element, holders });
+      }
+    }
   }
 
   #standing(entry: Entry): StandingElement {

@@ -1,5 +1,5 @@
 /** One side of a pinhole: a network and a range of ports. */
-import { type Family, familyBits, ipv4Words, type Port, Prefix } from "../base/index.ts";
+import { type AddressWords, type Family, familyBits, ipv4Words, type Port, Prefix } from "../base/index.ts";
 
 /** Largest port. */
 export const PORT_MAX = 65_535;
@@ -71,6 +71,11 @@ export class Endpoint {
   withPorts(ports: PortRange): Endpoint {
     return new Endpoint(this.prefix, ports, this.#network);
   }
+}
+
+/** One address with one port: an end of a packet. */
+export function hostEndpoint(family: Family, words: AddressWords, port: Port): Endpoint {
+  return new Endpoint(new Prefix(family, words, familyBits(family)), { low: port, high: port });
 }
 
 function portsKey(ports: PortRange): string {

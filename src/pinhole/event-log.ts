@@ -1,8 +1,8 @@
 /**
  * What has happened, for those who listen and for those who come back and ask what they missed.
  *
- * Events are numbered without gaps. The log keeps the last so many; who asks for older ones is told that there is a
- * gap, and from which generation to read everything anew.
+ * Events are numbered without gaps. The log keeps the last so many; who asks for older ones is told that
+ * there is a gap, and from which generation to read everything anew.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Pinhole } from "./pinhole.ts";

@@ -1,4 +1,7 @@
-/** A short name for a long text, to know it again. No secret: whoever wants two texts with one name can make them. */
+/**
+ * A short name for a long text, to know it again. No secret: whoever wants two texts with one name can make
+ * them.
+ */
 
 const FIRST = 0x811c9dc5;
 const SECOND = 0x9e3779b9;

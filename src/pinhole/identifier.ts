@@ -1,9 +1,9 @@
 /**
  * Names for pinholes and groups.
  *
- * A pinhole has two: an id for programs, 128 bits that sort by time, and a number of 32 bits for SIMCO. Numbers begin
- * somewhere by chance, count up, are never 0, and are not given again before they have gone round (RFC 4540 section
- * 4.3.5 leaves the choice to us).
+ * A pinhole has two: an id for programs, 128 bits that sort by time, and a number of 32 bits for SIMCO.
+ * Numbers begin somewhere by chance, count up, are never 0, and are not given again before they have gone
+ * round (RFC 4540 section 4.3.5 leaves the choice to us).
  */
 import type { Milliseconds } from "../base/index.ts";
 
@@ -34,7 +34,9 @@ function decode(text: string): number {
   return value;
 }
 
-/** Makes ids of a prefix and 26 characters: time, order within a millisecond, chance. Later ones sort later. */
+/**
+ * Makes ids of a prefix and 26 characters: time, order within a millisecond, chance. Later ones sort later.
+ */
 export class IdSource {
   readonly #entropy: Entropy;
   readonly #prefix: string;
@@ -72,7 +74,10 @@ export class IdSource {
     }
     const chance = [...this.#entropy(CHANCE_CHARACTERS)].map((byte) => ALPHABET[byte % BASE]).join("");
     return (
-      this.#prefix + encode(this.#time, TIME_CHARACTERS) + encode(this.#sequence, SEQUENCE_CHARACTERS) + chance
+      this.#prefix +
+      encode(this.#time, TIME_CHARACTERS) +
+      encode(this.#sequence, SEQUENCE_CHARACTERS) +
+      chance
     );
   }
 }

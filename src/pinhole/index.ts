@@ -12,7 +12,6 @@ export {
 export type { KeptAnswer } from "./answer-memory.ts";
 export type {
   BackendAbilities,
-  Connection,
   Cut,
   DesiredState,
   Drift,
@@ -43,6 +42,7 @@ export {
   ALL_PORTS,
   allAddresses,
   Endpoint,
+  hostEndpoint,
   isAllPorts,
   PORT_MAX,
   portCount,
@@ -64,7 +64,13 @@ export { mayChange, maySee } from "./operations.ts";
 export { type Pinhole, type PinholeGroup, type PinholeView, remainingSeconds, viewOf } from "./pinhole.ts";
 export type { PortLease } from "./port-pool.ts";
 export type { JournalChanges, JournalContents, JournalHead, PinholeRecord } from "./record.ts";
-export { PinholeRefusal, type RefusalCode, type RefusalContext, type RefusalFacts, REFUSALS } from "./refusal.ts";
+export {
+  PinholeRefusal,
+  type RefusalCode,
+  type RefusalContext,
+  type RefusalFacts,
+  REFUSALS,
+} from "./refusal.ts";
 export {
   type EndpointSpec,
   type NatSpec,

@@ -1,8 +1,8 @@
 /**
  * What pinholes mean for a packet, straight from what their owners asked for.
  *
- * This is the plain reading of the words, one pinhole after the other, without boxes, sets or indexes. Packet filters
- * and the simulator are held against it; and it explains to a person why a packet passes.
+ * This is the plain reading of the words, one pinhole after the other, without boxes, sets or indexes. Packet
+ * filters and the simulator are held against it; and it explains to a person why a packet passes.
  */
 import { type AddressWords, type Family, type Port, PROTOCOL } from "../base/index.ts";
 import { ANY_PROTOCOL } from "./element.ts";

@@ -1,13 +1,14 @@
 /**
  * The life of a pinhole.
  *
- * The next state is found by the present one and by what happens; what is not in the table cannot happen. These are
- * the states of a whole pinhole as its owner sees it (RFC 4540 section 8.1, with the state `staged` before it), not of
- * connections through it.
+ * The next state is found by the present one and by what happens; what is not in the table cannot happen.
+ * These are the states of a whole pinhole as its owner sees it (RFC 4540 section 8.1, with the state `staged`
+ * before it), not of connections through it.
  */
 
 /** States. `staged`: asked for in an open transaction, without effect. */
 export const PINHOLE_STATES = ["staged", "reserved", "enabled", "ended"] as const;
+/** A state. */
 export type PinholeState = (typeof PINHOLE_STATES)[number];
 
 /** What happens to a pinhole. */
@@ -20,8 +21,10 @@ export const PINHOLE_EVENTS = [
   "expire",
   "conflict",
   "revoke",
+  "fail",
   "abandon",
 ] as const;
+/** Something that happens to a pinhole. */
 export type PinholeEvent = (typeof PINHOLE_EVENTS)[number];
 
 /** A missing entry means: impossible in that state. */
@@ -39,14 +42,16 @@ export const LIFE_CYCLE = {
     renew: "reserved", // another lifetime, counted from now
     close: "ended", // the owner is done
     expire: "ended", // the lease has run out
-    revoke: "ended", // the administrator or the packet filter will not have it
+    revoke: "ended", // the administrator will not have it
+    fail: "ended", // the packet filter will not have it
   },
   enabled: {
     renew: "enabled", // another lifetime, counted from now
     close: "ended", // the owner is done
     expire: "ended", // the lease has run out
     conflict: "ended", // a block has come, and blocks win
-    revoke: "ended", // the administrator or the packet filter will not have it
+    revoke: "ended", // the administrator will not have it
+    fail: "ended", // the packet filter will not have it
   },
   ended: {},
 } as const satisfies Table;
@@ -57,7 +62,7 @@ export const END_REASONS = {
   expire: "expired",
   conflict: "conflict",
   revoke: "admin",
-  abandon: "backend",
+  fail: "backend",
 } as const satisfies Partial<Record<PinholeEvent, string>>;
 
 /** Why a pinhole ended, in a word. */

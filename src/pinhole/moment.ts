@@ -2,7 +2,8 @@
 import type { Milliseconds } from "../base/index.ts";
 
 /**
- * An instant. Deadlines count on the monotonic clock, which nobody can set; people and journals read the other.
+ * An instant. Deadlines count on the monotonic clock, which nobody can set; people and journals read the
+ * other.
  */
 export interface Moment {
   /** Monotonic: the machine's time since it was started, in milliseconds. */

@@ -1,7 +1,9 @@
 /**
- * The four things that can be asked for, each with its checks in the order of RFC 4540 section 8 and RFC 5189.
+ * The four things that can be asked for, each with its checks in the order of RFC 4540 section 8 and RFC
+ * 5189.
  *
- * What a request looks like, and whether the agent may ask for such things at all, was checked when it was staged.
+ * What a request looks like, and whether the agent may ask for such things at all, was checked when it was
+ * staged.
  */
 import type { LimitValues } from "../base/index.ts";
 import { type Agent, checkRight, grantedSeconds } from "./access-profile.ts";
@@ -98,7 +100,10 @@ export class Assignment {
     return this.#answer("open", pinhole, true);
   }
 
-  /** What has the caller's own name already: the same again is a renewal, so that a lost answer can be asked for. */
+  /**
+   * What has the caller's own name already: the same again is a renewal, so that a lost answer can be asked
+   * for.
+   */
   #reopen(found: Pinhole, request: PinholeRequest): OperationAnswer {
     if (found.request.identity !== request.identity) {
       const message = `Your id ${found.clientId} stands for another pinhole. Close that first.`;
@@ -169,7 +174,10 @@ export class Assignment {
       throw new PinholeRefusal("QUOTA_EXCEEDED", message);
     }
     if (population.size >= this.#room.pinholes) {
-      throw new PinholeRefusal("CAPACITY_EXCEEDED", `There are ${population.size} pinholes, and no room for more.`);
+      throw new PinholeRefusal(
+        "CAPACITY_EXCEEDED",
+        `There are ${population.size} pinholes, and no room for more.`,
+      );
     }
   }
 
@@ -244,4 +252,3 @@ function checkMatch(reserved: PinholeRequest, request: PinholeRequest): void {
   const message = `${count} ports were reserved, not ${portCount(internal.ports)}.`;
   throw new PinholeRefusal("SPEC_INCONSISTENT", message, { field: "internal.ports" });
 }
-

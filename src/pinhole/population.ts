@@ -1,6 +1,6 @@
 /**
- * All living pinholes, and every way to find them: by id, number, the owner's own name, by what overlaps, by what ends
- * next. Each change is noted, so that a transaction that fails leaves no trace.
+ * All living pinholes, and every way to find them: by id, number, the owner's own name, by what overlaps, by
+ * what ends next. Each change is noted, so that a transaction that fails leaves no trace.
  */
 import { invariant, type Milliseconds } from "../base/index.ts";
 import { BoxIndex, type Pair } from "./box-index.ts";

@@ -89,8 +89,8 @@ export function recordOf(pinhole: Pinhole, groupNumber: number, moment: Moment):
 /**
  * The deadline of a record on today's monotonic clock.
  *
- * @param isSameBoot - true when the machine has not been started anew since, so that nobody's setting of the wall
- *   clock matters
+ * @param isSameBoot - true when the machine has not been started anew since, so that nobody's setting of the
+ *   wall clock matters
  */
 export function deadlineOf(record: PinholeRecord, moment: Moment, isSameBoot: boolean): Milliseconds {
   if (record.deadline === null || record.deadlineAt === null) return Number.POSITIVE_INFINITY;

@@ -1,5 +1,6 @@
 /**
- * Every reason to refuse a request about pinholes, with its number in SIMCO, its status in HTTP and its result in PCP.
+ * Every reason to refuse a request about pinholes, with its number in SIMCO, its status in HTTP and its
+ * result in PCP.
  *
  * All three doors answer from this table, so that one refusal is one thing, whichever way the request came.
  */

@@ -7,18 +7,22 @@ import { PinholeRefusal } from "./refusal.ts";
 
 /** What a pinhole does: lets packets through, keeps a place for one that will, or stops packets. */
 export const KINDS = ["permit", "reserve", "block"] as const;
+/** What a pinhole does, by its word. */
 export type PinholeKind = (typeof KINDS)[number];
 
 /** Which way packets may go; for TCP, who may set a connection up. */
 export const DIRECTIONS = ["in", "out", "both"] as const;
+/** A direction, by its word. */
 export type PinholeDirection = (typeof DIRECTIONS)[number];
 
 /** How two ranges of ports go together: first with first, second with second; or each with each. */
 export const PORT_MODES = ["pairwise", "product"] as const;
+/** A way to pair ports, by its word. */
 export type PortMode = (typeof PORT_MODES)[number];
 
 /** What a port of ours must have in common with another, or with a number. */
 export const PARITIES = ["any", "same", "odd", "even"] as const;
+/** A wish about ports, by its word. */
 export type Parity = (typeof PARITIES)[number];
 
 /** One side, in words. */
@@ -212,22 +216,25 @@ function checkExtras(spec: PinholeSpec): void {
     const message = "A reservation has 0 to 65535 ports.";
     throw new PinholeRefusal("PORT_COUNT_ILLEGAL", message, { field: "portCount" });
   }
-  const labels = Object.entries(spec.labels ?? {});
-  if (labels.length > LABELS_MAX) throw malformed("labels", `has more than ${LABELS_MAX} entries`);
-  for (const [name, value] of labels) {
-    if (name.length > LABEL_NAME_MAX || typeof value !== "string" || value.length > LABEL_VALUE_MAX) {
-      throw malformed("labels", `takes names to ${LABEL_NAME_MAX} and texts to ${LABEL_VALUE_MAX} characters`);
-    }
-  }
+  checkLabels(Object.entries(spec.labels ?? {}));
   for (const [name, value] of Object.entries(spec.limit ?? {})) {
     if (!isWhole(value, 1, Number.MAX_SAFE_INTEGER)) {
       throw malformed(`limit.${name}`, "must be a whole number above 0");
     }
   }
   if (spec.limit !== undefined && spec.kind !== "permit") {
-    throw new PinholeRefusal("SPEC_INCONSISTENT", "Only what permits packets can limit them.", {
-      field: "limit",
-    });
+    const message = "Only what permits packets can limit them.";
+    throw new PinholeRefusal("SPEC_INCONSISTENT", message, { field: "limit" });
+  }
+}
+
+function checkLabels(labels: readonly (readonly [string, unknown])[]): void {
+  if (labels.length > LABELS_MAX) throw malformed("labels", `has more than ${LABELS_MAX} entries`);
+  for (const [name, value] of labels) {
+    const isShort =
+      name.length <= LABEL_NAME_MAX && typeof value === "string" && value.length <= LABEL_VALUE_MAX;
+    if (isShort) continue;
+    throw malformed("labels", `takes names to ${LABEL_NAME_MAX} and texts to ${LABEL_VALUE_MAX} characters`);
   }
 }
 

@@ -2,8 +2,9 @@
  * Decides.
  *
  * Transactions come in, and what must be written, told to the packet filter and made known goes out. Several
- * transactions are decided one after the other, each all or nothing; one that is refused leaves the others as they
- * are. What is decided counts at once for the next decision, and is taken back as a whole when it cannot be done.
+ * transactions are decided one after the other, each all or nothing; one that is refused leaves the others as
+ * they are. What is decided counts at once for the next decision, and is taken back as a whole when it cannot
+ * be done.
  *
  * Between `prepare` and `settle` the store shows what is decided and not yet in force: who reads must wait.
  */
@@ -11,7 +12,7 @@ import { invariant, type LimitValues, type Milliseconds, SECOND } from "../base/
 import type { Agent } from "./access-profile.ts";
 import { AnswerMemory, type KeptAnswer } from "./answer-memory.ts";
 import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from "./commit.ts";
-import type { Box } from "./element.ts";
+import { hostEndpoint } from "./endpoint.ts";
 import { GroupRegistry } from "./group-registry.ts";
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
 import { concerns, type PacketFacts } from "./judgement.ts";
@@ -19,7 +20,13 @@ import type { DesiredState } from "./backend.ts";
 import type { Moment } from "./moment.ts";
 import { Assignment, maySee } from "./operations.ts";
 import type { Pinhole, PinholeGroup } from "./pinhole.ts";
-import { deadlineOf, type JournalContents, type PinholeRecord, recordOf } from "./record.ts";
+import {
+  deadlineOf,
+  type JournalContents,
+  type JournalHead,
+  type PinholeRecord,
+  recordOf,
+} from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import { PinholeRequest } from "./specification.ts";
 import { Tombstones } from "./tombstones.ts";
@@ -172,12 +179,12 @@ export class PinholeStore {
   /** Ends what is overdue. Undefined when nothing is. */
   expire(moment: Moment): PreparedCommit | undefined {
     const due = this.#bench.population.takeDue(moment.now, EXPIRE_MAX);
-    if (due.length === 0) return undefined;
-    const before = this.#open();
-    this.#generation += 1;
-    const cause = { moment, generation: this.#generation, origin: "" };
-    for (const pinhole of due) this.#bench.end(pinhole, "expire", cause);
-    return this.#prepared({ outcomes: [], before, moment, kept: [], forgotten: [], due });
+    return due.length === 0 ? undefined : this.#endAll(due, "expire", moment);
+  }
+
+  /** Ends what the packet filter will not have, whoever owns it. */
+  fail(pinholes: readonly Pinhole[], moment: Moment): PreparedCommit {
+    return this.#endAll(pinholes, "fail", moment);
   }
 
   /** A pinhole, living or ended a while ago; undefined when there is none that the agent may see. */
@@ -218,7 +225,9 @@ export class PinholeStore {
     return this.#bench.population.countOf(owner);
   }
 
-  /** A group by its id; a name of one's own means one's own group. Undefined when the agent may not see it. */
+  /**
+   * A group by its id; a name of one's own means one's own group. Undefined when the agent may not see it.
+   */
   findGroup(agent: Agent, id: string): PinholeGroup | undefined {
     const group = this.#bench.groups.find(agent.name, id);
     return group !== undefined && maySee(agent, group.owner) ? group : undefined;
@@ -239,24 +248,31 @@ export class PinholeStore {
     return [...this.#bench.groups.all()].filter((group) => maySee(agent, group.owner));
   }
 
-  /** True when the first packet of a connection is permitted, and no block stands against it. */
-  permits(packet: PacketFacts, box: Box): boolean {
+  /** True when a packet is permitted, and no block stands against it. */
+  permits(packet: PacketFacts): boolean {
     const { population } = this.#bench;
+    const { family, protocol } = packet;
+    const source = hostEndpoint(family, packet.source, packet.sourcePort);
+    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
     const pairs = [
-      { protocol: box.protocol, near: box.source, far: box.destination },
-      { protocol: box.protocol, near: box.destination, far: box.source },
+      { protocol, near: source, far: destination },
+      { protocol, near: destination, far: source },
     ];
     const meets = (kind: "permit" | "block"): boolean =>
       pairs.some((pair) => population.meeting(kind, pair).some((pinhole) => concerns(pinhole, packet)));
     return meets("permit") && !meets("block");
   }
 
-  /** What shall be in force. */
-  desired(now: Milliseconds): DesiredState {
+  /**
+   * What shall be in force.
+   *
+   * @param without - numbers of pinholes that shall not count
+   */
+  desired(now: Milliseconds, without?: ReadonlySet<number>): DesiredState {
     return {
       now,
       generation: this.#generation,
-      elements: this.#bench.elements.standing(),
+      elements: this.#bench.elements.standing(without),
       limits: this.#bench.limits.standing(),
     };
   }
@@ -293,6 +309,14 @@ export class PinholeStore {
     const request = PinholeRequest.check(spec);
     this.#bench.revive({ ...rest, owner, group, clientId, limit, request, deadline, end: undefined });
     this.#undo.settle();
+  }
+
+  #endAll(pinholes: readonly Pinhole[], ending: "expire" | "fail", moment: Moment): PreparedCommit {
+    const before = this.#open();
+    this.#generation += 1;
+    const cause = { moment, generation: this.#generation, origin: "" };
+    for (const pinhole of pinholes) this.#bench.end(pinhole, ending, cause);
+    return this.#prepared({ outcomes: [], before, moment, kept: [], forgotten: [], due: pinholes });
   }
 
   #open(): number {
@@ -362,6 +386,7 @@ export class PinholeStore {
     const generation = this.#generation;
     const events = [...this.#bench.news];
     const ended = [...this.#bench.ended];
+    const changed = [...this.#bench.changed];
     return {
       outcomes,
       hasEffect: generation !== before,
@@ -372,16 +397,7 @@ export class PinholeStore {
         putLimits: limits.put,
         removeLimits: limits.remove,
       },
-      journal: {
-        head: {
-          generation,
-          nextNumber: this.#numbers.upcoming,
-          nextGroupNumber: this.#bench.groups.upcoming,
-        },
-        ...this.#records(moment),
-        keep: kept,
-        forget: forgotten,
-      },
+      journal: { head: this.journalHead, ...this.#records(changed, moment), keep: kept, forget: forgotten },
       events,
       cut: [
         ...elements.remove.filter(({ role }) => role !== "block").map(({ box }) => box),
@@ -397,6 +413,7 @@ export class PinholeStore {
         this.#generation = before;
         this.#close();
         this.#bench.population.remind(due);
+        return { head: this.journalHead, ...this.#records(changed, moment), keep: [], forget: kept };
       },
     };
   }
@@ -408,10 +425,19 @@ export class PinholeStore {
     this.#bench.settle();
   }
 
-  #records(moment: Moment): { readonly put: PinholeRecord[]; readonly remove: string[] } {
+  /** What the head of the journal says. */
+  get journalHead(): Omit<JournalHead, "bootId"> {
+    const nextNumber = this.#numbers.upcoming;
+    return { generation: this.#generation, nextNumber, nextGroupNumber: this.#bench.groups.upcoming };
+  }
+
+  #records(
+    ids: readonly string[],
+    moment: Moment,
+  ): { readonly put: PinholeRecord[]; readonly remove: string[] } {
     const put: PinholeRecord[] = [];
     const remove: string[] = [];
-    for (const id of this.#bench.changed) {
+    for (const id of ids) {
       const pinhole = this.#bench.population.get(id);
       if (pinhole === undefined) remove.push(id);
       else put.push(recordOf(pinhole, this.groupOf(pinhole)?.number ?? 0, moment));

@@ -1,9 +1,9 @@
 /**
  * What one agent wants done, all of it or nothing.
  *
- * Operations are checked as they come, as far as that is possible without looking at others; what they are called is
- * known at once. Nothing of them has an effect before the commit, and nothing stays of a transaction that is rolled
- * back, but that its numbers are not given to anybody else.
+ * Operations are checked as they come, as far as that is possible without looking at others; what they are
+ * called is known at once. Nothing of them has an effect before the commit, and nothing stays of a
+ * transaction that is rolled back, but that its numbers are not given to anybody else.
  */
 import type { Milliseconds } from "../base/index.ts";
 import { type Agent, checkRequest, checkRight } from "./access-profile.ts";
@@ -124,7 +124,8 @@ export class Transaction {
     const request = PinholeRequest.check(spec);
     checkRequest(request, this.agent);
     if (clientId !== undefined && (!CLIENT_ID.test(clientId) || clientId.startsWith("ph_"))) {
-      const message = "An id of one's own has 1 to 128 letters, digits and _.:~- and does not begin with ph_.";
+      const message =
+        "An id of one's own has 1 to 128 letters, digits and _.:~- and does not begin with ph_.";
       throw new PinholeRefusal("SPEC_MALFORMED", message, { field: "clientId" });
     }
     const ref = this.#christen();

@@ -1,8 +1,8 @@
 /**
  * Where transactions are decided: everything the store knows, one change at a time.
  *
- * The functions here know what a change entails, elements, groups, events; whether it is allowed is decided in
- * operations.ts.
+ * The functions here know what a change entails, elements, groups, events; whether it is allowed is decided
+ * in operations.ts.
  */
 import { invariant, type Milliseconds } from "../base/index.ts";
 import type { AccessProfile } from "./access-profile.ts";

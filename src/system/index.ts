@@ -9,6 +9,7 @@ export {
   readConntrackAccounting,
 } from "./conntrack-settings.ts";
 export { type ConntrackObserver, ConntrackWatch, type ConntrackWatchOptions } from "./conntrack-watch.ts";
+export { type DurableChange, type DurableKey, DurableStore } from "./durable-store.ts";
 export { EventFd } from "./event-fd.ts";
 export { InterfaceNames, interfaceIndex } from "./interface-names.ts";
 export {
@@ -20,6 +21,7 @@ export {
   readSysctl,
 } from "./kernel-settings.ts";
 export { LocalAddresses } from "./local-addresses.ts";
+export { machineBootId, machineMoment } from "./machine-clock.ts";
 export { type Answers, NETLINK_PROTOCOL, NetlinkSocket } from "./netlink-socket.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";

@@ -20,8 +20,7 @@ export class LimitMeter {
     const { pps, bps, burst = DEFAULT_BURST, newPerSec, quotaBytes } = limits;
     this.#packets = pps === undefined ? undefined : new TokenBucket(pps, burst, now);
     this.#bytes = bps === undefined ? undefined : new TokenBucket(bps / BITS, bps / BITS, now);
-    this.#connections =
-      newPerSec === undefined ? undefined : new TokenBucket(newPerSec, DEFAULT_BURST, now);
+    this.#connections = newPerSec === undefined ? undefined : new TokenBucket(newPerSec, DEFAULT_BURST, now);
     this.#quota = quotaBytes ?? Number.POSITIVE_INFINITY;
   }
 

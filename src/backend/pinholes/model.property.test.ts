@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { defaultLimits } from "../../base/index.ts";
-import { judgePacket, type Moment, type Operation, PinholeRefusal, PinholeStore } from "../../pinhole/index.ts";
+import {
+  judgePacket,
+  type Moment,
+  type Operation,
+  PinholeRefusal,
+  PinholeStore,
+} from "../../pinhole/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy, packets, pinholeSpecs } from "../../testing/index.ts";
 import { SimulatedPinholes } from "./simulator.ts";
 
@@ -93,15 +99,13 @@ class World {
   }
 
   #snapshot(): unknown {
-    const pinholes = [...this.store.all()].map(({ id, revision, deadline, state }) => [
-      id,
-      revision,
-      deadline,
-      state,
-    ]);
+    const pinholes = [...this.store.all()].map(({ id, revision, deadline, state }) =>
+      [id, revision, deadline, state].join(" "),
+    );
+    const groups = this.store.groups(ADMIN).map((group) => [group.id, ...group.members].join(" "));
     return {
       pinholes: pinholes.sort(),
-      groups: this.store.groups(ADMIN).map((group) => [group.id, [...group.members]]).sort(),
+      groups: groups.sort(),
       elements: this.#elements(),
       held: this.filter.keys,
     };

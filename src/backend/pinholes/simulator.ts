@@ -1,10 +1,10 @@
 /**
  * A packet filter that is no filter: it holds the sets and judges the packets that it is shown.
  *
- * It keeps to the words of PinholeBackend like the others, and so serves as their oracle, for tests of everything
- * above, and for trying things out without a kernel. Time is what the caller says.
+ * It keeps to the words of PinholeBackend like the others, and so serves as their oracle, for tests of
+ * everything above, and for trying things out without a kernel. Time is what the caller says.
  */
-import { FirewallError, familyBits, type Milliseconds, Prefix } from "../../base/index.ts";
+import { FirewallError, type Milliseconds } from "../../base/index.ts";
 import {
   type BackendAbilities,
   BoxIndex,
@@ -14,7 +14,7 @@ import {
   type Element,
   type ElementRole,
   ELEMENT_ROLES,
-  Endpoint,
+  hostEndpoint,
   type KernelPlan,
   type PacketFacts,
   type Pair,
@@ -44,17 +44,11 @@ interface Held {
   bytes: number;
 }
 
-/** Called before each plan; what it throws is what the filter says. */
-export type Intercept = (plan: KernelPlan) => void;
+/** Called before each change; what it throws is what the filter says. */
+export type Intercept = (plan: KernelPlan, occasion: "commit" | "restore") => void;
 
 function pairOf({ element: { box } }: Held): Pair {
   return { protocol: box.protocol, near: box.source, far: box.destination };
-}
-
-function hostEndpoint(packet: PacketFacts, side: "source" | "destination"): Endpoint {
-  const prefix = new Prefix(packet.family, packet[side], familyBits(packet.family));
-  const port = side === "source" ? packet.sourcePort : packet.destinationPort;
-  return new Endpoint(prefix, { low: port, high: port });
 }
 
 /** The simulator. */
@@ -72,9 +66,10 @@ export class SimulatedPinholes implements PinholeBackend {
   /** @param intercept - stands between plans and the filter, to make it fail */
   constructor(intercept: Intercept = () => undefined) {
     this.#intercept = intercept;
-    this.#index = Object.fromEntries(
-      ELEMENT_ROLES.map((role) => [role, new BoxIndex(pairOf)]),
-    ) as Record<ElementRole, BoxIndex<Held>>;
+    this.#index = Object.fromEntries(ELEMENT_ROLES.map((role) => [role, new BoxIndex(pairOf)])) as Record<
+      ElementRole,
+      BoxIndex<Held>
+    >;
   }
 
   /** Generation in force; undefined before the first. */
@@ -90,6 +85,9 @@ export class SimulatedPinholes implements PinholeBackend {
   async restore(desired: DesiredState): Promise<Restoration> {
     await Promise.resolve();
     const wanted = new Map([...desired.elements].map((element) => [element.key, element]));
+    const { now, generation } = desired;
+    const put = [...wanted.values()];
+    this.#intercept({ now, generation, put, remove: [], putLimits: [], removeLimits: [] }, "restore");
     const removed = this.keys.filter((key) => !wanted.has(key));
     const held = this.#held.size;
     const added: Element[] = [];
@@ -120,7 +118,7 @@ export class SimulatedPinholes implements PinholeBackend {
     if (this.#mustRestore) {
       throw new FirewallError("BACKEND_DRIFTED", "The pinholes must be restored before they change.");
     }
-    this.#intercept(plan);
+    this.#intercept(plan, "commit");
     for (const { key } of plan.remove) this.#remove(key);
     for (const element of plan.put) this.#put(element);
     for (const number of plan.removeLimits) this.#meters.delete(number);
@@ -174,8 +172,8 @@ export class SimulatedPinholes implements PinholeBackend {
   judge(packet: PacketFacts, now: Milliseconds, bytes = 0): SimulatedVerdict {
     const pair: Pair = {
       protocol: packet.protocol,
-      near: hostEndpoint(packet, "source"),
-      far: hostEndpoint(packet, "destination"),
+      near: hostEndpoint(packet.family, packet.source, packet.sourcePort),
+      far: hostEndpoint(packet.family, packet.destination, packet.destinationPort),
     };
     if (this.#find("block", pair, now, bytes) !== undefined) return "drop";
     const role = packet.opensTcp ? "setup" : "pass";

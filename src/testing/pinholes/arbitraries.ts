@@ -23,7 +23,9 @@ const PROTOCOLS = [PROTOCOL.UDP, PROTOCOL.TCP, PROTOCOL.ICMP, 0] as const;
 const PORTLESS: readonly number[] = [PROTOCOL.ICMP, PROTOCOL.ICMPV6, 0];
 
 function prefixesOf(family: Family): readonly (number | undefined)[] {
-  return family === 4 ? [undefined, undefined, undefined, 24, 31, 0] : [undefined, undefined, undefined, 64, 127, 0];
+  return family === 4
+    ? [undefined, undefined, undefined, 24, 31, 0]
+    : [undefined, undefined, undefined, 64, 127, 0];
 }
 
 const portRange: fc.Arbitrary<readonly [number, number] | null> = fc.oneof(
@@ -44,7 +46,12 @@ function endpoint(family: Family, hosts: readonly string[]): fc.Arbitrary<Endpoi
       prefix: fc.constantFrom(...prefixesOf(family)),
       ports: portRange,
     })
-    .map(({ address, prefix, ports }) => ({ family, address, ports, ...(prefix === undefined ? {} : { prefix }) }));
+    .map(({ address, prefix, ports }) => ({
+      family,
+      address,
+      ports,
+      ...(prefix === undefined ? {} : { prefix }),
+    }));
 }
 
 /** Ranges that go together first with first are of equal width. */

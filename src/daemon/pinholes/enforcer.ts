@@ -1,0 +1,279 @@
+/**
+ * Carries decisions out: journal first, then the packet filter, and back to where it was when either fails.
+ *
+ * One thing at a time; the service sees to that.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { FirewallError } from "../../base/index.ts";
+import {
+  type Cut,
+  type JournalChanges,
+  type Moment,
+  type Pinhole,
+  type PinholeBackend,
+  type PinholeEventType,
+  type PinholeNews,
+  type PinholeStore,
+  type PreparedCommit,
+  type PreparedPlan,
+  type Restoration,
+} from "../../pinhole/index.ts";
+import { BackendHealth, type HealthChange } from "./health.ts";
+import type { PinholeJournal } from "./journal.ts";
+
+/** What an enforcer works with. */
+export interface EnforcerParts {
+  readonly store: PinholeStore;
+  readonly journal: PinholeJournal;
+  readonly backend: PinholeBackend;
+  readonly moment: () => Moment;
+  /** Told what has happened, once it is in force. */
+  readonly publish: (news: readonly PinholeNews[]) => void;
+}
+
+/** How often a filter that is short of something is asked again, and how long after, in milliseconds. */
+const RETRY_AFTER_MS = [50, 200, 800];
+
+/** Pinholes that the filter may refuse one by one when everything is restored. */
+const CULPRITS_MAX = 16;
+
+/** Numbers that a person watches. */
+export interface EnforcementCounters {
+  /** Transactions of the packet filter. */
+  commits: number;
+  /** Elements put and removed by them. */
+  changes: number;
+  /** Live connections that were ended. */
+  cutConnections: number;
+  /** Plans that the packet filter refused. */
+  refusals: number;
+  /** Times that somebody else had changed what is ours. */
+  drifts: number;
+  /** Commits that could not be written down. */
+  journalFailures: number;
+}
+
+/** Carries decisions out. */
+export class Enforcer {
+  readonly counters: EnforcementCounters = {
+    commits: 0,
+    changes: 0,
+    cutConnections: 0,
+    refusals: 0,
+    drifts: 0,
+    journalFailures: 0,
+  };
+  readonly health: BackendHealth = new BackendHealth();
+  readonly #parts: EnforcerParts;
+  /** What happened while the journal could not be written. */
+  #unwritten: JournalChanges[] = [];
+  #mustRestore = true;
+
+  constructor(parts: EnforcerParts) {
+    this.#parts = parts;
+  }
+
+  /** Elements that are in force, of those that shall be. */
+  get enforced(): number {
+    return this.#mustRestore ? 0 : this.#parts.store.elementCount;
+  }
+
+  /** True when the filter must be read and put right before anything else. */
+  get mustRestore(): boolean {
+    return this.#mustRestore;
+  }
+
+  /**
+   * Carries one decision out.
+   *
+   * @param mustBeWritten - false: also when the journal cannot be written
+   * @returns why it could not be done, and then it is taken back; undefined when it is in force
+   */
+  async enforce(prepared: PreparedCommit, mustBeWritten: boolean): Promise<FirewallError | undefined> {
+    if (!prepared.hasEffect) {
+      prepared.settle();
+      return undefined;
+    }
+    const { backend } = this.#parts;
+    let ready: PreparedPlan;
+    try {
+      ready = backend.prepare(prepared.plan);
+    } catch (error) {
+      prepared.takeBack();
+      return failure(error);
+    }
+    const unwritten = await this.#write(prepared.journal, mustBeWritten);
+    const failed = unwritten ?? (await this.#commit(ready));
+    if (failed === undefined) {
+      await this.#finish(prepared);
+      return undefined;
+    }
+    backend.rollback(ready);
+    const inverse = prepared.takeBack();
+    if (unwritten === undefined) await this.#write(inverse, false);
+    return failed;
+  }
+
+  /**
+   * Reads the filter and puts right what differs. Pinholes that it will not have are ended.
+   *
+   * @throws {FirewallError} when the filter cannot be put right at all
+   */
+  async restore(): Promise<Restoration> {
+    this.#mustRestore = true;
+    try {
+      const restoration = await this.#restoreDespiteCulprits();
+      this.#mustRestore = false;
+      this.#tellHealth(this.health.succeed());
+      return restoration;
+    } catch (error) {
+      this.#tellHealth(this.health.fail(failure(error).message));
+      throw error;
+    }
+  }
+
+  /** Something is not as it should be: nothing counts as enforced until it is restored. */
+  suspect(): void {
+    this.#mustRestore = true;
+  }
+
+  /** Tells the world. */
+  announce(type: PinholeEventType, text: string): void {
+    const { store, moment, publish } = this.#parts;
+    publish([{ type, generation: store.generation, at: moment().wall, origin: "", text }]);
+  }
+
+  async #write(changes: JournalChanges, mustBeWritten: boolean): Promise<FirewallError | undefined> {
+    this.#unwritten.push(changes);
+    try {
+      for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
+        await this.#parts.journal.append(first);
+        this.#unwritten.shift();
+      }
+      return undefined;
+    } catch (error) {
+      this.counters.journalFailures += 1;
+      if (!mustBeWritten) return undefined;
+      this.#unwritten.pop();
+      return failure(error);
+    }
+  }
+
+  async #commit(ready: PreparedPlan): Promise<FirewallError | undefined> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await this.#parts.backend.commit(ready);
+        this.#tellHealth(this.health.succeed());
+        return undefined;
+      } catch (error) {
+        const failed = failure(error);
+        if (failed.code === "BACKEND_DRIFTED") return this.#restoreInstead(failed);
+        if (failed.code === "BACKEND_REFUSED") this.counters.refusals += 1;
+        const waitMs = RETRY_AFTER_MS[attempt];
+        if (failed.code !== "BACKEND_UNAVAILABLE" || waitMs === undefined) return failed;
+        this.#tellHealth(this.health.fail(failed.message));
+        await delay(waitMs);
+      }
+    }
+  }
+
+  /** What is decided belongs to what shall be in force: one restoration brings it along. */
+  async #restoreInstead(drifted: FirewallError): Promise<FirewallError | undefined> {
+    this.counters.drifts += 1;
+    this.announce("backend.drift", drifted.message);
+    try {
+      const { backend, store, moment } = this.#parts;
+      await backend.restore(store.desired(moment().now));
+      this.announce("backend.recovered", "What was changed behind our back is put right.");
+      return undefined;
+    } catch (error) {
+      this.#mustRestore = true;
+      return failure(error);
+    }
+  }
+
+  async #finish(prepared: PreparedCommit): Promise<void> {
+    const { plan, cut, events } = prepared;
+    prepared.settle();
+    this.counters.commits += 1;
+    this.counters.changes += plan.put.length + plan.remove.length;
+    this.#parts.publish(events);
+    if (cut.length > 0) await this.#cut(cut);
+  }
+
+  async #cut(boxes: Cut["boxes"]): Promise<void> {
+    const { backend, store } = this.#parts;
+    try {
+      const ended = await backend.cut({ boxes, isPermitted: (packet) => store.permits(packet) });
+      this.counters.cutConnections += ended;
+    } catch (error) {
+      this.#tellHealth(this.health.fail(failure(error).message));
+    }
+  }
+
+  async #restoreDespiteCulprits(): Promise<Restoration> {
+    const { backend, store, moment } = this.#parts;
+    const culprits: Pinhole[] = [];
+    while (culprits.length <= CULPRITS_MAX) {
+      const without = new Set(culprits.map(({ number }) => number));
+      try {
+        const restoration = await backend.restore(store.desired(moment().now, without));
+        await this.#end(culprits);
+        return restoration;
+      } catch (error) {
+        const failed = failure(error);
+        if (failed.code !== "BACKEND_REFUSED") throw failed;
+        culprits.push(await this.#findCulprit(without, failed));
+      }
+    }
+    throw new FirewallError("BACKEND_REFUSED", "The packet filter refuses too many pinholes.");
+  }
+
+  /** The last made are the first suspects: what was never confirmed is among them. */
+  async #findCulprit(known: ReadonlySet<number>, failed: FirewallError): Promise<Pinhole> {
+    const suspects = [...this.#parts.store.all()]
+      .filter(({ number, state }) => state === "enabled" && !known.has(number))
+      .sort((a, b) => b.generation - a.generation);
+    let works = suspects.length;
+    let fails = 0;
+    while (works - fails > 1) {
+      const middle = (works + fails) >> 1;
+      if (await this.#worksWithout(known, suspects.slice(0, middle))) works = middle;
+      else fails = middle;
+    }
+    const culprit = suspects[works - 1];
+    if (culprit === undefined) throw failed;
+    return culprit;
+  }
+
+  async #worksWithout(known: ReadonlySet<number>, suspects: readonly Pinhole[]): Promise<boolean> {
+    const { backend, store, moment } = this.#parts;
+    const without = new Set([...known, ...suspects.map(({ number }) => number)]);
+    try {
+      await backend.restore(store.desired(moment().now, without));
+      return true;
+    } catch (error) {
+      if (failure(error).code === "BACKEND_REFUSED") return false;
+      throw error;
+    }
+  }
+
+  async #end(culprits: readonly Pinhole[]): Promise<void> {
+    if (culprits.length === 0) return;
+    this.counters.refusals += culprits.length;
+    const { store, moment } = this.#parts;
+    const failed = await this.enforce(store.fail(culprits, moment()), false);
+    if (failed !== undefined) throw failed;
+  }
+
+  #tellHealth(change: HealthChange): void {
+    if (change === "degraded") this.announce("backend.degraded", this.health.reason);
+    if (change === "recovered") this.announce("backend.recovered", "The packet filter works again.");
+  }
+}
+
+/** What was thrown, if it is a failure that can be acted on; a bug goes on as it came. */
+function failure(error: unknown): FirewallError {
+  if (error instanceof FirewallError) return error;
+  throw error;
+}

@@ -1,0 +1,305 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { defaultLimits, FirewallError } from "../../base/index.ts";
+import { SimulatedPinholes } from "../../backend/index.ts";
+import {
+  type KernelPlan,
+  type Moment,
+  type PinholeEventRecord,
+  PinholeRefusal,
+  type PinholeSpec,
+  PinholeStore,
+} from "../../pinhole/index.ts";
+import { ADMIN, ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
+import { MemoryJournal, type PinholeJournal } from "./journal.ts";
+import { PinholeService } from "./service.ts";
+
+const AUDIO: PinholeSpec = {
+  kind: "permit",
+  internal: { family: 4, address: "10.1.0.1", ports: [5004, 5004] },
+  external: { family: 4, address: "198.51.100.1", ports: [6004, 6004] },
+  protocol: 17,
+  direction: "both",
+  lifetime: 60,
+};
+
+const ATTACKER: PinholeSpec = {
+  kind: "block",
+  internal: { family: 4 },
+  external: { family: 4, address: "198.51.100.1" },
+  protocol: 0,
+  lifetime: 60,
+};
+
+/** A specification that the filter of a test refuses. */
+const POISON: PinholeSpec = { ...AUDIO, protocol: 47, internal: { family: 4 }, external: { family: 4 } };
+
+function audio(port: number): PinholeSpec {
+  return { ...AUDIO, internal: { family: 4, address: "10.1.0.1", ports: [port, port] } };
+}
+
+interface Rig {
+  readonly service: PinholeService;
+  readonly filter: SimulatedPinholes;
+  readonly journal: PinholeJournal;
+  readonly plans: KernelPlan[];
+  readonly events: PinholeEventRecord[];
+  clock: Moment;
+  /** What the filter says to the next plans; undefined for yes. */
+  answers: (FirewallError | undefined)[];
+}
+
+const services: PinholeService[] = [];
+
+afterEach(async () => {
+  for (const service of services.splice(0)) await service.close();
+});
+
+async function makeRig(journal: PinholeJournal = new MemoryJournal()): Promise<Rig> {
+  const rig: Partial<Rig> = { journal, plans: [], events: [], answers: [] };
+  rig.clock = { now: 1000, wall: 1_700_000_000_000 };
+  const filter = new SimulatedPinholes((plan, occasion) => {
+    const answer = occasion === "commit" ? rig.answers?.shift() : undefined;
+    if (answer !== undefined) throw answer;
+    const isPoisoned = plan.put.some((element) => element.box.protocol === 47);
+    if (isPoisoned) throw new FirewallError("BACKEND_REFUSED", "no protocol 47 here");
+    if (occasion === "commit") rig.plans?.push(plan);
+  });
+  const service = await PinholeService.start({
+    store: new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() }),
+    journal,
+    backend: filter,
+    moment: () => rig.clock ?? { now: 0, wall: 0 },
+    bootId: "boot",
+    gatherMs: 0,
+    eventsKept: 100,
+  });
+  service.listen((event) => rig.events?.push(event));
+  services.push(service);
+  return Object.assign(rig, { service, filter }) as Rig;
+}
+
+async function refusalOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "accepted";
+  } catch (error) {
+    assert.ok(error instanceof PinholeRefusal, String(error));
+    return error.code;
+  }
+}
+
+describe("a commit", () => {
+  it("is in force when it is answered, and carries the slides' example", async () => {
+    const { service, filter } = await makeRig();
+    const first = service.begin(ALICE);
+    const { id } = first.open(AUDIO);
+    assert.deepEqual(filter.keys, [], "nothing takes effect before the commit");
+    const answer = await service.commit(first);
+    assert.equal(answer.results[0]?.id, id);
+    assert.deepEqual(filter.keys, [
+      "pass 17 10.1.0.1/32:5004 198.51.100.1/32:6004",
+      "pass 17 198.51.100.1/32:6004 10.1.0.1/32:5004",
+    ]);
+    const second = service.begin(ALICE);
+    second.close(id);
+    second.open({ ...AUDIO, direction: "out" });
+    await service.commit(second);
+    assert.deepEqual(filter.keys, ["pass 17 10.1.0.1/32:5004 198.51.100.1/32:6004"]);
+  });
+
+  it("leaves no trace when one of its operations is refused, and names that", async () => {
+    const { service, filter, plans } = await makeRig();
+    const transaction = service.begin(ALICE);
+    transaction.open(AUDIO);
+    transaction.close("ph_nobody");
+    await assert.rejects(service.commit(transaction), (error: PinholeRefusal) => {
+      assert.equal(error.code, "NO_SUCH_PINHOLE");
+      assert.equal(error.context.operation, 1);
+      return true;
+    });
+    assert.deepEqual(filter.keys, []);
+    assert.equal(plans.length, 0);
+    assert.equal(await service.read((store) => store.size), 0);
+  });
+
+  it("is over after a rollback, and after half a minute", async () => {
+    const rig = await makeRig();
+    const one = rig.service.begin(ALICE);
+    rig.service.rollback(one);
+    assert.equal(await refusalOf(rig.service.commit(one)), "NO_SUCH_TRANSACTION");
+    const other = rig.service.begin(ALICE);
+    other.open(AUDIO);
+    rig.clock = { now: 32_000, wall: rig.clock.wall + 31_000 };
+    assert.equal(await refusalOf(rig.service.commit(other)), "NO_SUCH_TRANSACTION");
+    assert.deepEqual(rig.filter.keys, []);
+  });
+
+  it("goes together with others that come while one is on its way", async () => {
+    const { service, plans, filter } = await makeRig();
+    const answers = Array.from({ length: 1000 }, (_, index) =>
+      service.apply(ALICE, [{ op: "open", spec: audio(10_000 + index) }]),
+    );
+    await Promise.all(answers);
+    assert.equal(filter.keys.length, 2000);
+    assert.ok(plans.length <= 5, `${plans.length} kernel transactions`);
+  });
+
+  it("has one effect and one answer under an idempotency key, and refuses other operations under it", async () => {
+    const { service, plans } = await makeRig();
+    const options = { idempotencyKey: "call-1" };
+    const [first, second] = await Promise.all([
+      service.apply(ALICE, [{ op: "open", spec: AUDIO }], options),
+      service.apply(ALICE, [{ op: "open", spec: AUDIO }], options),
+    ]);
+    assert.deepEqual(first, second);
+    assert.equal(plans.length, 1);
+    const other = service.apply(ALICE, [{ op: "open", spec: audio(7000) }], options);
+    assert.equal(await refusalOf(other), "KEY_REUSED");
+    await service.apply(BOB, [{ op: "open", spec: AUDIO }], options);
+    assert.equal(await service.read((store) => store.size), 2);
+  });
+
+  it("is refused when another generation is in force than was expected", async () => {
+    const { service } = await makeRig();
+    const { generation } = await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    await service.apply(BOB, [{ op: "open", spec: AUDIO }]);
+    const late = service.apply(ALICE, [{ op: "open", spec: audio(7) }], { expectGeneration: generation });
+    assert.equal(await refusalOf(late), "GENERATION_MISMATCH");
+  });
+});
+
+describe("the packet filter", () => {
+  it("refuses one commit of many, and the others stand", async () => {
+    const { service, filter, journal } = await makeRig();
+    const blocker = service.apply(ALICE, [{ op: "open", spec: audio(4000) }]);
+    const wishes = Array.from({ length: 16 }, (_, index) =>
+      refusalOf(service.apply(ADMIN, [{ op: "open", spec: index === 11 ? POISON : audio(5000 + index) }])),
+    );
+    await blocker;
+    const outcomes = await Promise.all(wishes);
+    assert.equal(outcomes[11], "BACKEND_REFUSED");
+    assert.equal(outcomes.filter((outcome) => outcome === "accepted").length, 15);
+    assert.equal(filter.keys.length, 32);
+    assert.equal([...journal.load().pinholes].length, 16, "the journal knows nothing of what was refused");
+    assert.equal(service.status.generation, filter.generation);
+  });
+
+  it("is asked again when it is short of something, and counts as degraded after three failures", async () => {
+    const rig = await makeRig();
+    const busy = new FirewallError("BACKEND_UNAVAILABLE", "no buffer space");
+    rig.answers = [busy];
+    await rig.service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    assert.equal(rig.filter.keys.length, 2);
+    rig.answers = [busy, busy, busy, busy];
+    const refused = rig.service.apply(ALICE, [{ op: "open", spec: audio(7) }]);
+    assert.equal(await refusalOf(refused), "BACKEND_UNAVAILABLE");
+    assert.equal(rig.filter.keys.length, 2, "the former generation is in force");
+    assert.ok(rig.events.some((event) => event.type === "backend.degraded"));
+    await rig.service.apply(ALICE, [{ op: "open", spec: audio(8) }]);
+    assert.equal(rig.events.at(-2)?.type, "backend.recovered");
+  });
+
+  it("is restored when somebody empties it, and the commit on its way comes along", async () => {
+    const rig = await makeRig();
+    await rig.service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    rig.filter.tamper();
+    await delay(5);
+    assert.equal(rig.filter.keys.length, 2);
+    assert.deepEqual(
+      rig.events.slice(-2).map((event) => event.type),
+      ["backend.drift", "backend.recovered"],
+    );
+    rig.answers = [new FirewallError("BACKEND_DRIFTED", "the mark is gone")];
+    await rig.service.apply(ALICE, [{ op: "open", spec: audio(7) }]);
+    assert.equal(rig.filter.keys.length, 4);
+    assert.equal(rig.service.status.enforced, 4);
+  });
+});
+
+describe("a journal that cannot be written", () => {
+  class FullDisk extends MemoryJournal {
+    isFull = false;
+
+    override append(changes: Parameters<MemoryJournal["append"]>[0]): Promise<void> {
+      if (this.isFull) return Promise.reject(new FirewallError("JOURNAL_UNAVAILABLE", "the disk is full"));
+      return super.append(changes);
+    }
+  }
+
+  it("refuses what opens, lets what protects happen, and is told later", async () => {
+    const journal = new FullDisk();
+    const { service, filter } = await makeRig(journal);
+    const [opened] = (await service.apply(ALICE, [{ op: "open", spec: audio(9000) }])).results;
+    await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    journal.isFull = true;
+    const [open, close, block] = await Promise.all([
+      refusalOf(service.apply(ALICE, [{ op: "open", spec: audio(7) }])),
+      refusalOf(service.apply(ALICE, [{ op: "close", id: opened?.id ?? "" }])),
+      refusalOf(service.apply(BOB, [{ op: "open", spec: ATTACKER }])),
+    ]);
+    assert.deepEqual([open, close, block], ["JOURNAL_UNAVAILABLE", "accepted", "accepted"]);
+    assert.deepEqual(
+      filter.keys.map((key) => key.split(" ")[0]),
+      ["block", "block"],
+    );
+    journal.isFull = false;
+    await service.apply(BOB, [
+      { op: "open", spec: { ...AUDIO, external: { family: 4, address: "198.51.100.2" } } },
+    ]);
+    assert.deepEqual(
+      [...journal.load().pinholes].map(({ owner }) => owner),
+      ["bob", "bob"],
+    );
+  });
+});
+
+describe("a service that starts", () => {
+  it("takes up what the journal says, with deadlines, numbers and answers, and lets go of what is over", async () => {
+    const journal = new MemoryJournal();
+    const first = await makeRig(journal);
+    const options = { idempotencyKey: "k" };
+    const answer = await first.service.apply(ALICE, [{ op: "open", spec: AUDIO }], options);
+    await first.service.apply(BOB, [{ op: "open", spec: { ...audio(7), lifetime: 1 } }]);
+    const second = await makeRig(journal);
+    assert.equal(second.filter.keys.length, 4, "what the crashed run had in force is in force");
+    second.clock = { now: 3000, wall: second.clock.wall + 2000 };
+    assert.deepEqual(await second.service.apply(ALICE, [{ op: "open", spec: AUDIO }], options), answer);
+    const third = await makeRig(journal);
+    third.clock = second.clock;
+    await delay(1);
+    const numbers = await third.service.read((store) => [...store.all()].map(({ number }) => number));
+    assert.ok(numbers.includes(answer.results[0]?.pid ?? 0));
+  });
+
+  it("ends what the packet filter will not have, and keeps the rest", async () => {
+    const journal = new MemoryJournal();
+    const first = await makeRig(journal);
+    await first.service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    const [record] = [...journal.load().pinholes];
+    assert.ok(record !== undefined);
+    const head = journal.load().head ?? { generation: 0, nextNumber: 0, nextGroupNumber: 0 };
+    const poisoned = {
+      ...record,
+      id: "ph_zz",
+      number: 99,
+      group: "",
+      groupNumber: 0,
+      spec: POISON,
+      generation: 2,
+    };
+    await journal.append({
+      head: { ...head, generation: 2 },
+      put: [poisoned],
+      remove: [],
+      keep: [],
+      forget: [],
+    });
+    const { service, filter } = await makeRig(journal);
+    assert.equal(await service.read((store) => store.size), 1);
+    assert.equal(filter.keys.length, 2);
+    assert.equal(await service.read((store) => store.find(ADMIN, "ph_zz")?.end?.reason), "backend");
+    assert.equal([...journal.load().pinholes].length, 1);
+  });
+});

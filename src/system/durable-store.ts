@@ -1,0 +1,84 @@
+/**
+ * Values that survive a crash: one file on disk (LMDB), changed all or nothing, and synced before anybody is
+ * told.
+ *
+ * Reading goes through mapped memory. What is written counts when `write` has returned: then it is on the
+ * disk.
+ */
+import { mkdirSync } from "node:fs";
+import { type Database, open } from "lmdb";
+import { FirewallError } from "../base/index.ts";
+
+/** The name of a value: a kind, then what tells it apart within its kind. */
+export type DurableKey = readonly [kind: string, ...rest: readonly string[]];
+
+/** A value to be written; `undefined` removes it. */
+export interface DurableChange {
+  readonly key: DurableKey;
+  readonly value: unknown;
+}
+
+/** Sorts behind every text in a key. */
+const LAST = "\uffff";
+
+/** Room for the file, in bytes; it takes only what it needs. */
+const FILE_MAX_BYTES = 1 << 30;
+
+function unavailable(action: string, cause: unknown): FirewallError {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return new FirewallError("JOURNAL_UNAVAILABLE", `${action}: ${words}.`, { cause });
+}
+
+/** A file of values. One process at a time writes it. */
+export class DurableStore {
+  readonly #database: Database<unknown, string[]>;
+
+  private constructor(database: Database<unknown, string[]>) {
+    this.#database = database;
+  }
+
+  /**
+   * Opens the file, or makes it.
+   *
+   * @param folder - where it is; made if need be, for the owner's eyes only
+   * @throws {FirewallError} `JOURNAL_UNAVAILABLE` when it cannot be opened
+   */
+  static open(folder: string): DurableStore {
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      // Without overlapping, a commit is told when it is on the disk and not before.
+      const options = { path: folder, mapSize: FILE_MAX_BYTES, overlappingSync: false };
+      return new DurableStore(open<unknown, string[]>(options));
+    } catch (error) {
+      throw unavailable(`Cannot open the journal in ${folder}`, error);
+    }
+  }
+
+  /**
+   * Writes all changes or none.
+   *
+   * @throws {FirewallError} `JOURNAL_UNAVAILABLE` when the disk does not take them
+   */
+  async write(changes: readonly DurableChange[]): Promise<void> {
+    try {
+      await this.#database.batch(() => {
+        for (const { key, value } of changes) {
+          if (value === undefined) void this.#database.remove([...key]);
+          else void this.#database.put([...key], value);
+        }
+      });
+    } catch (error) {
+      throw unavailable("Cannot write the journal", error);
+    }
+  }
+
+  /** The values of a kind, in the order of their keys. */
+  *read(kind: string): Generator<unknown> {
+    for (const { value } of this.#database.getRange({ start: [kind], end: [kind, LAST] })) yield value;
+  }
+
+  /** Waits for what is on its way and closes the file. */
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+}
