@@ -14,6 +14,9 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** How many rows each part of the page must have, numbered from 1. */
 const PARTS = { A: 29, D: 10 };
 
+/** The parts whose every row names tests; in any other, a row without a test says `open`. */
+const COMPLETE_PARTS = /^A/;
+
 /** A title that is mostly computed would name any test: so many words of its own it must have. */
 const WORDS_MIN = 2;
 
@@ -68,8 +71,11 @@ test("COVERAGE.md has every promised row once", () => {
   );
 });
 
-test("every row of COVERAGE.md names tests that run and assert", () => {
-  const complaints = rows.flatMap((row) =>
+test("COVERAGE.md names tests that run and assert", (context) => {
+  const open = rows.filter(({ id, tests }) => tests === "open" && !COMPLETE_PARTS.test(id));
+  if (open.length > 0) context.diagnostic(`open rows: ${open.map(({ id }) => id).join(" ")}`);
+  const named = rows.filter((row) => !open.includes(row));
+  const complaints = named.flatMap((row) =>
     row.tests
       .split("<br>")
       .flatMap((reference) => complaintsAbout(reference.trim()))
