@@ -226,6 +226,14 @@ export const LIMITS = {
     meaning:
       "unacknowledged bytes held for comparison with retransmissions, per direction; older ones are not compared",
   },
+  contentFlows: {
+    unit: "flows",
+    default: 16_384,
+    min: 16,
+    max: 1_048_576,
+    meaning:
+      "flows of a worker whose bytes are counted or kept for rules at a time; one more is not judged by its bytes",
+  },
 } as const satisfies Record<string, Limit>;
 
 /** A limit by its name. */

@@ -54,7 +54,12 @@ class Replay {
     const { limits, timeouts, strictTcp } = policy.settings;
     this.#engine = new Engine({
       initial: { policy, memory, revision: 1 },
-      tracker: new Tracker({ capacity: limits.flows, timeouts, strict: strictTcp }),
+      tracker: new Tracker({
+        capacity: limits.flows,
+        timeouts,
+        strict: strictTcp,
+        removed: (slot) => this.#engine.removed(slot),
+      }),
       report: options.report,
       interfaceName: (index) => this.#interfaces[index] ?? "",
       counters: new Float64Array(COUNTERS.length),
@@ -74,7 +79,7 @@ class Replay {
     const index = this.#interfaceIndex(record.interfaceName);
     packet.inInterface = packet.hook === HOOK.OUTPUT ? 0 : index;
     packet.outInterface = packet.hook === HOOK.OUTPUT ? index : 0;
-    this.#engine.tracker.expire(this.#now);
+    this.#engine.expire(this.#now);
     this.#engine.judge(packet, this.#now);
     listener.judged(record.number, packet, this.#engine);
   }

@@ -22,6 +22,8 @@ export function verdictReason(evaluator: Evaluator, packet: Packet): string {
       return `${ruleWords(evaluator)} failed`;
     case "killed":
       return "its connection was killed";
+    case "pending":
+      return `pending: ${ruleWords(evaluator)} waits for more bytes`;
     case "no-chain":
       return `no chain ${hookName(packet.hook) ?? HOOK.INPUT}`;
   }

@@ -1,10 +1,11 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../backend/index.ts";
 import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT } from "../base/index.ts";
-import { COUNTER, Engine, type EnginePolicy } from "../engine/index.ts";
+import { COUNTER, Engine, type EnginePolicy, type InspectedContent, notedProtocol } from "../engine/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
+import type { FlowDetails } from "../view/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
@@ -36,6 +37,11 @@ export function queueOptions(queue: number, wakeFd: number, policy: Policy): Que
     wholeSuperPackets: true,
     acceptUnanswered: outcomes.malformed === "ACCEPT",
   };
+}
+
+function flowDetails(content: InspectedContent | undefined): FlowDetails | undefined {
+  const serverName = content?.facts.serverName;
+  return serverName === undefined ? undefined : { serverName };
 }
 
 /** The packet path of one queue. */
@@ -89,8 +95,8 @@ export class QueueLoop {
       names: {
         interfaceName,
         rule: (chain, rule, revision) => this.#rules.names(chain, rule, revision),
-        application: () => "",
-        details: () => undefined,
+        application: notedProtocol,
+        details: (id) => flowDetails(this.#engine.contentOf(id)),
       },
       worker: settings.worker,
       creatorId: settings.creatorId,
@@ -131,7 +137,7 @@ export class QueueLoop {
     Atomics.add(this.#heartbeat, 0, 1);
     while (queue.next()) this.#judge();
     queue.flush();
-    this.#engine.tracker.expire(this.#now);
+    this.#engine.expire(this.#now);
     this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
     this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
     this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
@@ -203,7 +209,10 @@ export class QueueLoop {
       timeouts,
       strict: strictTcp,
       seed: settings.hashSeed,
-      removed: (slot) => this.desk.removed(slot),
+      removed: (slot) => {
+        this.desk.removed(slot);
+        this.#engine.removed(slot);
+      },
     });
   }
 

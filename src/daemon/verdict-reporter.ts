@@ -47,8 +47,16 @@ function verdictFacts(packet: Packet, engine: Engine): LogFacts {
     chain: policy.chains[chain]?.name ?? null,
     rule: rule < 0 ? null : rule,
     reason,
+    ...contentFacts(engine),
     ...packetFacts(packet),
   };
+}
+
+/** What is known of the flow's bytes. */
+function contentFacts({ content }: Engine): LogFacts {
+  if (content === undefined || content.protocol === "") return {};
+  const { protocol: application, facts } = content;
+  return facts.serverName === undefined ? { application } : { application, serverName: facts.serverName };
 }
 
 /** PyWall's connection tuple: the remote end first. */

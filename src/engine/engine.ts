@@ -13,6 +13,7 @@
  */
 import { type Milliseconds, VERDICT, type Verdict } from "../base/index.ts";
 import {
+  CONTENT,
   Evaluator,
   FLOW,
   type Policy,
@@ -23,6 +24,8 @@ import {
 import { COMMIT, type Tracker } from "../state/index.ts";
 import { Packet } from "../wire/index.ts";
 import { COUNTER } from "./counters.ts";
+import type { InspectedContent } from "./flow-content.ts";
+import { Inspection, notedProtocol, protocolNote } from "./inspection.ts";
 
 /** Told of every judged packet. */
 export interface EngineObserver {
@@ -61,6 +64,7 @@ class EngineContext implements RuleContext {
   now: Milliseconds = 0;
   tcpState = 0;
   flow: number = FLOW.NEW;
+  content: InspectedContent | undefined = undefined;
   readonly interfaceName: (index: number) => string;
   readonly report: RuleReport;
 
@@ -68,6 +72,12 @@ class EngineContext implements RuleContext {
     this.interfaceName = interfaceName;
     this.report = report;
   }
+}
+
+/** An inspection, when some rule wants one. */
+function inspectionFor({ wants, policy }: Evaluator): Inspection | undefined {
+  const { pending, limits } = policy.settings;
+  return wants === CONTENT.NOTHING ? undefined : new Inspection({ wants, bounds: pending, limits });
 }
 
 /** Judges packets, one at a time. */
@@ -80,6 +90,10 @@ export class Engine {
   transition: number = NOT_TRACKED;
   /** State that the rules saw, an index into TCP_STATES. Valid for TCP. */
   stateBefore = 0;
+  /** What is known of the bytes of the last packet's flow; `undefined` when no rule wants it. */
+  content: InspectedContent | undefined = undefined;
+  /** Present while the policy in force has rules about the bytes of flows. */
+  #inspection: Inspection | undefined;
   readonly #context: EngineContext;
   readonly #observer: EngineObserver | undefined;
   #revision: number;
@@ -89,6 +103,7 @@ export class Engine {
     this.counters = options.counters;
     this.evaluator = new Evaluator(options.initial.policy, options.initial.memory);
     this.#revision = options.initial.revision;
+    this.#inspection = inspectionFor(this.evaluator);
     this.#context = new EngineContext(options.interfaceName, options.report);
     this.#observer = options.observer;
   }
@@ -100,8 +115,36 @@ export class Engine {
 
   /** Puts another policy in force. Flows stay; from their next packet on they are judged by it. */
   swap(next: EnginePolicy): void {
+    const { wants, policy } = this.evaluator;
     this.evaluator = new Evaluator(next.policy, next.memory);
     this.#revision = next.revision;
+    const { pending, limits } = policy.settings;
+    const { pending: nextPending, limits: nextLimits } = next.policy.settings;
+    const isSame =
+      wants === this.evaluator.wants &&
+      pending.packets === nextPending.packets &&
+      pending.bytes === nextPending.bytes &&
+      limits.contentFlows === nextLimits.contentFlows;
+    if (isSame) return;
+    this.#inspection = inspectionFor(this.evaluator);
+    this.content = undefined;
+    this.#context.content = undefined;
+  }
+
+  /** What is known of the bytes of a flow. @param id - of the flow in the state table */
+  contentOf(id: number): InspectedContent | undefined {
+    return this.#inspection?.contentOf(id);
+  }
+
+  /** To be told of each flow that leaves the state table, while its row can be read. */
+  removed(slot: number): void {
+    this.#inspection?.forget(this.tracker.flows.id(slot));
+  }
+
+  /** Lets flows expire; to be called at least every few hundred milliseconds. */
+  expire(now: Milliseconds): void {
+    this.tracker.expire(now);
+    this.#inspection?.expire(now);
   }
 
   /**
@@ -119,12 +162,54 @@ export class Engine {
     context.now = now;
     context.tcpState = tracker.tcpState;
     context.flow = tracker.slot < 0 ? FLOW.NEW : tracker.direction;
-    const verdict = tracker.killed ? evaluator.dropKilled() : evaluator.evaluate(context);
+    if (this.#inspection !== undefined) this.#inspect(this.#inspection, packet, now);
+    const verdict = this.#verdict(evaluator, context);
     this.transition = NOT_TRACKED;
     if (verdict === VERDICT.ACCEPT && packet.fault === undefined) this.#step(packet, now);
+    if (this.content !== undefined) this.#note(this.content, verdict);
     this.#count(packet, verdict);
     this.#observer?.judged(packet, this, now);
     return verdict;
+  }
+
+  /** Takes the packet's bytes; a flow that was seen before is what it was then. */
+  #inspect(inspection: Inspection, packet: Packet, now: Milliseconds): void {
+    const { tracker } = this;
+    const content = tracker.killed
+      ? inspection.contentOf(tracker.flows.id(tracker.slot))
+      : inspection.push(packet, now);
+    this.content = content;
+    this.#context.content = content;
+    if (content === undefined || !content.isMidStream || content.protocol !== "") return;
+    const noted = tracker.slot < 0 ? "" : notedProtocol(tracker.flows.note(tracker.slot));
+    if (noted !== "") content.inherit(noted);
+  }
+
+  #verdict(evaluator: Evaluator, context: EngineContext): Verdict {
+    const seal = this.content?.seal;
+    if (seal === undefined) {
+      return this.tracker.killed ? evaluator.dropKilled() : evaluator.evaluate(context);
+    }
+    if (seal.revision !== this.#revision) return evaluator.dropKilled();
+    evaluator.rejectWith = seal.rejectWith;
+    return evaluator.repeat(seal.verdict, seal.chain, seal.rule);
+  }
+
+  /** Keeps what the packet told of its flow; what a rule says of a flow's bytes holds for good. */
+  #note(content: InspectedContent, verdict: Verdict): void {
+    const { tracker, evaluator } = this;
+    const { slot } = tracker;
+    if (slot >= 0 && this.transition !== NOT_TRACKED && !tracker.related) {
+      this.#inspection?.bind(tracker.flows.id(slot));
+      const note = protocolNote(content.protocol);
+      if (note !== 0 && note !== tracker.flows.note(slot)) tracker.setNote(slot, note);
+    }
+    content.closeWhenDue();
+    if (verdict === VERDICT.ACCEPT || content.seal !== undefined || !evaluator.isByContent) return;
+    const { chain, rule, rejectWith } = evaluator;
+    content.seal = { verdict, chain, rule, rejectWith, revision: this.#revision };
+    content.release();
+    if (slot >= 0) tracker.kill(slot);
   }
 
   /** Steps the flow of an accepted packet and notes on it by whose word it passed. */

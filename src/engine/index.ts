@@ -6,4 +6,6 @@ export {
   type CounterValues,
   sumCounters,
 } from "./counters.ts";
+export type { InspectedContent } from "./flow-content.ts";
+export { notedProtocol } from "./inspection.ts";
 export { Engine, type EngineObserver, type EngineOptions, type EnginePolicy, NOT_TRACKED } from "./engine.ts";

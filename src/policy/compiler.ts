@@ -229,6 +229,7 @@ function buildRule(rule: DraftRule, memoryKey: string, chainIndex: ReadonlyMap<s
     definition: rule.definition,
     values: rule.values,
     not: rule.not,
+    shadow: rule.shadow,
     comment: rule.comment,
     action: rule.target?.name,
     target: ruleTarget(rule, chainIndex),

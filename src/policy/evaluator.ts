@@ -16,8 +16,10 @@ import {
   SECOND,
   type Verdict,
   VERDICT,
+  verdictName,
 } from "../base/index.ts";
 import { FRAGMENT, NO_USER, type Packet } from "../wire/index.ts";
+import { CONTENT, wantedContent } from "./content.ts";
 import type { Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
 import {
   type Gate,
@@ -42,6 +44,8 @@ export type VerdictReason =
   | "rule-error"
   /** The policy has no chain for the packet's hook. */
   | "no-chain"
+  /** A rule needs bytes of the flow that have not come yet: `settings.pending`. */
+  | "pending"
   /** The packet belongs to a connection that was ended on request. */
   | "killed";
 
@@ -63,6 +67,16 @@ const OPEN_GATE = makeGate();
 
 function gateWords(gate: Gate): number[] {
   return [gate.protocol, gate.destinationLow, gate.destinationHigh, gate.sourceLow, gate.sourceHigh];
+}
+
+// What may become of a packet once a rule that waits for bytes has them; bits.
+const MAY_PASS = 1;
+const MAY_BE_BLOCKED = 2;
+const MAY_GO_ON = 4;
+
+function outcomeOf(target: number): number {
+  if (target === ACCEPT) return MAY_PASS;
+  return target === DROP || target === REJECT ? MAY_BE_BLOCKED : MAY_GO_ON;
 }
 
 /** Errors of rules that are reported in one second; more are only counted. */
@@ -120,6 +134,8 @@ export class Evaluator {
   readonly #matches: Float64Array;
 
   readonly policy: Policy;
+  /** Bits of CONTENT that some rule of the policy wants. */
+  readonly wants: number;
   readonly #rules: readonly Rule[];
   /** The same row; `undefined` where a rule does not decide itself. */
   readonly #verdictRules: readonly (VerdictRule | undefined)[];
@@ -132,6 +148,14 @@ export class Evaluator {
   readonly #gates: Int32Array;
   readonly #not: Uint8Array;
   readonly #targets: Int32Array;
+  /** Bits of CONTENT that each rule wants. */
+  readonly #wants: Uint8Array;
+  readonly #shadow: Uint8Array;
+  /** What may become of the packet once the rules that wait have their bytes; 0 when none waits. */
+  #outcomes = 0;
+  /** The first rule that waits, by chain and index. */
+  #waitingChain = -1;
+  #waitingRule = -1;
   /** Start of each chain in the row; the last entry is the end of the last chain. */
   readonly #starts: Int32Array;
   readonly #hookChains: Int32Array;
@@ -166,6 +190,9 @@ export class Evaluator {
     );
     this.#not = Uint8Array.from(rows, (rule) => (rule.not ? 1 : 0));
     this.#targets = Int32Array.from(rows, (rule) => targetCode(rule.target));
+    this.#wants = Uint8Array.from(this.#rules, wantedContent);
+    this.#shadow = Uint8Array.from(rows, (rule) => (rule.shadow ? 1 : 0));
+    this.wants = this.#wants.reduce((bits, each) => bits | each, CONTENT.NOTHING);
     this.#matches = new Float64Array(rows.length);
     this.#starts = new Int32Array(policy.chains.length + 1);
     for (const { index, rules } of policy.chains) {
@@ -196,8 +223,10 @@ export class Evaluator {
     this.#missing = missingParts(packet);
     this.#enter(start);
     this.#metCount = 0;
+    this.#outcomes = 0;
     try {
       this.#walk(context);
+      if (this.#outcomes !== 0) this.#suspend(packet);
       if (this.#metCount > 0) this.#settle(context);
       return this.verdict;
     } catch (error) {
@@ -208,6 +237,23 @@ export class Evaluator {
   /** Drops the packet without asking a rule: its connection was ended on request. */
   dropKilled(): Verdict {
     return this.#end(VERDICT.DROP, "killed", -1, -1);
+  }
+
+  /**
+   * Gives the packet the verdict that its flow has for good.
+   *
+   * @param verdict - DROP or REJECT
+   * @param chain - of the rule that gave it
+   * @param rule - its index
+   */
+  repeat(verdict: Verdict, chain: number, rule: number): Verdict {
+    return this.#end(verdict, "rule", chain, rule);
+  }
+
+  /** True when a rule about the bytes of flows gave the last verdict. */
+  get isByContent(): boolean {
+    if (this.reason !== "rule") return false;
+    return (this.#wants[(this.#starts[this.chain] ?? 0) + this.rule] ?? 0) !== CONTENT.NOTHING;
   }
 
   /** Packets that a rule has matched since the evaluator was made. */
@@ -288,25 +334,66 @@ export class Evaluator {
     if (rule === undefined) return NEXT;
     if (target === OWN) return this.#askForVerdict(at, context);
     const matched: unknown = rule.match(context.packet, context);
+    if (this.#wants[at] !== CONTENT.NOTHING && this.#waits(at, target, context)) return NEXT;
     if (matched === (this.#not[at] === 1)) return NEXT;
     // A rule of somebody's own may answer with anything, a promise for instance.
     invariant(typeof matched === "boolean", "match must return true or false");
     this.#noteMatch(at);
-    return target;
+    return this.#shadow[at] === 1 ? this.#onlyReport(target, context) : target;
   }
 
   #askForVerdict(at: number, context: RuleContext): number {
     const rule = this.#verdictRules[at];
     if (rule === undefined) return NEXT;
     const verdict = rule.decide(context.packet, context);
+    if (this.#wants[at] !== CONTENT.NOTHING && this.#waits(at, OWN, context)) return NEXT;
     if (verdict === undefined) return NEXT;
     invariant(
       verdict >= VERDICT.ACCEPT && verdict <= VERDICT.REJECT,
       "decide must return a verdict or undefined",
     );
     this.#noteMatch(at);
+    if (this.#shadow[at] === 1) return this.#onlyReport(verdictCode(verdict), context);
     if (verdict === VERDICT.REJECT) this.rejectWith = rejectKind(rule.rejectWith, context.packet);
     return verdictCode(verdict);
+  }
+
+  /** True when the rule asked last needs bytes not yet seen; what it could still do is noted. */
+  #waits(at: number, target: number, context: RuleContext): boolean {
+    if (context.content?.takeWait() !== true) return false;
+    if (this.#shadow[at] === 1 || target === NEXT) return true;
+    if (this.#outcomes === 0) {
+      this.#waitingChain = this.#chain;
+      this.#waitingRule = at - (this.#starts[this.#chain] ?? 0);
+    }
+    this.#outcomes |= outcomeOf(target);
+    return true;
+  }
+
+  /** Lets the packet wait for rules that need more bytes, unless their answers cannot change its verdict. */
+  #suspend(packet: Packet): void {
+    const outcomes = this.#outcomes | (this.verdict === VERDICT.ACCEPT ? MAY_PASS : MAY_BE_BLOCKED);
+    if (outcomes === MAY_PASS || outcomes === MAY_BE_BLOCKED) return;
+    const isHeld = this.policy.settings.pending.mode === "hold" && packet.payloadBytes > 0;
+    const verdict = isHeld ? VERDICT.DROP : VERDICT.ACCEPT;
+    this.#end(verdict, "pending", this.#waitingChain, this.#waitingRule);
+  }
+
+  /** Says what a rule in the shadow would have done; the packet goes on to the next rule. */
+  #onlyReport(target: number, context: RuleContext): number {
+    const { content } = context;
+    const rule = this.#rules[this.#at];
+    // Once for a flow whose bytes are known, otherwise for every packet.
+    const isNews = content === undefined || rule === undefined || content.noteShadow(rule);
+    if (isNews) {
+      const index = this.#at - (this.#starts[this.#chain] ?? 0);
+      const row = this.policy.chains[this.#chain]?.rules[index];
+      const words = `shadow: rule ${index} of ${this.policy.chains[this.#chain]?.name} (${row?.name}) would `;
+      const isNamed = target === OWN || row?.action === undefined;
+      const action = isNamed ? verdictName(target === ACCEPT ? VERDICT.ACCEPT : VERDICT.DROP) : row.action;
+      context.report.log(`${words}${action}:`, context.packet, "INFO", 0);
+    }
+    return NEXT;
   }
 
   #noteMatch(at: number): void {

@@ -80,7 +80,9 @@ function ask(rule: PolicyRule, made: Rule, context: RuleContext): Answer {
   const met = made.peek(packet, context);
   const matched = met !== rule.not;
   const plain = reason || (met ? "the packet meets it" : "the packet does not meet it");
-  const words = rule.not ? `${plain}, inverted by "not"` : plain;
+  const inverted = rule.not ? `${plain}, inverted by "not"` : plain;
+  const words = rule.shadow ? `${inverted}; in the shadow: it does not act` : inverted;
+  if (rule.shadow) return { matched, reason: words, target: NO_MATCH, rejectWith: "auto" };
   return { matched, reason: words, target: matched ? rule.target : NO_MATCH, rejectWith: "auto" };
 }
 

@@ -23,6 +23,16 @@ export {
   type ModuleReference,
   policyModules,
 } from "./compiler.ts";
+export {
+  ANSWER,
+  type Answer,
+  CONTENT,
+  type ContentClasses,
+  type ContentDirection,
+  type ContentFacts,
+  ContentRule,
+  type FlowContent,
+} from "./content.ts";
 export { Evaluator, type VerdictReason } from "./evaluator.ts";
 export { type ExplainStep, explainPacket } from "./explanation.ts";
 export { policyJsonSchema } from "./json-schema.ts";
@@ -60,7 +70,8 @@ export {
   VerdictRule,
 } from "./rule.ts";
 export { createRegistry } from "./rules/catalogue.ts";
-export type { Compatibility, FailMode, Settings } from "./settings.ts";
+export { SAMPLE_BYTES_MAX } from "./rules/encryption-rules.ts";
+export type { Compatibility, FailMode, PendingSettings, Settings } from "./settings.ts";
 export { RANK, type Rank, SourceTable } from "./source-table.ts";
 export { readTableContents, type TableContents, type TableFile } from "./table-contents.ts";
 export { type TableDeclaration, tableName } from "./table-declaration.ts";

@@ -34,6 +34,11 @@ function ruleSchema(name: string, definition: RuleDefinition): JsonSchema {
       ...Object.fromEntries(ignored),
       ...(action === undefined ? {} : { action }),
       not: { description: "Inverts the match.", type: "boolean", default: false },
+      shadow: {
+        description: "Judges and reports, and does not act.",
+        type: "boolean",
+        default: false,
+      },
       comment: { description: "For people.", type: "string" },
     },
     required: [

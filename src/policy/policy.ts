@@ -32,6 +32,8 @@ export interface PolicyRule {
   /** Values of its arguments, with defaults. */
   readonly values: { readonly [name: string]: unknown };
   readonly not: boolean;
+  /** It judges and reports, and does not act. */
+  readonly shadow: boolean;
   readonly comment: string | undefined;
   /** The action in force, as the file would write it. */
   readonly action: string | undefined;

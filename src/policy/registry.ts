@@ -105,7 +105,7 @@ function definitionFault(definition: RuleDefinition): string | undefined {
 }
 
 /** Member names that every rule has. */
-export const COMMON_MEMBERS: readonly string[] = ["name", "action", "not", "comment"];
+export const COMMON_MEMBERS: readonly string[] = ["name", "action", "not", "comment", "shadow"];
 
 /** The rules a policy may name. */
 export class RuleRegistry {

@@ -22,6 +22,7 @@ export interface DraftRule extends RuleNode {
   readonly definition: RuleDefinition;
   readonly values: { readonly [name: string]: unknown };
   readonly not: boolean;
+  readonly shadow: boolean;
   readonly comment: string | undefined;
   readonly memoryBytes: number;
   /** The rule's arguments as text, the same however the file is laid out. */
@@ -126,11 +127,12 @@ export class RuleReader {
     }
     const site: Site = { value, chain, index, name: name.registered, definition };
     const not = this.#readNot(site);
+    const shadow = this.#readShadow(value);
     const comment = this.#readComment(value);
     const target = this.#readAction(site);
     const values = this.#readValues(site);
     const decided = definition.action === "own" || target !== undefined;
-    const terminal = definition.matchesAll === true && !not && decided;
+    const terminal = definition.matchesAll === true && !not && !shadow && decided;
     const node: RuleNode = {
       at: value.at,
       path: value.path,
@@ -143,7 +145,7 @@ export class RuleReader {
     if (memoryBytes === undefined) return { ...node, readable: false };
     const text = canonicalText(value);
     const line = problems.lineOf(value);
-    return { ...node, name: site.name, definition, values, not, comment, memoryBytes, text, line };
+    return { ...node, name: site.name, definition, values, not, shadow, comment, memoryBytes, text, line };
   }
 
   /** The name as written and the place where it stands. */
@@ -204,6 +206,14 @@ export class RuleReader {
       this.#warning(member, "ignored-argument", `"not" has no effect on ${site.name}: ${why}`);
     }
     return member.value.scalar;
+  }
+
+  #readShadow(value: JsonValue): boolean {
+    const member = findMember(value, "shadow");
+    if (member === undefined || typeof member.value.scalar === "boolean")
+      return member?.value.scalar === true;
+    this.#error(member.value, "wrong-type", `"shadow" is true or false, found ${kindWords(member.value)}`);
+    return false;
   }
 
   #readComment(value: JsonValue): string | undefined {

@@ -7,6 +7,7 @@
  */
 import type { Milliseconds, Verdict } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
+import type { FlowContent } from "./content.ts";
 
 /** How a sender is told that its packet was rejected. */
 export type RejectWith = "tcp-reset" | "port-unreachable" | "host-unreachable" | "admin-prohibited";
@@ -64,6 +65,11 @@ export interface RuleContext {
   readonly tcpState: number;
   /** What is known of the packet's flow before this packet, a value of {@link FLOW}; NEW when absent. */
   readonly flow?: number | undefined;
+  /**
+   * What is known of the bytes of the packet's flow; `undefined` for what has none, and when no rule wants
+   * it.
+   */
+  readonly content?: FlowContent | undefined;
   /** Name of a network interface by its index, `""` when unknown. Does not allocate. */
   interfaceName(index: number): string;
   readonly report: RuleReport;

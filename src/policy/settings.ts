@@ -91,6 +91,41 @@ const OUTCOMES = {
   ruleError: withDefault(verdictWord, "DROP", "Packets for which a rule threw."),
 };
 
+const HIGHEST_COUNT = 1_000_000;
+
+const PENDING = {
+  mode: withDefault(
+    choice(["pass", "hold"]),
+    "pass",
+    'What becomes of packets while a rule waits for bytes: they pass ("pass"), or those with payload are ' +
+      'dropped until the verdict, so that a TCP sender repeats them ("hold").',
+  ),
+  packets: withDefault(
+    integer({ min: 1, max: HIGHEST_COUNT }, "packets"),
+    64,
+    "Packets with payload of a flow, both directions, after which no rule waits any more: what is unknown then " +
+      "does not match.",
+  ),
+  bytes: withDefault(
+    integer({ min: 1, max: 1_073_741_824 }, "bytes"),
+    32_768,
+    "Bytes of payload of a flow, both directions, after which no rule waits any more.",
+  ),
+};
+
+/** What becomes of the packets of flows that rules cannot judge yet. */
+export interface PendingSettings {
+  readonly mode: "pass" | "hold";
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+const PENDING_DEFAULT: PendingSettings = {
+  mode: "pass",
+  packets: PENDING.packets.fallback ?? 0,
+  bytes: PENDING.bytes.fallback ?? 0,
+};
+
 function limitArguments(): { [Name in LimitName]: Argument<number | undefined> } {
   const set: Partial<Record<LimitName, Argument<number | undefined>>> = {};
   for (const name of Object.keys(LIMITS) as LimitName[]) {
@@ -144,6 +179,10 @@ export const SETTING_ARGUMENTS = {
     objectOf(OUTCOMES, "outcome"),
     "What becomes of packets that no rule can judge, cause by cause.",
   ),
+  pending: optional(
+    objectOf(PENDING, "pending setting"),
+    "What becomes of packets while a rule needs bytes of their flow that have not come yet.",
+  ),
   workers: optional(
     integer({ min: 1, max: 256 }, "threads"),
     "Worker threads, each with a kernel queue of its own; by default one per processor.",
@@ -173,6 +212,7 @@ export interface Settings {
   readonly failMode: FailMode;
   readonly queueBypass: boolean;
   readonly outcomes: { readonly [Cause in keyof typeof OUTCOMES]: Exclude<VerdictName, "REJECT"> };
+  readonly pending: PendingSettings;
   /** Worker threads, each with a kernel queue of its own; `undefined`: one per processor. */
   readonly workers: number | undefined;
   readonly limits: LimitValues;
@@ -220,6 +260,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     failMode: values.failMode,
     queueBypass: values.queueBypass,
     outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP" },
+    pending: values.pending ?? PENDING_DEFAULT,
     workers: values.workers,
     limits,
     timeouts: fillTimeouts(values),

@@ -229,6 +229,11 @@ export class StreamTable<Consumer extends StreamConsumer> {
     while (this.#oldest !== undefined && this.#oldest.lastSeen < time) this.#drop(this.#oldest);
   }
 
+  /** Lets go of one flow. */
+  remove(flow: FlowRecord<Consumer>): void {
+    this.#drop(flow);
+  }
+
   /** Lets go of all flows, the one idle for longest first. */
   clear(): void {
     while (this.#oldest !== undefined) this.#drop(this.#oldest);

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { hookName, Prefix, type VerdictName, verdictName } from "../../base/index.ts";
 import { filledMemory, loadPolicy, readPolicySource } from "../../daemon/index.ts";
+import type { Engine } from "../../engine/index.ts";
 import type { RuleReport } from "../../policy/index.ts";
 import { openOutput, type Output, paint } from "../output.ts";
 import { type ReplayListener, replayCapture } from "../replay.ts";
@@ -51,6 +52,13 @@ const REPORT: RuleReport = {
     process.stderr.write(`rule ${rule} of chain ${chain} failed: ${String(error)}\n`),
 };
 
+/** What is known of the bytes of the packet's flow: ` [TLS www.example.org]`. */
+function contentWords({ content }: Engine): string {
+  if (content === undefined || content.protocol === "") return "";
+  const { layers, facts } = content;
+  return ` [${layers.join(" > ")}${facts.serverName === undefined ? "" : ` ${facts.serverName}`}]`;
+}
+
 function createListener(output: Output): ReplayListener {
   return {
     judged(number, packet, engine) {
@@ -62,7 +70,7 @@ function createListener(output: Output): ReplayListener {
         verdict: verdictName(verdict),
         chain: policy.chains[chain]?.name ?? null,
         rule: rule < 0 ? null : rule,
-        reason: verdictReason(evaluator, packet),
+        reason: verdictReason(evaluator, packet) + contentWords(engine),
       };
       const words = output.json ? "" : `${line.hook ?? ""} ${packet.sourceText} > ${packet.destinationText}`;
       writeLine(output, line, words);

@@ -1,6 +1,7 @@
 /** Every rule that Postern knows by itself, and the names PyWall once used. */
 import { RuleRegistry } from "../registry.ts";
 import { destinationIpRule, sourceIpRule } from "./address-rule.ts";
+import { encryptedRule, entropyRule } from "./encryption-rules.ts";
 import { flowRule } from "./flow-rule.ts";
 import { icmpRule } from "./icmp-rule.ts";
 import { interfaceRule } from "./interface-rule.ts";
@@ -10,6 +11,7 @@ import { ipPortRule, portRangeRule } from "./port-range-rule.ts";
 import { portRule } from "./port-rule.ts";
 import { printRule } from "./print-rule.ts";
 import { tcpRule, trueRule, udpRule } from "./protocol-rule.ts";
+import { fingerprintRule, protocolRule, serverNameRule } from "./recognition-rules.ts";
 import { rejectRule, returnRule } from "./reject-rule.ts";
 import { tableRule } from "./table-rule.ts";
 import { tcpStateRule } from "./tcp-state-rule.ts";
@@ -36,6 +38,11 @@ const RULES = {
   LogRule: logRule,
   LimitRule: limitRule,
   ReturnRule: returnRule,
+  ProtocolRule: protocolRule,
+  ServerNameRule: serverNameRule,
+  FingerprintRule: fingerprintRule,
+  EntropyRule: entropyRule,
+  EncryptedRule: encryptedRule,
 };
 
 /** PyWall's names before 2015-04-27. */

@@ -1,0 +1,157 @@
+/**
+ * The flows of an engine whose bytes some rule of the policy wants: streams, recognition, and by which flow
+ * of the state table they are known.
+ */
+import { type LimitValues, type Milliseconds, MINUTE, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import { FlowRecognition, RecogniserSet } from "../recognise/index.ts";
+import { type FlowRecord, StreamTable } from "../stream/index.ts";
+import { FRAGMENT, type Packet } from "../wire/index.ts";
+import { type ContentBounds, type ContentSetting, InspectedContent } from "./flow-content.ts";
+
+/** Idle time after which the bytes of a flow that is in no state table are forgotten. */
+const IDLE: Milliseconds = 10 * MINUTE;
+
+/** What is recognised, by the number noted on flows, from 1; the same for all engines of a process. */
+const RECOGNISERS = new RecogniserSet();
+const NOTES: ReadonlyMap<string, number> = new Map(
+  RECOGNISERS.protocols.map((protocol, index) => [protocol, index + 1]),
+);
+
+/** The number that stands for a protocol on a flow of the state table, 0 when there is none. */
+export function protocolNote(protocol: string): number {
+  return NOTES.get(protocol) ?? 0;
+}
+
+/** Name of the protocol that a number noted on a flow stands for, `""` when none. */
+export function notedProtocol(note: number): string {
+  return RECOGNISERS.protocols[note - 1] ?? "";
+}
+
+/** What an inspection is made of. */
+export interface InspectionOptions {
+  /** Bits of CONTENT. */
+  readonly wants: number;
+  readonly bounds: ContentBounds;
+  readonly limits: LimitValues;
+}
+
+/** See the head of this file. */
+export class Inspection {
+  readonly #streams: StreamTable<InspectedContent>;
+  readonly #flows = new Map<number, FlowRecord<InspectedContent>>();
+  /** Flows that hold memory for their bytes. */
+  #reserved = 0;
+  /** Flows that were not judged by their bytes because the limit `contentFlows` was reached. */
+  refused = 0;
+  #flow: FlowRecord<InspectedContent> | undefined = undefined;
+
+  /** @param options - what is wanted, and limits */
+  constructor({ wants, bounds, limits }: InspectionOptions) {
+    const setting: ContentSetting = {
+      wants,
+      bounds,
+      reserve: () => this.#reserve(limits.contentFlows),
+      giveBack: () => {
+        this.#reserved -= 1;
+      },
+    };
+    this.#streams = new StreamTable<InspectedContent>({
+      limits,
+      open: (packet, flow) => {
+        this.#unbind(flow);
+        return openContent(setting, packet, flow);
+      },
+      release: (flow) => {
+        this.#unbind(flow);
+        flow.consumer.release();
+      },
+    });
+  }
+
+  /** Flows whose bytes are followed. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /**
+   * Takes the bytes of a packet.
+   *
+   * @param packet - decoded
+   * @returns what is known of its flow; `undefined` for a packet that has none, or cannot be read
+   */
+  push(packet: Packet, now: Milliseconds): InspectedContent | undefined {
+    this.#flow = undefined;
+    const { protocol } = packet;
+    if (packet.fault !== undefined || packet.fragment === FRAGMENT.LATER) return undefined;
+    if (protocol !== PROTOCOL.TCP && protocol !== PROTOCOL.UDP) return undefined;
+    this.#reopen(packet);
+    const found = this.#streams.find(packet)?.consumer;
+    if (packet.payloadBytes > 0) found?.countPacket();
+    const flow = this.#streams.push(packet, now);
+    if (found === undefined && packet.payloadBytes > 0) flow.consumer.countPacket();
+    this.#flow = flow;
+    return flow.consumer;
+  }
+
+  /** Ties the flow pushed last to its entry in the state table. @param id - of the entry */
+  bind(id: number): void {
+    const flow = this.#flow;
+    if (flow === undefined || flow.consumer.flowId === id) return;
+    this.#unbind(flow);
+    flow.consumer.flowId = id;
+    this.#flows.set(id, flow);
+  }
+
+  /** What is known of a flow of the state table. */
+  contentOf(id: number): InspectedContent | undefined {
+    return this.#flows.get(id)?.consumer;
+  }
+
+  /** Forgets the bytes of a flow that leaves the state table; one that was ended is remembered. */
+  forget(id: number): void {
+    const flow = this.#flows.get(id);
+    if (flow === undefined) return;
+    this.#flows.delete(id);
+    if (flow.consumer.seal === undefined && flow.consumer.flowId === id) this.#streams.remove(flow);
+  }
+
+  /** Lets go of flows that have long been idle and are in no state table, or were ended. */
+  expire(now: Milliseconds): void {
+    this.#streams.expire(now - IDLE);
+  }
+
+  /** A SYN on a connection that a rule has ended begins another, which is judged by its own bytes. */
+  #reopen(packet: Packet): void {
+    if ((packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK)) !== TCP_FLAG.SYN || !packet.isTcp) return;
+    const flow = this.#streams.find(packet);
+    if (flow?.consumer.seal !== undefined) this.#streams.remove(flow);
+  }
+
+  #unbind(flow: FlowRecord<InspectedContent>): void {
+    // A record that is being made has no consumer yet.
+    const known = flow.consumer as InspectedContent | undefined;
+    if (known !== undefined && known.flowId >= 0) this.#flows.delete(known.flowId);
+  }
+
+  #reserve(most: number): boolean {
+    if (this.#reserved >= most) {
+      this.refused += 1;
+      return false;
+    }
+    this.#reserved += 1;
+    return true;
+  }
+}
+
+function openContent(
+  setting: ContentSetting,
+  packet: Packet,
+  flow: FlowRecord<InspectedContent>,
+): InspectedContent {
+  const isTcp = packet.protocol === PROTOCOL.TCP;
+  const transport = isTcp ? "TCP" : "UDP";
+  const recognition = new FlowRecognition(RECOGNISERS, transport, packet.sourcePort, packet.destinationPort);
+  const earlier = flow.consumer as InspectedContent | undefined;
+  earlier?.release();
+  return new InspectedContent(setting, recognition, isTcp && (packet.tcpFlags & TCP_FLAG.SYN) === 0);
+}
