@@ -16,7 +16,10 @@ const NO_BYTES = new Uint8Array(0);
 const NO_RANGES: number[] = [];
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
-/** Which copy of a byte is believed when two differ. */
+/**
+ * Which copy of a byte is believed when two differ. RFC 9293 section 3.10.7.4 trims what was received before, so the
+ * first; some systems take the last (Ptacek and Newsham, "Insertion, Evasion, and Denial of Service", 1998).
+ */
 export type OverlapPolicy = "first" | "last";
 
 /** Memory that all streams share; see {@link HeldBytes}. */

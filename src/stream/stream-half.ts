@@ -20,7 +20,12 @@ import {
 } from "./consumer.ts";
 import { HeldBytes, type OverlapPolicy, type StreamMemory } from "./held-bytes.ts";
 
-/** Acknowledgements beyond a hole after which it is believed that the receiver has what we never saw. */
+/**
+ * Acknowledgements beyond a hole after which it is believed that the receiver has what we never saw: it
+ * acknowledges "the next sequence number" it expects (RFC 9293 section 3.3.1), which cannot lie behind a byte that
+ * it misses too. Three, as with the duplicate acknowledgements of RFC 5681 section 3.2, so that reordering between
+ * the two directions does no harm.
+ */
 const HOLE_ACKNOWLEDGEMENTS = 3;
 
 /** A keep-alive repeats at most one byte in front of the window (RFC 9293 section 3.8.4). */
@@ -28,7 +33,7 @@ const KEEP_ALIVE_BYTES_MAX = 1;
 
 /** What a direction's counters say. */
 export interface StreamCounters {
-  /** Bytes handed over in order. */
+  /** Bytes handed over in order: what RFC 9293 section 3.10.7.4 calls in sequence. */
   bytes: number;
   /** Segments that brought nothing but bytes seen before. */
   retransmissions: number;
@@ -109,7 +114,8 @@ export class StreamHalf {
   }
 
   /**
-   * Takes the sequence number of a SYN. A second SYN before any data replaces the first.
+   * Takes the sequence number of a SYN, which counts as one byte in front of the first (RFC 9293 section 3.4). A
+   * second SYN before any data replaces the first.
    *
    * @param sequence - of the SYN itself
    */
@@ -160,7 +166,7 @@ export class StreamHalf {
     return sequence === this.#nextSequence || sequence === sequenceAdd(this.#nextSequence, 1);
   }
 
-  /** Notes where the stream ends. */
+  /** Notes where the stream ends: FIN stands behind the last byte (RFC 9293 section 3.4). */
   finish(sequence: number): void {
     const end = this.#next + sequenceDistance(this.#nextSequence, sequence);
     if (end >= this.#next && end < this.#end) this.#end = end;
