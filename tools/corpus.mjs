@@ -1,5 +1,5 @@
-// Compares recognition with the labels of another inspection engine, flow by flow, over a corpus of captures that
-// lies beside the repository (../shared/captures/ndpi) and is no part of it.
+// Compares recognition with the labels of another inspection engine, flow by flow, over a corpus of captures
+// that lies beside the repository (../shared/captures/ndpi) and is no part of it.
 //
 // node tools/corpus.mjs [--corpus DIR] [--list PROTOCOL] [--names] [--fingerprints] [--capture NAME]
 import { existsSync, readFileSync } from "node:fs";
@@ -71,8 +71,8 @@ function inspect(capture) {
 
 /**
  * A JA4 without the characters in which the labels depart from its specification: they always say "d" (a name
- * was sent) unless the name is an address, take the first two characters of the ALPN value instead of the first
- * and the last, and hash an empty list (docs/RECOGNITION.md).
+ * was sent) unless the name is an address, take the first two characters of the ALPN value instead of the
+ * first and the last, and hash an empty list (docs/RECOGNITION.md).
  */
 const comparableJa4 = (text) =>
   `${text.slice(0, 3)}?${text.slice(4, 8)}??${text.slice(10)}`.replace("e3b0c44298fc", "000000000000");

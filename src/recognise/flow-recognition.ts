@@ -364,6 +364,7 @@ export class FlowRecognition {
   #settle(): void {
     this.settled = true;
     this.#candidates = NO_CANDIDATES;
+    if (this.#best !== undefined) this.#best.state = undefined;
   }
 }
 

@@ -11,14 +11,18 @@
 /** Smallest buffer, in bytes: one full segment and some. */
 const BUFFER_BYTES_MIN = 2048;
 
+/** Buffers of the smallest size that are kept for the next stream. */
+const SPARE_BUFFERS_MAX = 1024;
+
 const NO_BYTES = new Uint8Array(0);
 /** Shared by all that hold no ranges; never written to. */
 const NO_RANGES: number[] = [];
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 /**
- * Which copy of a byte is believed when two differ. RFC 9293 section 3.10.7.4 trims what was received before, so the
- * first; some systems take the last (Ptacek and Newsham, "Insertion, Evasion, and Denial of Service", 1998).
+ * Which copy of a byte is believed when two differ. RFC 9293 section 3.10.7.4 trims what was received before,
+ * so the first; some systems take the last (Ptacek and Newsham, "Insertion, Evasion, and Denial of Service",
+ * 1998).
  */
 export type OverlapPolicy = "first" | "last";
 
@@ -28,6 +32,8 @@ export interface StreamMemory {
   used: number;
   /** Bytes that may be used. */
   readonly max: number;
+  /** Buffers of the smallest size that were given back: most streams need one for a moment only. */
+  readonly spare: Uint8Array[];
 }
 
 /** Bytes held; see the head of this file. Positions are counted from the start of the stream. */
@@ -101,7 +107,8 @@ export class HeldBytes {
     const more = size - this.#bytes.length;
     if (this.#memory.used + more > this.#memory.max) return false;
     this.#memory.used += more;
-    const grown = new Uint8Array(size);
+    const spare = size === BUFFER_BYTES_MIN ? this.#memory.spare.pop() : undefined;
+    const grown = spare ?? new Uint8Array(size);
     grown.set(this.#bytes.subarray(this.#start, this.#start + held));
     this.#adopt(grown);
     return true;
@@ -227,6 +234,8 @@ export class HeldBytes {
   /** Gives the buffer back. */
   clear(): void {
     this.#memory.used -= this.#bytes.length;
+    const { spare } = this.#memory;
+    if (this.#bytes.length === BUFFER_BYTES_MIN && spare.length < SPARE_BUFFERS_MAX) spare.push(this.#bytes);
     this.#adopt(NO_BYTES);
     this.#from = NO_RANGES;
     this.#to = NO_RANGES;

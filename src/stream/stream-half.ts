@@ -22,9 +22,9 @@ import { HeldBytes, type OverlapPolicy, type StreamMemory } from "./held-bytes.t
 
 /**
  * Acknowledgements beyond a hole after which it is believed that the receiver has what we never saw: it
- * acknowledges "the next sequence number" it expects (RFC 9293 section 3.3.1), which cannot lie behind a byte that
- * it misses too. Three, as with the duplicate acknowledgements of RFC 5681 section 3.2, so that reordering between
- * the two directions does no harm.
+ * acknowledges "the next sequence number" it expects (RFC 9293 section 3.3.1), which cannot lie behind a byte
+ * that it misses too. Three, as with the duplicate acknowledgements of RFC 5681 section 3.2, so that
+ * reordering between the two directions does no harm.
  */
 const HOLE_ACKNOWLEDGEMENTS = 3;
 
@@ -114,8 +114,8 @@ export class StreamHalf {
   }
 
   /**
-   * Takes the sequence number of a SYN, which counts as one byte in front of the first (RFC 9293 section 3.4). A
-   * second SYN before any data replaces the first.
+   * Takes the sequence number of a SYN, which counts as one byte in front of the first (RFC 9293 section
+   * 3.4). A second SYN before any data replaces the first.
    *
    * @param sequence - of the SYN itself
    */

@@ -165,7 +165,7 @@ export class StreamTable<Consumer extends StreamConsumer> {
   constructor(options: StreamTableOptions<Consumer>) {
     this.#options = options;
     this.#limits = options.limits ?? defaultLimits();
-    this.#memory = { used: 0, max: this.#limits.streamMemoryBytes };
+    this.#memory = { used: 0, max: this.#limits.streamMemoryBytes, spare: [] };
     this.#setting = {
       observer: options.observer ?? {},
       memory: this.#memory,

@@ -31,7 +31,7 @@ export class Stream {
     this.#setting = setting;
   }
 
-  /** Counters of one direction; `undefined` for a flow of datagrams. */
+  /** Counters of one direction; `undefined` for a flow of datagrams, and when nobody wants bytes any more. */
   counters(direction: StreamDirection): StreamCounters | undefined {
     return this.#halves?.[direction].counters;
   }
@@ -96,7 +96,10 @@ export class Stream {
 
   #settle(half: StreamHalf, peer: StreamHalf): void {
     if (half.isComplete && peer.isComplete) this.close();
-    else this.closed = half.over && peer.over;
+    else if (half.over && peer.over) {
+      this.closed = true;
+      this.#halves = undefined;
+    }
   }
 
   /**

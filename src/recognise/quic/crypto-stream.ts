@@ -13,6 +13,8 @@ const CRYPTO = 0x06;
 /** Handshake bytes that are kept; a longer hello is not read. */
 const STREAM_BYTES_MAX = 16_384;
 const PIECES_MAX = 64;
+/** Room at the start: enough for the hello of most clients. */
+const STREAM_BYTES_MIN = 2048;
 
 interface Piece {
   readonly from: number;
@@ -59,7 +61,7 @@ export class VarintCursor {
 
 /** See the head of this file. */
 export class CryptoStream {
-  readonly #bytes: Uint8Array = new Uint8Array(STREAM_BYTES_MAX);
+  #bytes: Uint8Array = new Uint8Array(STREAM_BYTES_MIN);
   #pieces: Piece[] = [];
   /** The bytes from the start of the handshake without a gap. */
   readonly window: ByteWindow = new ByteWindow();
@@ -99,6 +101,7 @@ export class CryptoStream {
   add(offset: number, piece: Uint8Array): void {
     const to = offset + piece.length;
     if (to > STREAM_BYTES_MAX || this.#pieces.length >= PIECES_MAX) return;
+    if (to > this.#bytes.length) this.#grow(to);
     this.#bytes.set(piece, offset);
     this.#pieces.push({ from: offset, to });
     this.#pieces.sort((a, b) => a.from - b.from);
@@ -108,6 +111,12 @@ export class CryptoStream {
       whole = Math.max(whole, end);
     }
     this.window.bind(new DataView(this.#bytes.buffer), 0, whole);
+  }
+
+  #grow(length: number): void {
+    const grown = new Uint8Array(Math.max(2 * this.#bytes.length, length));
+    grown.set(this.#bytes);
+    this.#bytes = grown;
   }
 }
 

@@ -1,0 +1,176 @@
+/**
+ * Speed of inspection beside ndpiReader on the same captures in one run, and memory with 100 thousand open flows.
+ *
+ * Rates count processor time of the whole process, so that they hold on a busy machine too. The captures are those of
+ * the corpus beside the repository, joined and repeated with other addresses until there are 500 MB; ndpiReader is
+ * Debian's (package libndpi-bin). What is missing is said and left out.
+ *
+ * Usage: npm run build && node bench/recognition.mjs
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PROTOCOL, TCP_FLAG } from "../dist/base/index.js";
+import { Inspector } from "../dist/inspect/index.js";
+import {
+  buildPacket,
+  CaptureReader,
+  decodePacket,
+  decodeRecord,
+  Packet,
+  PcapWriter,
+} from "../dist/wire/index.js";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const corpus = [join(here, "../../shared/captures/ndpi"), join(here, "../../../shared/captures/ndpi")].find(
+  existsSync,
+);
+const BYTES_MIN = 500_000_000;
+const ETHERNET = 1;
+const OPEN_FLOWS = 100_000;
+
+/** Writes the joined captures to a file. */
+function join500(path) {
+  const writer = new PcapWriter(ETHERNET);
+  const frames = [];
+  for (const name of readdirSync(corpus).filter((file) => /\.p?cap(ng)?$/.test(file))) {
+    const reader = new CaptureReader();
+    reader.push(readFileSync(join(corpus, name)));
+    for (let record = reader.next(); record !== undefined; record = reader.next()) {
+      if (record.linkType !== ETHERNET) continue;
+      const bytes = new Uint8Array(
+        record.bytes.buffer,
+        record.bytes.byteOffset + record.at,
+        record.end - record.at,
+      );
+      frames.push({
+        bytes: bytes.slice(),
+        seconds: record.seconds,
+        nanoseconds: record.nanoseconds,
+        wireBytes: record.wireBytes,
+      });
+    }
+  }
+  const file = openSync(path, "w");
+  let written = writeSync(file, writer.header());
+  for (let round = 0; written < BYTES_MIN; round += 1) {
+    const pieces = frames.map((frame) => {
+      const isIpv4 = frame.bytes.length > 34 && frame.bytes[12] === 8 && frame.bytes[13] === 0;
+      // Other addresses in each round, so that flows are new; checksums are not looked at.
+      if (isIpv4) for (const at of [26, 30]) frame.bytes[at] = (frame.bytes[at] + 1) & 255;
+      return writer.packet(frame);
+    });
+    for (let at = 0; at < pieces.length; at += 4096)
+      written += writeSync(file, Buffer.concat(pieces.slice(at, at + 4096)));
+  }
+  closeSync(file);
+  return written;
+}
+
+function inspectFile(path) {
+  const file = openSync(path, "r");
+  const chunk = new Uint8Array(1 << 20);
+  const inspector = new Inspector();
+  const reader = new CaptureReader();
+  const packet = new Packet();
+  const started = process.cpuUsage();
+  let packets = 0;
+  for (let bytes = readSync(file, chunk); bytes > 0; bytes = readSync(file, chunk)) {
+    reader.push(chunk.subarray(0, bytes));
+    for (let record = reader.next(); record !== undefined; record = reader.next()) {
+      packets += 1;
+      if (decodeRecord(packet, record)) inspector.push(packet, record.timestampMs);
+    }
+  }
+  const flows = inspector.finish().length;
+  const { user, system } = process.cpuUsage(started);
+  closeSync(file);
+  return { seconds: (user + system) / 1e6, packets, flows };
+}
+
+function ndpiSeconds(path) {
+  const run = spawnSync("bash", [
+    "-c",
+    'TIMEFORMAT="%U %S"; time ndpiReader -q -i "$0" >/dev/null 2>&1',
+    path,
+  ]);
+  const [user, system] = run.stderr.toString().trim().split(" ").map(Number);
+  return user + system;
+}
+
+/** Flows that are still undecided, each holding a part of a TLS hello. */
+function openFlows() {
+  const inspector = new Inspector();
+  const packet = new Packet();
+  const payload = new Uint8Array(600);
+  payload.set([22, 3, 1, 4, 0, 1, 0, 3, 252, 3, 3]);
+  const before = process.memoryUsage().rss;
+  for (let number = 0; number < OPEN_FLOWS; number += 1) {
+    for (const [flags, sequence, bytes] of [
+      [TCP_FLAG.SYN, 1000, new Uint8Array(0)],
+      [TCP_FLAG.ACK, 1001, payload],
+    ]) {
+      const source = `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
+      const fields = {
+        source,
+        destination: "192.0.2.1",
+        protocol: PROTOCOL.TCP,
+        sourcePort: 1024,
+        destinationPort: 443,
+      };
+      const array = buildPacket({ ...fields, flags, sequence, payload: bytes });
+      decodePacket(packet, new DataView(array.buffer, array.byteOffset, array.length), 0, array.length);
+      inspector.push(packet, number);
+    }
+  }
+  globalThis.gc?.();
+  return { flows: inspector.size, bytes: process.memoryUsage().rss - before };
+}
+
+if (process.argv.includes("--memory")) {
+  const memory = openFlows();
+  console.log(`${memory.flows} open flows: ${(memory.bytes / 2 ** 20).toFixed(0)} MiB`);
+  process.exit(0);
+}
+console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}`);
+if (corpus === undefined) console.log("speed: no captures at ../shared/captures/ndpi; skipped");
+else {
+  const folder = mkdtempSync(join(tmpdir(), "postern-recognition-"));
+  try {
+    const path = join(folder, "joined.pcap");
+    const bytes = join500(path);
+    const { seconds, packets, flows } = inspectFile(path);
+    const rate = (time) => `${(bytes / time / 1e6).toFixed(0)} MB/s`;
+    console.log(`${(bytes / 1e6).toFixed(0)} MB, ${packets} packets, ${flows} flows`);
+    console.log(`inspect: ${seconds.toFixed(2)} s of processor time, ${rate(seconds)}`);
+    try {
+      execFileSync("which", ["ndpiReader"], { stdio: "ignore" });
+      const theirs = ndpiSeconds(path);
+      console.log(
+        `ndpiReader: ${theirs.toFixed(2)} s, ${rate(theirs)}; ours is ${(theirs / seconds).toFixed(2)} of it`,
+      );
+    } catch {
+      console.log("ndpiReader is not installed (package libndpi-bin); left out");
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+// In a process of its own: what the speed test left behind would hide it.
+console.log(
+  execFileSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--memory"])
+    .toString()
+    .trim(),
+);
