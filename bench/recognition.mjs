@@ -141,11 +141,11 @@ function openFlows() {
 
 if (process.argv.includes("--memory")) {
   const memory = openFlows();
-  console.log(`${memory.flows} open flows: ${(memory.bytes / 2 ** 20).toFixed(0)} MiB`);
+  say(`${memory.flows} open flows: ${(memory.bytes / 2 ** 20).toFixed(0)} MiB`);
   process.exit(0);
 }
-console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}`);
-if (corpus === undefined) console.log("speed: no captures at ../shared/captures/ndpi; skipped");
+say(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}`);
+if (corpus === undefined) say("speed: no captures at ../shared/captures/ndpi; skipped");
 else {
   const folder = mkdtempSync(join(tmpdir(), "postern-recognition-"));
   try {
@@ -153,23 +153,23 @@ else {
     const bytes = join500(path);
     const { seconds, packets, flows } = inspectFile(path);
     const rate = (time) => `${(bytes / time / 1e6).toFixed(0)} MB/s`;
-    console.log(`${(bytes / 1e6).toFixed(0)} MB, ${packets} packets, ${flows} flows`);
-    console.log(`inspect: ${seconds.toFixed(2)} s of processor time, ${rate(seconds)}`);
+    say(`${(bytes / 1e6).toFixed(0)} MB, ${packets} packets, ${flows} flows`);
+    say(`inspect: ${seconds.toFixed(2)} s of processor time, ${rate(seconds)}`);
     try {
       execFileSync("which", ["ndpiReader"], { stdio: "ignore" });
       const theirs = ndpiSeconds(path);
-      console.log(
+      say(
         `ndpiReader: ${theirs.toFixed(2)} s, ${rate(theirs)}; ours is ${(theirs / seconds).toFixed(2)} of it`,
       );
     } catch {
-      console.log("ndpiReader is not installed (package libndpi-bin); left out");
+      say("ndpiReader is not installed (package libndpi-bin); left out");
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 // In a process of its own: what the speed test left behind would hide it.
-console.log(
+say(
   execFileSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--memory"])
     .toString()
     .trim(),

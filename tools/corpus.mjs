@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { inspectCapture } from "../dist/inspect/index.js";
+import { say } from "./classifier/say.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -25,7 +26,7 @@ const corpus =
   [join(here, "../../shared/captures/ndpi"), join(here, "../../../shared/captures/ndpi")].find(existsSync) ??
   "";
 if (!existsSync(join(corpus, "labels.tsv"))) {
-  console.log("corpus: no labelled captures at ../shared/captures/ndpi; skipped");
+  say("corpus: no labelled captures at ../shared/captures/ndpi; skipped");
   process.exit(0);
 }
 
@@ -57,7 +58,8 @@ const canonical = (end) => {
   if (address === undefined || !URL.canParse(`http://[${address}]/`)) return end;
   return `${new URL(`http://[${address}]/`).hostname}:${port}`;
 };
-const keyOf = (l4, a, b) => [l4, ...[canonical(a), canonical(b)].sort()].join(" ");
+const byText = (a, b) => (a < b ? -1 : 1);
+const keyOf = (l4, a, b) => [l4, ...[canonical(a), canonical(b)].sort(byText)].join(" ");
 const withPort = (text) =>
   /\]:\d+$|^[\d.]+:\d+$/.test(text) ? text : text.includes(":") ? `[${text}]:0` : `${text}:0`;
 
@@ -70,116 +72,116 @@ function inspect(capture) {
 }
 
 /**
- * A JA4 without the characters in which the labels depart from its specification: they always say "d" (a name
- * was sent) unless the name is an address, take the first two characters of the ALPN value instead of the
- * first and the last, and hash an empty list (docs/RECOGNITION.md).
+ * A JA4 without the characters in which the labels depart from its specification: they always say "d" (a name was
+ * sent) unless the name is an address, take the first two characters of the ALPN value instead of the first and
+ * the last, and hash an empty list (docs/RECOGNITION.md).
  */
 const comparableJa4 = (text) =>
   `${text.slice(0, 3)}?${text.slice(4, 8)}??${text.slice(10)}`.replace("e3b0c44298fc", "000000000000");
 
 const percent = (part, whole) => (whole === 0 ? "    –" : `${((100 * part) / whole).toFixed(2)}`.padStart(6));
 
-function main() {
-  const labels = readLabels().filter(
-    (label) => options.capture === undefined || label.capture === options.capture,
-  );
-  const table = new Map();
-  const row = (name) => {
-    if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0, everywhere: 0 });
-    return table.get(name);
+/** What is counted of each protocol. */
+const table = new Map();
+
+function row(name) {
+  if (!table.has(name)) table.set(name, { labelled: 0, found: 0, said: 0, right: 0, everywhere: 0 });
+  return table.get(name);
+}
+
+/** Values that are equal, and those that both sides have. */
+const agreement = {
+  serverName: [0, 0],
+  ja3: [0, 0],
+  ja4: [0, 0],
+  hasshClient: [0, 0],
+  hasshServer: [0, 0],
+};
+
+/** The same for JA4 where the labels follow its specification. */
+const ja4Hashes = [0, 0];
+
+/** A label beside what we say of its flow. */
+function compare(label, flow) {
+  const [master] = label.protocol.split(".");
+  return {
+    label,
+    flow,
+    wanted: NAMES.get(master),
+    said: flow?.protocol ?? "none",
+    inspected: label.confidence.startsWith("DPI"),
+    where: `${label.capture}#${label.flow} ${label.l4} ${label.a} ${label.b}`,
   };
-  const agreement = {
-    serverName: [0, 0],
-    ja3: [0, 0],
-    ja4: [0, 0],
-    hasshClient: [0, 0],
-    hasshServer: [0, 0],
-  };
-  const ja4Hashes = [0, 0];
-  let current = "";
-  let flows = new Map();
-  let missing = 0;
-  for (const label of labels) {
-    if (label.capture !== current) {
-      current = label.capture;
-      flows = inspect(current);
+}
+
+function count({ wanted, said }) {
+  if (wanted !== undefined) row(wanted).labelled += 1;
+  if (wanted !== undefined && said === wanted) row(wanted).found += 1;
+  if (said === "none") return;
+  row(said).everywhere += 1;
+  if (wanted !== undefined) row(said).said += 1;
+  if (said === wanted) row(said).right += 1;
+}
+
+function list({ label, flow, wanted, said, inspected, where }) {
+  if (![wanted, said, "all"].includes(options.list)) return;
+  const isWrong = inspected && label.protocol !== "" && said !== wanted;
+  const isListed = isWrong && (wanted !== undefined || said !== "none");
+  if (isListed || (options.all && !inspected && said !== "none"))
+    say(`${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`);
+}
+
+function compareFields({ label, flow, wanted, said, where }) {
+  for (const [field, counts] of Object.entries(agreement)) {
+    const theirs = label[field];
+    const ours = flow?.[field];
+    if (theirs === "" || ours === undefined || (field === "serverName" && said !== wanted)) continue;
+    counts[1] += 1;
+    if (field === "ja4") {
+      ja4Hashes[1] += 1;
+      if (comparableJa4(theirs) === comparableJa4(ours)) ja4Hashes[0] += 1;
     }
-    const flow = flows.get(keyOf(label.l4, label.a, label.b));
-    if (flow === undefined) missing += 1;
-    const master = label.protocol.split(".")[0];
-    const wanted = NAMES.get(master);
-    const said = flow?.protocol ?? "none";
-    const inspected = label.confidence.startsWith("DPI");
-    const where = `${label.capture}#${label.flow} ${label.l4} ${label.a} ${label.b}`;
-    const wrong = said !== wanted && inspected && label.protocol !== "";
-    if (inspected && label.protocol !== "") {
-      if (wanted !== undefined) row(wanted).labelled += 1;
-      if (wanted !== undefined && said === wanted) row(wanted).found += 1;
-      if (said !== "none") row(said).everywhere += 1;
-      if (said !== "none" && wanted !== undefined) row(said).said += 1;
-      if (said !== "none" && said === wanted) row(said).right += 1;
-    }
-    const listed = options.list === wanted || options.list === said || options.list === "all";
-    if (wrong && listed && (wanted !== undefined || said !== "none")) {
-      console.log(
-        `${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`,
-      );
-    }
-    if (options.all && listed && !inspected && said !== "none") {
-      console.log(
-        `${where}: label ${label.protocol} (${label.confidence}), ours ${said} (${flow?.confidence})`,
-      );
-    }
-    for (const field of Object.keys(agreement)) {
-      const theirs = label[field];
-      const ours = flow?.[field];
-      if (theirs === "" || ours === undefined) continue;
-      if (field === "serverName" && said !== wanted) continue;
-      agreement[field][1] += 1;
-      if (field === "ja4") {
-        ja4Hashes[1] += 1;
-        if (comparableJa4(theirs) === comparableJa4(ours)) ja4Hashes[0] += 1;
-      }
-      if (theirs === ours) agreement[field][0] += 1;
-      else if (field === "serverName" ? options.names : options.fingerprints) {
-        console.log(`${where} ${label.protocol} ${field}: label ${theirs}, ours ${ours}`);
-      }
-    }
+    if (theirs === ours) counts[0] += 1;
+    else if (field === "serverName" ? options.names : options.fingerprints)
+      say(`${where} ${label.protocol} ${field}: label ${theirs}, ours ${ours}`);
   }
-  // Precision counts flows whose label is in the list; the last column also those with a label outside it.
-  console.log("protocol       flows  recall   said  precision  of all labels");
-  for (const [name, { labelled, found, said, right, everywhere }] of [...table].sort(([a], [b]) =>
-    a < b ? -1 : 1,
-  )) {
-    const text = `${String(labelled).padStart(5)}  ${percent(found, labelled)}  ${String(said).padStart(5)}     ${percent(right, said)}         ${percent(right, everywhere)}`;
-    console.log(`${name.padEnd(14)} ${text}`);
+}
+
+/** Precision counts flows whose label is in the list; the last column also those with a label outside it. */
+function sayProtocols() {
+  say("protocol       flows  recall   said  precision  of all labels");
+  for (const [name, counts] of [...table].sort(([a], [b]) => byText(a, b))) {
+    const { labelled, found, said, right, everywhere } = counts;
+    const recall = `${String(labelled).padStart(5)}  ${percent(found, labelled)}`;
+    const precision = `${percent(right, said)}         ${percent(right, everywhere)}`;
+    say(`${name.padEnd(14)} ${recall}  ${String(said).padStart(5)}     ${precision}`);
   }
+}
+
+function sumOthers() {
   const sum = { labelled: 0, found: 0, said: 0, right: 0 };
+  const listed = new Set(NAMES.values());
   for (const [name, counts] of table) {
-    if (["TLS", "SSH", "OpenVPN", "QUIC", "HTTP", "DNS"].includes(name)) continue;
-    if (![...NAMES.values()].includes(name)) continue;
+    if (!listed.has(name) || ["TLS", "SSH", "OpenVPN", "QUIC", "HTTP", "DNS"].includes(name)) continue;
     for (const key of Object.keys(sum)) sum[key] += counts[key];
   }
-  console.log(
-    `others in list ${sum.labelled} recall ${percent(sum.found, sum.labelled)} precision ${percent(sum.right, sum.said)}`,
-  );
-  for (const [field, [equal, both]] of Object.entries(agreement)) {
-    console.log(`${field}: ${equal} of ${both} equal (${percent(equal, both)} %)`);
-  }
-  console.log(`ja4 where labels follow its specification: ${ja4Hashes[0]} of ${ja4Hashes[1]} equal`);
-  console.log(`labelled flows not met: ${missing}`);
-  checkAims(table, sum, agreement);
+  return sum;
+}
+
+function sayOthers(sum) {
+  const recall = percent(sum.found, sum.labelled);
+  say(`others in list ${sum.labelled} recall ${recall} precision ${percent(sum.right, sum.said)}`);
 }
 
 /** What recognition aims at; a miss is said and ends with status 1. */
-function checkAims(table, others, agreement) {
+function checkAims(others) {
   const misses = [];
   const aim = (name, part, whole, least) => {
     if (whole > 0 && part / whole < least)
-      misses.push(`${name}: ${percent(part, whole)} % is below ${100 * least} %`);
+      misses.push(`${name}: ${percent(part, whole)} %, aim ${100 * least} %`);
   };
   for (const name of ["TLS", "SSH", "OpenVPN", "QUIC", "HTTP", "DNS"]) {
-    const { labelled = 0, found = 0, said = 0, right = 0 } = table.get(name) ?? {};
+    const { labelled, found, said, right } = row(name);
     aim(`recall of ${name}`, found, labelled, 0.98);
     aim(`precision of ${name}`, right, said, 0.99);
   }
@@ -187,8 +189,35 @@ function checkAims(table, others, agreement) {
   aim("precision of the others", others.right, others.said, 0.98);
   aim("server names", ...agreement.serverName, 0.99);
   aim("JA3", ...agreement.ja3, 0.99);
-  for (const miss of misses) console.log(`aim missed: ${miss}`);
+  for (const miss of misses) say(`aim missed: ${miss}`);
   if (misses.length > 0 && options.capture === undefined) process.exitCode = 1;
+}
+
+function main() {
+  let current = "";
+  let flows = new Map();
+  let missing = 0;
+  for (const label of readLabels()) {
+    if (options.capture !== undefined && label.capture !== options.capture) continue;
+    if (label.capture !== current) {
+      current = label.capture;
+      flows = inspect(current);
+    }
+    const flow = flows.get(keyOf(label.l4, label.a, label.b));
+    if (flow === undefined) missing += 1;
+    const pair = compare(label, flow);
+    if (pair.inspected && label.protocol !== "") count(pair);
+    list(pair);
+    compareFields(pair);
+  }
+  sayProtocols();
+  const others = sumOthers();
+  sayOthers(others);
+  for (const [field, [equal, both]] of Object.entries(agreement))
+    say(`${field}: ${equal} of ${both} equal (${percent(equal, both)} %)`);
+  say(`ja4 where labels follow its specification: ${ja4Hashes[0]} of ${ja4Hashes[1]} equal`);
+  say(`labelled flows not met: ${missing}`);
+  checkAims(others);
 }
 
 main();

@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { FlowRecognition, RecogniserSet } from "../dist/recognise/index.js";
 import { datagramSamples, streamSamples, textSamples, tlsSamples } from "../dist/testing/samples/index.js";
+import { say } from "./classifier/say.mjs";
 
 const { values: options } = parseArgs({
   options: { runs: { type: "string", default: "1000000" }, seed: { type: "string", default: "1" } },
@@ -85,9 +86,9 @@ for (let index = 0; index < runs; index += 1) {
   try {
     if (run() !== undefined) recognised += 1;
   } catch (error) {
-    console.error(`input ${index}, --seed ${seed} --runs 1:`);
+    say(`input ${index}, --seed ${seed} --runs 1:`);
     throw error;
   }
   if (performance.now() - started > SLOW_MS) slow += 1;
 }
-console.log(`${runs} inputs, ${recognised} recognised, ${slow} took more than ${SLOW_MS} ms, no exception`);
+say(`${runs} inputs, ${recognised} recognised, ${slow} took more than ${SLOW_MS} ms, no exception`);
