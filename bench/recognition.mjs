@@ -1,9 +1,10 @@
 /**
- * Speed of inspection beside ndpiReader on the same captures in one run, and memory with 100 thousand open flows.
+ * Speed of inspection beside ndpiReader on the same captures in one run, and memory with 100 thousand open
+ * flows.
  *
- * Rates count processor time of the whole process, so that they hold on a busy machine too. The captures are those of
- * the corpus beside the repository, joined and repeated with other addresses until there are 500 MB; ndpiReader is
- * Debian's (package libndpi-bin). What is missing is said and left out.
+ * Rates count processor time of the whole process, so that they hold on a busy machine too. The captures are
+ * those of the corpus beside the repository, joined and repeated with other addresses until there are 500 MB;
+ * ndpiReader is Debian's (package libndpi-bin). What is missing is said and left out.
  *
  * Usage: npm run build && node bench/recognition.mjs
  */
@@ -65,7 +66,7 @@ function join500(path) {
   }
   const file = openSync(path, "w");
   let written = writeSync(file, writer.header());
-  for (let round = 0; written < BYTES_MIN; round += 1) {
+  while (written < BYTES_MIN) {
     const pieces = frames.map((frame) => {
       const isIpv4 = frame.bytes.length > 34 && frame.bytes[12] === 8 && frame.bytes[13] === 0;
       // Other addresses in each round, so that flows are new; checksums are not looked at.

@@ -72,9 +72,9 @@ function inspect(capture) {
 }
 
 /**
- * A JA4 without the characters in which the labels depart from its specification: they always say "d" (a name was
- * sent) unless the name is an address, take the first two characters of the ALPN value instead of the first and
- * the last, and hash an empty list (docs/RECOGNITION.md).
+ * A JA4 without the characters in which the labels depart from its specification: they always say "d" (a name
+ * was sent) unless the name is an address, take the first two characters of the ALPN value instead of the
+ * first and the last, and hash an empty list (docs/RECOGNITION.md).
  */
 const comparableJa4 = (text) =>
   `${text.slice(0, 3)}?${text.slice(4, 8)}??${text.slice(10)}`.replace("e3b0c44298fc", "000000000000");

@@ -1,9 +1,10 @@
-// Feeds recognition with damaged, spliced and misdirected exchanges of every protocol, cut anywhere. An exception, bytes
-// let go that were never there, or an input that takes long is a finding.
+// Feeds recognition with damaged, spliced and misdirected exchanges of every protocol, cut anywhere. An
+// exception, bytes let go that were never there, or an input that takes long is a finding.
 //
 // node tools/fuzz-recognise.mjs [--runs 1000000] [--seed 1]
 import { parseArgs } from "node:util";
 import { FlowRecognition, RecogniserSet } from "../dist/recognise/index.js";
+// oxlint-disable-next-line no-restricted-imports -- a fuzzer is a test, and starts from the tests' samples
 import { datagramSamples, streamSamples, textSamples, tlsSamples } from "../dist/testing/samples/index.js";
 import { say } from "./classifier/say.mjs";
 
