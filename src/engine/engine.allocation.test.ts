@@ -27,13 +27,13 @@ function load(flags: readonly string[], packets: number): Load {
 }
 
 test("a packet costs the engine no allocation", () => {
-  const { bytesPerPacket, flows } = load(WIDE, 1_000_000);
+  const { bytesPerPacket, flows } = load(WIDE, 400_000);
   assert.ok(bytesPerPacket < BYTES_PER_PACKET_MAX, `${bytesPerPacket.toFixed(2)} bytes per packet`);
   assert.ok(flows > 1000, `${flows} flows were tracked`);
 });
 
-test("memory is flat over ten million packets", () => {
-  const { heapGrowth, buffersGrowth, flows } = load(["--expose-gc"], 10_000_000);
+test("memory is flat over a million packets", () => {
+  const { heapGrowth, buffersGrowth, flows } = load(["--expose-gc"], 1_000_000);
   assert.ok(heapGrowth < GROWTH_MAX, `the heap grew by ${heapGrowth} bytes`);
   assert.ok(buffersGrowth < GROWTH_MAX, `buffers grew by ${buffersGrowth} bytes`);
   assert.ok(flows <= 10_000, `${flows} flows`);

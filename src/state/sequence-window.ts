@@ -210,7 +210,10 @@ export class SequenceWindow {
     return (this.#flags & FLOW_FLAG.NUMBERED) === 0 && (fit & FIT.WINDOW) !== 0;
   }
 
-  /** Zero passes, for "broken TCP stacks, that set ACK in RST packets as well with zero ack value" (netfilter). */
+  /**
+   * Zero passes, for "broken TCP stacks, that set ACK in RST packets as well with zero ack value"
+   * (netfilter).
+   */
   #fitsResetAcknowledgement(packet: Packet, fit: number): boolean {
     if ((this.#flags & FLOW_FLAG.SLOPPY) !== 0 || packet.acknowledgement === 0) return true;
     return (fit & FIT.ACKNOWLEDGEMENT) !== 0;

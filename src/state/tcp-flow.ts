@@ -58,8 +58,8 @@ function isOpening(state: number): boolean {
 }
 
 /**
- * One step of the machine. A FIN that also ends the handshake, because the ACK before it was lost or there was
- * none, closes its half. PyWall's machine, which flows without known numbers keep to, overlooks it.
+ * One step of the machine. A FIN that also ends the handshake, because the ACK before it was lost or there
+ * was none, closes its half. PyWall's machine, which flows without known numbers keep to, overlooks it.
  */
 function step(state: number, flowing: number, segment: number, numbered: boolean): number {
   const cell = stepSegment(state, flowing, segment);
@@ -190,7 +190,8 @@ export class TcpFlows {
   /** Whether the segment fits the window in all that its kind is judged by. */
   #isInside(state: number, tcpFlags: number): boolean {
     if ((tcpFlags & RST) !== 0) return (this.#fit & (FIT.RESET | FIT.SEQUENCE)) !== 0;
-    // "If the ACK bit is off, drop the segment and return" (RFC 9293 section 3.10.7.4); PyWall's walks have such.
+    // "If the ACK bit is off, drop the segment and return" (RFC 9293 section 3.10.7.4); PyWall's walks have
+    // such.
     if (this.#strict && (tcpFlags & (SYN | ACK)) === 0) return false;
     if ((tcpFlags & SYN) === 0) return (this.#fit & FITS) === FITS;
     // A SYN begins its own numbers. On a synchronised connection "irrespective of the sequence number, TCP
