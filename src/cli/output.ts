@@ -25,9 +25,10 @@ export function alignTable(
   rows: readonly (readonly string[])[],
   rightAligned: readonly number[] = [],
 ): string {
-  const columns = Math.max(0, ...rows.map((row) => row.length));
+  // There may be more rows than a call takes arguments.
+  const columns = rows.reduce((most, row) => Math.max(most, row.length), 0);
   const widths = Array.from({ length: columns }, (_, at) =>
-    Math.max(...rows.map((row) => width(row[at] ?? ""))),
+    rows.reduce((most, row) => Math.max(most, width(row[at] ?? "")), 0),
   );
   const cell = (text: string, at: number): string => {
     const gap = " ".repeat((widths[at] ?? 0) - width(text));

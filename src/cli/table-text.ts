@@ -73,6 +73,5 @@ function entryRow(entry: TableEntryReport): string[] {
 /** Entries with age, time left and packets/bytes, aligned. */
 export function entriesText(entries: readonly TableEntryReport[]): string {
   const rows = entries.map(entryRow);
-  const columns = Math.max(0, ...rows.map((row) => row.length));
-  return alignTable([ENTRY_HEAD.slice(0, columns), ...rows], [1, 2, 3, 4, 5, 6]);
+  return alignTable([ENTRY_HEAD.slice(0, rows[0]?.length), ...rows], [1, 2, 3, 4, 5, 6]);
 }
