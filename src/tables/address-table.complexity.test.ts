@@ -92,7 +92,8 @@ it("allocates nothing per look-up, match or count", () => {
     "--input-type=module",
   ];
   const module = new URL("./index.js", import.meta.url).href;
-  // What the process itself allocates beside the look-ups differs from run to run; the least of several tells.
+  // What the process itself allocates beside the look-ups differs from run to run; the least of several
+  // tells.
   const runs: number[] = [];
   do
     runs.push(Number(execFileSync(process.execPath, [...flags, "-e", script, module], { encoding: "utf8" })));

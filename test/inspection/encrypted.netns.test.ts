@@ -15,7 +15,10 @@ const FORK = fileURLToPath(new URL("../../../examples/pywall/entropy_rule.json",
 
 const BYTES = 200_000;
 
-/** A server that says how many bytes a client sent, at the end or once it is silent: who is cut off hears of none. */
+/**
+ * A server that says how many bytes a client sent, at the end or once it is silent: who is cut off hears of
+ * none.
+ */
 const SINK = `
   require("net").createServer((socket) => {
     let bytes = 0;
