@@ -89,7 +89,9 @@ export interface WalkKind {
   readonly atLeast: number;
 }
 
-/** The kinds. Forged segments are for strict tracking: liberal tracking believes more than the kernel does. */
+/**
+ * The kinds. Forged segments are for strict tracking: liberal tracking believes more than the kernel does.
+ */
 export const WALK_KINDS: readonly WalkKind[] = [
   { title: "lawful connections", odd: false, strict: false, atLeast: 0.85 },
   { title: "lawful connections, strict", odd: false, strict: true, atLeast: 0.85 },

@@ -15,7 +15,10 @@ const ROUNDS = 12;
 /** One packet in so many is lost on its way to either end. */
 const LOSS = "tcp dport 1-65535 numgen random mod 12 == 0";
 
-/** One conversation that ends in one of four ways. What fails on a bad line fails: only states are of interest. */
+/**
+ * One conversation that ends in one of four ways. What fails on a bad line fails: only states are of
+ * interest.
+ */
 async function converse(from: Namespace, address: string, number: number): Promise<void> {
   const { traffic } = from;
   const timeoutMs = 5000;
