@@ -22,7 +22,7 @@ export const LZMA2_KIND = { NONE: 0, XZ: 1, SEVEN_ZIP: 2 } as const;
 /**
  * Does the header of a full LZMA2 chunk begin here?
  *
- * @param bytes - at least 6 bytes from `at` on
+ * @param bytes - at least six bytes from `at` on
  * @param at - offset of the control byte
  * @returns a value of {@link LZMA2_KIND}
  */

@@ -74,14 +74,26 @@ export function weighSignature(score: number, bytes: number, signature: Signatur
 export class StreamClassifier {
   readonly #statistics = new StreamStatistics();
   readonly #model: ClassifierModel;
-  readonly #beginning: Uint8Array | undefined;
+  readonly #beginning = new Uint8Array(SIGNATURE_REACH_BYTES);
+  #fromStart: boolean;
   #judgedBytes = -1;
   #score = 0;
 
   /** @param options - whether the stream is seen from its beginning, and the model */
   constructor(options: ClassifierOptions = {}) {
     this.#model = options.model ?? defaultModel();
-    if (options.fromStart === true) this.#beginning = new Uint8Array(SIGNATURE_REACH_BYTES);
+    this.#fromStart = options.fromStart ?? false;
+  }
+
+  /**
+   * Forgets the stream, so that this classifier can judge another one without any allocation.
+   *
+   * @param fromStart - the next byte pushed is the first of its stream
+   */
+  clear(fromStart = false): void {
+    this.#statistics.clear();
+    this.#fromStart = fromStart;
+    this.#judgedBytes = -1;
   }
 
   /**
@@ -94,7 +106,7 @@ export class StreamClassifier {
   push(bytes: Uint8Array, from = 0, to: number = bytes.length): void {
     const end = Math.min(to, from + CLASSIFY_BYTES_MAX - this.bytes);
     if (end <= from) return;
-    if (this.#beginning !== undefined && this.bytes < SIGNATURE_REACH_BYTES) {
+    if (this.bytes < SIGNATURE_REACH_BYTES) {
       const wanted = Math.min(end, from + SIGNATURE_REACH_BYTES - this.bytes);
       this.#beginning.set(bytes.subarray(from, wanted), this.bytes);
     }
@@ -154,7 +166,7 @@ export class StreamClassifier {
   }
 
   #signature(): Signature | undefined {
-    return this.#beginning === undefined ? undefined : findSignature(this.#beginning, this.bytes);
+    return this.#fromStart ? findSignature(this.#beginning, this.bytes) : undefined;
   }
 
   #signatureShift(): number {
@@ -219,7 +231,16 @@ export function classifyFragment(
   options: ClassifierOptions = {},
   budget = 1,
 ): FragmentClass {
-  const classifier = new StreamClassifier(options);
+  const classifier = classifierFor(options.model ?? defaultModel());
+  classifier.clear(options.fromStart);
   classifier.push(bytes);
   return { verdict: classifier.verdict(budget), probability: classifier.probability };
+}
+
+// One classifier serves all fragments of a model: making its counters costs as much as using them.
+let shared: { model: ClassifierModel; classifier: StreamClassifier } | undefined;
+
+function classifierFor(model: ClassifierModel): StreamClassifier {
+  if (shared?.model !== model) shared = { model, classifier: new StreamClassifier({ model }) };
+  return shared.classifier;
 }

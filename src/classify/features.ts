@@ -1,5 +1,6 @@
 /** What the learned classifier looks at: everything a stream has shown so far, as one row of numbers. */
 
+import { BLOCK_FEATURES, BLOCK_LEVELS, BLOCK_QUANTITIES, BlockSums } from "./blocks.ts";
 import { createSpectra, type FilterBank, fillSquares, type Spectra, type Spectrum } from "./filter-bank.ts";
 import { BYTE_VALUES, chiSquare, countBytes, entropyOfCounts } from "./histogram.ts";
 import { StructureScanner } from "./structure.ts";
@@ -11,8 +12,7 @@ import {
   WindowCounter,
 } from "./windows.ts";
 
-/** Names of the features that come before the filters' outputs, in order. */
-export const FEATURE_NAMES: readonly string[] = [
+const HEAD_NAMES: readonly string[] = [
   "log2Bytes",
   "entropy",
   "chiSquare",
@@ -42,16 +42,42 @@ export const FEATURE_NAMES: readonly string[] = [
   "marks",
 ];
 
+const QUANTITY_NAMES: readonly string[] = ["ones", "pairs1", "pairs2", "pairs3"];
+
+function blockNames(): string[] {
+  const names: string[] = [];
+  for (let level = 0; level < BLOCK_LEVELS; level++) {
+    for (let quantity = 0; quantity < BLOCK_QUANTITIES; quantity++) {
+      names.push(`${QUANTITY_NAMES[quantity]}In${16 << level}`);
+    }
+  }
+  return [...names, ...QUANTITY_NAMES, "walkRange"];
+}
+
+/** Names of the features that come before the filters' outputs, in order. */
+export const FEATURE_NAMES: readonly string[] = [...HEAD_NAMES, ...blockNames()];
+
 /** Statistics of one stream, from its first byte to the last one pushed. Holds about 7 KiB. */
 export class StreamStatistics {
   /** Byte histogram. */
   readonly counts: Uint32Array = new Uint32Array(BYTE_VALUES);
   /** Bit windows. */
   readonly windows: WindowCounter = new WindowCounter();
+  /** Sums over blocks. */
+  readonly blocks: BlockSums = new BlockSums();
   /** Marks of formats. */
   readonly structure: StructureScanner = new StructureScanner();
   /** Bytes seen. */
   bytes = 0;
+
+  /** Forgets the stream. */
+  clear(): void {
+    this.counts.fill(0);
+    this.windows.clear();
+    this.blocks.clear();
+    this.structure.clear();
+    this.bytes = 0;
+  }
 
   /**
    * Adds the next piece of the stream.
@@ -63,6 +89,7 @@ export class StreamStatistics {
   push(bytes: Uint8Array, from = 0, to: number = bytes.length): void {
     countBytes(this.counts, bytes, from, to);
     this.windows.push(bytes, from, to);
+    this.blocks.push(bytes, from, to);
     this.structure.push(bytes, from, to);
     this.bytes += to - from;
   }
@@ -93,16 +120,31 @@ const ENERGY_ENDS = [8, 32, 128, SPECTRUM_SIZE] as const;
 // Squares over ever longer windows, in deviations from their mean on ciphertext, then the greatest square.
 function fillEnergies(spectrum: Spectrum, stepFirst: boolean, row: Float64Array, at: number): void {
   const { squares } = spectrum;
-  let greatest = -1;
-  for (let i = 0; i < SPECTRUM_SIZE; i++) greatest = Math.max(greatest, squares[i] ?? 0);
   for (let k = 0; k < ENERGY_ENDS.length; k++) {
     const count = ENERGY_ENDS[k] ?? SPECTRUM_SIZE;
-    const step = stepFirst ? SPECTRUM_SIZE / count : 1;
-    let sum = 0;
-    for (let i = 0; i < count; i++) sum += squares[i * step] ?? 0;
-    row[at + k] = sum / Math.sqrt(2 * count);
+    row[at + k] = sumOf(squares, count, stepFirst ? SPECTRUM_SIZE / count : 1) / Math.sqrt(2 * count);
   }
-  row[at + ENERGY_ENDS.length] = greatest;
+  row[at + ENERGY_ENDS.length] = greatestOf(squares);
+}
+
+function sumOf(values: Float64Array, count: number, step: number): number {
+  let even = 0;
+  let odd = 0;
+  for (let i = 0; i < count * step; i += 2 * step) {
+    even += values[i] ?? 0;
+    odd += values[i + step] ?? 0;
+  }
+  return even + odd;
+}
+
+function greatestOf(values: Float64Array): number {
+  let even = -1;
+  let odd = -1;
+  for (let i = 0; i < values.length; i += 2) {
+    even = Math.max(even, values[i] ?? 0);
+    odd = Math.max(odd, values[i + 1] ?? 0);
+  }
+  return Math.max(even, odd);
 }
 
 /**
@@ -118,6 +160,7 @@ export function fillFeatures(statistics: StreamStatistics, bank: FilterBank, row
   fillEnergies(low, false, row, 5);
   fillEnergies(high, true, row, 10);
   fillStructureFeatures(statistics.structure, row, 15);
+  statistics.blocks.fill(row, FEATURE_NAMES.length - BLOCK_FEATURES);
   bank.apply(spectra, row, FEATURE_NAMES.length);
 }
 

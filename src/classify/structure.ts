@@ -33,6 +33,14 @@ export class Chain {
   /** Most headers in a row that lay where the one before had told. */
   longest = 0;
 
+  /** Forgets all headers. */
+  clear(): void {
+    this.#slots?.fill(NOWHERE);
+    this.#next = 0;
+    this.headers = 0;
+    this.longest = 0;
+  }
+
   /**
    * Notes a header.
    *
@@ -126,6 +134,19 @@ export class StructureScanner {
   stuffed = 0;
   /** Bytes 0xff followed by anything else. */
   unstuffed = 0;
+
+  /** Forgets the stream. */
+  clear(): void {
+    this.#carried = 0;
+    this.#place = 0;
+    this.#nearDone = 0;
+    this.#farDone = 0;
+    for (const chain of [this.mpeg, this.nal, this.xz, this.sevenZip, this.zstd]) chain.clear();
+    this.flacHeaders = 0;
+    this.marks = 0;
+    this.stuffed = 0;
+    this.unstuffed = 0;
+  }
 
   /** Looks at the next piece of the stream. */
   push(bytes: Uint8Array, from: number, to: number): void {

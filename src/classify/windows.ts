@@ -37,6 +37,14 @@ export class WindowCounter {
   #previous = 0;
   #bytes = 0;
 
+  /** Forgets the stream. */
+  clear(): void {
+    this.lowFirst.fill(0);
+    this.highFirst.fill(0);
+    this.#previous = 0;
+    this.#bytes = 0;
+  }
+
   /** Number of nine-bit windows counted in each order. */
   get windows(): number {
     return 8 * Math.max(0, this.#bytes - 1);

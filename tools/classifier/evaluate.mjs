@@ -1,6 +1,7 @@
 // Measures the classifier, HEDGE and the histogram network on the same fragments of the test split:
-// node tools/classifier/evaluate.mjs FOLDER [OUTPUT.json]
-import { writeFileSync } from "node:fs";
+// node tools/classifier/evaluate.mjs FOLDER [OUTPUT.json [SIZE,SIZE…]]
+// With sizes only these are measured, and the report is added to what OUTPUT.json already holds.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { StreamClassifier } from "../../dist/classify/classifier.js";
 import { hedge } from "../../dist/classify/hedge.js";
 import { HEAD_BYTES, Split } from "./fragments.mjs";
@@ -9,13 +10,15 @@ import { Seeded } from "./seeded.mjs";
 import { FRAMINGS, FragmentSource, framedFragment, SIZES } from "./streams.mjs";
 import { say } from "./say.mjs";
 
-const PER_FORMAT = Number(process.env.PER_FORMAT ?? 400);
-const NETWORK_ROWS_PER_FORMAT = Number(process.env.NETWORK_ROWS ?? 1800);
-const NETWORK_EPOCHS = 6;
+const PER_FORMAT = Number(process.env.PER_FORMAT ?? 300);
+const NETWORK_ROWS_PER_FORMAT = Number(process.env.NETWORK_ROWS ?? 1500);
+const NETWORK_EPOCHS = 5;
 const FLOW_LOOKS = [1024, 4096, 8192, 16_384, 32_768, 65_536];
 const FLOW_FIRST_LOOK = 512;
 const FLOW_LAST_LOOK = 65_536;
 const CURVE_BINS = 10;
+const BUDGETS = [0.001, 0.01];
+const LZMA = new Set(["xz", "7z", "lzma"]);
 
 function trainNetwork(train, formats, size) {
   const rows = new Float64Array(2 * formats.length * NETWORK_ROWS_PER_FORMAT * 256);
@@ -180,37 +183,40 @@ function evaluateFlows(test, budget) {
   return result;
 }
 
-function main(folder, output) {
+function measureSize(train, test, formats, size) {
+  const { tallies, curve } = evaluateSize(train, test, formats, size);
+  const overall = {};
+  const visible = {};
+  const seen = formats.filter((format) => !LZMA.has(format));
+  for (const method of METHODS) {
+    overall[method] = accuracy(tallies, formats, method);
+    visible[method] = accuracy(tallies, seen, method);
+  }
+  const kinds = {};
+  for (const [kind, tally] of Object.entries(tallies)) {
+    kinds[kind] = { count: tally.count, verdicts: tally.verdicts };
+    for (const method of METHODS) kinds[kind][method] = tally.share(method);
+  }
+  return { overall, visible, kinds, curve: reliability(curve) };
+}
+
+function main(folder, output, only) {
   const train = new Split(folder, "train");
   const test = new Split(folder, "test");
   const formats = train.formats.filter((format) => format !== "encrypted");
-  const lzma = new Set(["xz", "7z", "lzma"]);
   const report = { perFormat: PER_FORMAT, sizes: {}, flows: {} };
-  for (const size of SIZES) {
-    const { tallies, curve } = evaluateSize(train, test, formats, size);
-    const overall = {};
-    const visible = {};
-    for (const method of METHODS) {
-      overall[method] = accuracy(tallies, formats, method);
-      visible[method] = accuracy(
-        tallies,
-        formats.filter((format) => !lzma.has(format)),
-        method,
-      );
-    }
-    const kinds = {};
-    for (const [kind, tally] of Object.entries(tallies)) {
-      kinds[kind] = { count: tally.count, verdicts: tally.verdicts };
-      for (const method of METHODS) kinds[kind][method] = tally.share(method);
-    }
-    report.sizes[size] = { overall, visible, kinds, curve: reliability(curve) };
+  if (only !== undefined && existsSync(output))
+    Object.assign(report, JSON.parse(readFileSync(output, "utf8")));
+  const sizes = only === undefined ? SIZES : only.split(",").map(Number);
+  for (const size of sizes) {
+    const measured = measureSize(train, test, formats, size);
+    report.sizes[size] = measured;
     const show = (table) =>
-      METHODS.map(
-        (m) => `${m} ${(100 * table[m].accuracy).toFixed(2)}±${(100 * table[m].error).toFixed(2)}`,
-      ).join("  ");
-    say(String(size).padStart(6), show(overall), "| without LZMA:", show(visible));
+      METHODS.map((method) => `${method} ${(100 * table[method].accuracy).toFixed(2)}`).join("  ");
+    say(String(size).padStart(6), show(measured.overall), "| without LZMA:", show(measured.visible));
+    if (output !== undefined) writeFileSync(output, `${JSON.stringify(report)}\n`);
   }
-  for (const budget of [0.001, 0.01]) report.flows[budget] = evaluateFlows(test, budget);
+  for (const budget of BUDGETS) report.flows[budget] = evaluateFlows(test, budget);
   if (output !== undefined) writeFileSync(output, `${JSON.stringify(report)}\n`);
 }
 

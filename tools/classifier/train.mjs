@@ -22,11 +22,11 @@ import { say } from "./say.mjs";
 
 const FILTER_FRAGMENTS = 3000;
 const FILTER_FRAGMENT_BYTES = 3072;
-const DIRECTIONS = 8;
+const DIRECTIONS = 6;
 const COEFFICIENT_MAX = 5;
-const ROWS_PER_FORMAT = Number(process.env.ROWS_PER_FORMAT ?? 6000);
+const ROWS_PER_FORMAT = Number(process.env.ROWS_PER_FORMAT ?? 10_000);
 const SHARES = { lambda: 5, minHessian: 12, featureShare: 0.5, rowShare: 0.5 };
-const ENCRYPTED_BOOST = { trees: 240, leaves: 32, rate: 0.12, ...SHARES };
+const ENCRYPTED_BOOST = { trees: 280, leaves: 40, rate: 0.11, ...SHARES };
 const PLAIN_BOOST = { trees: 40, leaves: 16, rate: 0.2, ...SHARES };
 
 // The bodies of these formats are random to every test known here; as rows they would only be wrong labels.
