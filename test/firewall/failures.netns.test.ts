@@ -67,8 +67,7 @@ netnsTest(
     const { folder, policyFile } = ownRule("match() { process.exit(7); }");
     const firewall = await startFirewall(host, { policy: policyFile });
     await host.traffic.listenUdp({ port: 5001 });
-    for (let at = 0; at < 30 && firewall.program.isRunning; at += 1)
-      await answers(client, host.ipv4, 5000, 100);
+    while (firewall.program.isRunning) await answers(client, host.ipv4, 5000, 100);
     const { status } = await firewall.program.ended;
     assert.equal(status, 3, firewall.program.output);
     assert.match(firewall.program.output, /table inet postern stays: packets are dropped/);
