@@ -15,6 +15,6 @@ export {
   probeKernel,
   requireQueueExpression,
 } from "./probe.ts";
-export type { ChainPlan } from "./pinholes/chain-text.ts";
+export type { ChainPlan } from "./pinholes/chain-plan.ts";
 export { type Intercept, SimulatedPinholes, type SimulatedVerdict } from "./pinholes/simulator.ts";
 export { NftablesPinholes } from "./pinholes/nftables-pinholes.ts";

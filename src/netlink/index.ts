@@ -47,12 +47,21 @@ export {
   type QueueExpression,
   type QueueRange,
 } from "./nftables-batch.ts";
+export {
+  decodeRuleAuthor,
+  decodeRuleNews,
+  isTransactionEnd,
+  NFTABLES_GROUP,
+  type RuleAuthor,
+  type RuleNews,
+} from "./nftables-event.ts";
 export { type ElementFacts, type ObjectFacts, SetBatch, type SetName } from "./nftables-set-batch.ts";
 export {
-  decodeSetName,
+  decodeName,
   ElementReader,
   encodeElementGet,
   encodeElementsDump,
+  encodeObjectsDump,
   encodeSetsDump,
   type HeldElement,
   isInterrupted,

@@ -135,9 +135,9 @@ export class SetBatch {
     writer.end();
   }
 
-  /** Removes a stateful object, whether it is there or not. Linux 6.3 and later. */
-  destroyObject(table: TableName, object: Pick<ObjectFacts, "name" | "type">): void {
-    const writer = this.#beginObject(NFTABLES_MESSAGE.DESTROY_OBJECT, 0, table);
+  /** Removes a stateful object; nothing may lead to it any more (EBUSY). */
+  deleteObject(table: TableName, object: Pick<ObjectFacts, "name" | "type">): void {
+    const writer = this.#beginObject(NFTABLES_MESSAGE.DELETE_OBJECT, 0, table);
     this.#nameObject(writer, table, object);
     writer.end();
   }

@@ -3,7 +3,7 @@ import { AttributeCursor, MESSAGE_FLAG, MESSAGE_HEADER_BYTES, MessageCursor } fr
 import { MessageWriter, NETFILTER_HEADER_BYTES } from "./message-writer.ts";
 import { NFTABLES_MESSAGE, type TableName } from "./nftables-transaction.ts";
 
-// Attributes of a set (enum nft_set_attributes).
+// Attributes of a set and of an object (enum nft_set_attributes, nft_object_attributes).
 const SET_TABLE = 1;
 const SET_NAME = 2;
 
@@ -50,6 +50,15 @@ function beginDump(writer: MessageWriter, type: number, table: TableName): void 
 export function encodeSetsDump(table: TableName): Uint8Array {
   const writer = new MessageWriter();
   beginDump(writer, NFTABLES_MESSAGE.GET_SET, table);
+  writer.text(SET_TABLE, table.name);
+  writer.end();
+  return writer.bytes;
+}
+
+/** Asks for all stateful objects of a table. The answer to a table that is not there is empty. */
+export function encodeObjectsDump(table: TableName): Uint8Array {
+  const writer = new MessageWriter();
+  beginDump(writer, NFTABLES_MESSAGE.GET_OBJECT, table);
   writer.text(SET_TABLE, table.name);
   writer.end();
   return writer.bytes;
@@ -115,8 +124,8 @@ export function isInterrupted(message: Uint8Array): boolean {
   return cursor.next() && (cursor.flags & MESSAGE_FLAG.INTERRUPTED) !== 0;
 }
 
-/** The name in a message about a set; empty when it has none. */
-export function decodeSetName(message: Uint8Array): string {
+/** The name in a message about a set or an object; empty when it has none. */
+export function decodeName(message: Uint8Array): string {
   const cursor = attributesOf(viewOf(message));
   while (cursor.next()) if (cursor.type === SET_NAME) return cursor.text();
   return "";

@@ -25,8 +25,6 @@ export const NFTABLES_MESSAGE = {
   DELETE_OBJECT: (NFTABLES << 8) | 20,
   /** Like DELETE_ELEMENTS, and it does not mind what is not there. Linux 6.3 and later. */
   DESTROY_ELEMENTS: (NFTABLES << 8) | 30,
-  /** Like DELETE_OBJECT, and it does not mind what is not there. Linux 6.3 and later. */
-  DESTROY_OBJECT: (NFTABLES << 8) | 31,
 } as const;
 
 /** Protocol families of nf_tables tables (enum of `linux/netfilter.h`). */

@@ -28,4 +28,5 @@ export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } f
 export { QueueCounters, QueueSocket, type QueueSocketOptions } from "./queue-socket.ts";
 export { type KernelQueueStatistics, parseQueueStatistics, readQueueStatistics } from "./queue-statistics.ts";
 export { RawSocket } from "./raw-socket.ts";
+export { RuleEvents, type RuleListener } from "./rule-events.ts";
 export { systemError } from "./system-error.ts";

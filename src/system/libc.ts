@@ -24,6 +24,11 @@ export const bind: (fd: number, address: Memory, bytes: number) => number = libr
   "int bind(int fd, void *address, uint bytes)",
 );
 
+/** `getsockname(2)`; writes the address, and its length over `bytes`. Returns 0 or -1. */
+export const getsockname: (fd: number, address: Memory, bytes: Memory) => number = library.func(
+  "int getsockname(int fd, void *address, void *bytes)",
+);
+
 /** `setsockopt(2)`. Returns 0 or -1. */
 export const setsockopt: (fd: number, level: number, option: number, value: Memory, bytes: number) => number =
   library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");

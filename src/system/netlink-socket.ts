@@ -8,6 +8,7 @@ import { FirewallError } from "../base/index.ts";
 import {
   CONTROL,
   decodeKernelAnswer,
+  HOST_ORDER,
   type KernelAnswer,
   MESSAGE_FLAG,
   MessageCursor,
@@ -18,6 +19,7 @@ import {
   ERRNO,
   errnoName,
   errnoText,
+  getsockname,
   lastErrno,
   recv,
   send,
@@ -35,7 +37,10 @@ const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const MSG_DONTWAIT = 0x40;
+
+// The address of a netlink socket (struct sockaddr_nl).
 const ADDRESS_BYTES = 12;
+const ADDRESS_PORT = 4;
 const RECEIVE_BYTES = 262_144;
 
 /** Netlink protocols. */
@@ -177,6 +182,14 @@ export class NetlinkSocket {
   allowRequests(bytes: number): boolean {
     // The kernel doubles the number, for its own bookkeeping.
     return setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes);
+  }
+
+  /** Address of the socket, by which the kernel names it in news to others. */
+  get port(): number {
+    const address = new ArrayBuffer(ADDRESS_BYTES);
+    const result = getsockname(this.#fd, address, Uint32Array.of(ADDRESS_BYTES).buffer);
+    expectSuccess(result, "NETLINK_UNAVAILABLE", "Cannot read the address of a netlink socket");
+    return new DataView(address).getUint32(ADDRESS_PORT, HOST_ORDER);
   }
 
   /** Gives the file descriptor back. */

@@ -16,28 +16,11 @@
  * pay for nothing that nobody uses. Every name begins with the chain's, and nothing else of the table is read
  * or written.
  */
-import { type Family, FirewallError, type HookName } from "../../base/index.ts";
+import type { Family, HookName } from "../../base/index.ts";
 import type { ElementRole } from "../../pinhole/index.ts";
+import type { ChainPlan } from "./chain-plan.ts";
+import { type LimitMap, limitMapText } from "./limit-objects.ts";
 import { type SetIdentity, setSuffix, shapeExpression, shapeType } from "./set-shape.ts";
-
-/** Where our chain is, and what happens there. */
-export interface ChainPlan {
-  /** Name of the table, of family `inet`. */
-  readonly table: string;
-  /**
-   * Name of our chain; with {@link ChainPlan.hooks} absent it is in a table of the administrator, who jumps
-   * to it.
-   */
-  readonly chain: string;
-  /** What happens to a packet that a pinhole permits: `accept`, or a chain of the same table. */
-  readonly target?: string;
-  /** Hooks of a table that is wholly ours; absent: the table is not ours. */
-  readonly hooks?: readonly HookName[];
-  /** Priority at these hooks; nftables' filter chains have 0. */
-  readonly priority?: number;
-  /** What happens at these hooks to a packet that no pinhole permits. */
-  readonly otherwise?: "accept" | "drop";
-}
 
 /** Version of this arrangement. A table that says another number is built anew. */
 export const LAYOUT = 1;
@@ -46,25 +29,6 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 /** Chains of each family. */
 const PURPOSES = ["block", "setup", "pass", "limited"] as const;
-
-const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,47}$/;
-
-function checkName(what: string, name: string): void {
-  if (NAME.test(name)) return;
-  const message = `"${name}" is no name for a ${what}: use a letter, then letters, digits, "-", "_" or ".".`;
-  throw new FirewallError("CHAIN_NAME_INVALID", message, { details: { [what]: name } });
-}
-
-/**
- * Refuses names that nftables' language would misread.
- *
- * @throws {FirewallError} `CHAIN_NAME_INVALID`
- */
-export function checkPlan(plan: ChainPlan): void {
-  checkName("table", plan.table);
-  checkName("chain", plan.chain);
-  if (plan.target !== undefined) checkName("target", plan.target);
-}
 
 /** The chain of a family and a purpose. */
 function chainName(plan: ChainPlan, family: Family, purpose?: string): string {
@@ -96,9 +60,15 @@ function familyChains(plan: ChainPlan, family: Family): string {
  * hold alone.
  *
  * @param sets - sets that exist, or shall
+ * @param limitMaps - maps of limits that exist, or shall
  */
-export function structureText(plan: ChainPlan, sets: readonly SetIdentity[]): string {
+export function structureText(
+  plan: ChainPlan,
+  sets: readonly SetIdentity[],
+  limitMaps: readonly LimitMap[],
+): string {
   const asked = [...sets].sort((a, b) => rank(a) - rank(b));
+  const maps = limitMaps.map((map) => limitText(plan, map, "add")).join("");
   return `add table inet ${plan.table}
 table inet ${plan.table} {
 	set ${markName(plan)} {
@@ -110,7 +80,7 @@ ${FAMILIES.map((family) => familyChains(plan, family)).join("\n")}
 }
 ${ourChains(plan)
   .map((chain) => `flush chain inet ${plan.table} ${chain}\n`)
-  .join("")}${asked.map((set) => setText(plan, set, "add")).join("")}${rulesText(plan)}`;
+  .join("")}${asked.map((set) => setText(plan, set, "add")).join("")}${maps}${rulesText(plan)}`;
 }
 
 /** Sets without limits are asked first. */
@@ -134,6 +104,7 @@ function rulesText(plan: ChainPlan): string {
       rule(name(), `jump ${name("block")}`),
       rule(name(), `tcp flags & (syn | ack) == syn goto ${name("setup")}`),
       rule(name(), `goto ${name("pass")}`),
+      rule(name("limited"), permission(plan)),
     ];
   });
   const entry = `meta nfproto vmap { ipv4 : goto ${chainName(plan, 4)}, ipv6 : goto ${chainName(plan, 6)} }`;
@@ -179,4 +150,13 @@ ${place} rule inet ${plan.table} ${askingChain(plan, shape.family, role)} ${rule
 
 function placeOf(set: SetIdentity): "add" | "insert" {
   return set.role.endsWith("-limited") ? "add" : "insert";
+}
+
+/**
+ * The commands that make a map of limits and the rule that asks it.
+ *
+ * @param place - `insert`: before the rule that lets pass what is within its limits
+ */
+export function limitText(plan: ChainPlan, map: LimitMap, place: "add" | "insert" = "insert"): string {
+  return limitMapText(plan, map, place, chainName(plan, map.shape.family, "limited"));
 }

@@ -8,7 +8,7 @@ import {
   type TableName,
 } from "../../netlink/index.ts";
 import type { NetlinkSocket, Nftables } from "../../system/index.ts";
-import type { ChainPlan } from "./chain-text.ts";
+import type { ChainPlan } from "./chain-plan.ts";
 
 /** What makes a difference to us. */
 export interface KernelFeatures {
@@ -50,14 +50,18 @@ function canRenew(socket: NetlinkSocket, table: TableName): boolean {
   return leftMs > SHORT_MS;
 }
 
+/** The table in which it is tried; it lends its name from the chain, so that nobody else's is touched. */
+export function probeTable(plan: ChainPlan): TableName {
+  return { family: TABLE_FAMILY.INET, name: `${plan.chain}-probe` };
+}
+
 /**
  * Finds out what the kernel can do. Leaves nothing behind.
  *
- * @param plan - lends its chain's name to the table, so that nobody else's is touched
+ * @param table - in which to try
  * @throws {FirewallError} `NFTABLES_REFUSED` when we may not change rules
  */
-export function probeFeatures(plan: ChainPlan, socket: NetlinkSocket, nftables: Nftables): KernelFeatures {
-  const table = { family: TABLE_FAMILY.INET, name: `${plan.chain}-probe` };
+export function probeFeatures(table: TableName, socket: NetlinkSocket, nftables: Nftables): KernelFeatures {
   nftables.run(`add table inet ${table.name}
 delete table inet ${table.name}
 table inet ${table.name} {

@@ -4,7 +4,7 @@ import { GATEWAY, type Namespace } from "../../lab/index.ts";
 import { type Element, Endpoint, makeElement } from "../../pinhole/index.ts";
 import { inNamespace } from "../../system/index.ts";
 import { netnsTest } from "../../testing/index.ts";
-import type { ChainPlan } from "./chain-text.ts";
+import type { ChainPlan } from "./chain-plan.ts";
 import { NftablesPinholes } from "./nftables-pinholes.ts";
 
 const OWN_TABLE: ChainPlan = {

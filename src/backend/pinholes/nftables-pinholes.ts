@@ -8,7 +8,7 @@
  * we are dead.
  */
 import { FirewallError } from "../../base/index.ts";
-import { type ElementFacts, SetBatch, type SetName, TABLE_FAMILY } from "../../netlink/index.ts";
+import { TABLE_FAMILY } from "../../netlink/index.ts";
 import type {
   BackendAbilities,
   Cut,
@@ -23,13 +23,20 @@ import type {
   Traffic,
 } from "../../pinhole/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../../system/index.ts";
-import { type ChainPlan, checkPlan, markName, setName, setText, structureText } from "./chain-text.ts";
-import { encodeGeneration } from "./generation-mark.ts";
-import { type KernelFeatures, probeFeatures } from "./kernel-features.ts";
+import { encodeBox } from "./box-key.ts";
+import { type ChainPlan, checkPlan } from "./chain-plan.ts";
+import { limitText, setName, setText, structureText } from "./chain-text.ts";
+import { DriftMonitor } from "./drift-monitor.ts";
+import { FlowCutter } from "./flow-cutter.ts";
+import { type KernelFeatures, probeFeatures, probeTable } from "./kernel-features.ts";
 import { SetCatalogue } from "./set-catalogue.ts";
+import { SetChanges } from "./set-changes.ts";
 import { compareSets, readState } from "./set-comparison.ts";
+import { restoreLimits } from "./limit-comparison.ts";
+import { limitMapName } from "./limit-objects.ts";
+import { LimitRegister } from "./limit-register.ts";
 import { attempt, failureOf } from "./plan-failure.ts";
-import { encodeBox, type SetIdentity } from "./set-shape.ts";
+import { readTraffic } from "./set-traffic.ts";
 
 /** Longest transaction, in bytes: half a million elements. */
 const REQUEST_MAX_BYTES = 1 << 28;
@@ -41,20 +48,13 @@ const ABILITIES: BackendAbilities = {
   isAtomic: true,
   expires: true,
   counts: true,
-  limits: [],
+  limits: ["pps", "bps", "burst", "newPerSec", "quotaBytes"],
   translates: false,
   expansionMax: EXPANSION_MAX,
 };
 
-/** What a transaction does to one set. */
-interface SetChanges {
-  readonly set: SetIdentity;
-  readonly removed: ElementFacts[];
-  readonly put: ElementFacts[];
-}
-
 interface Ready extends PreparedPlan {
-  readonly changes: ReadonlyMap<string, SetChanges>;
+  readonly changes: SetChanges;
 }
 
 /** Pinholes in a chain of nftables. */
@@ -65,15 +65,24 @@ export class NftablesPinholes implements PinholeBackend {
   readonly #socket: NetlinkSocket;
   readonly #nftables: Nftables;
   readonly #features: KernelFeatures;
+  readonly #cutter: FlowCutter;
+  readonly #monitor: DriftMonitor;
   readonly #catalogue: SetCatalogue = new SetCatalogue();
+  readonly #register: LimitRegister;
+  /** Names of the maps of limits that exist. */
+  #limitMaps: Set<string> = new Set();
   /** Generation in force; undefined before the first restoration and after something drifted. */
   #generation: number | undefined;
 
   private constructor(plan: ChainPlan, socket: NetlinkSocket, nftables: Nftables) {
     this.#plan = plan;
+    this.#register = new LimitRegister(plan);
     this.#socket = socket;
     this.#nftables = nftables;
-    this.#features = probeFeatures(plan, socket, nftables);
+    this.#cutter = FlowCutter.open();
+    this.#monitor = DriftMonitor.open(plan, socket.port);
+    const probe = probeTable(plan);
+    this.#features = this.#monitor.learn(probe.name, () => probeFeatures(probe, socket, nftables));
   }
 
   /**
@@ -97,16 +106,13 @@ export class NftablesPinholes implements PinholeBackend {
 
   /** @throws {FirewallError} `BACKEND_REFUSED` when there is no room for a range */
   prepare(plan: KernelPlan): PreparedPlan {
-    const changes = new Map<string, SetChanges>();
     try {
-      for (const element of plan.remove) this.#remove(changes, element);
-      for (const element of plan.put) this.#put(changes, element, plan.now);
+      const ready: Ready = { plan, changes: this.#prepare(plan) };
+      return ready;
     } catch (error) {
-      this.#catalogue.takeBack();
+      this.#takeBack();
       throw error;
     }
-    const ready: Ready = { plan, changes };
-    return ready;
   }
 
   commit(prepared: PreparedPlan): Promise<void> {
@@ -114,42 +120,56 @@ export class NftablesPinholes implements PinholeBackend {
   }
 
   rollback(_prepared: PreparedPlan): void {
-    this.#catalogue.takeBack();
+    this.#takeBack();
   }
 
   traffic(elements: readonly Element[]): Promise<Traffic[]> {
-    return attempt(() => elements.map(() => ({ packets: 0, bytes: 0 })));
+    return attempt(() =>
+      readTraffic(this.#socket, elements, (element) => {
+        const set = this.#catalogue.find(element);
+        const isHeld = this.#catalogue.has(set);
+        const table = { family: TABLE_FAMILY.INET, name: this.#plan.table };
+        return isHeld ? { table, name: setName(this.#plan, set), shape: set.shape } : undefined;
+      }),
+    );
   }
 
-  cut(_cut: Cut): Promise<number> {
-    return Promise.resolve(0);
+  cut(cut: Cut): Promise<number> {
+    return attempt(() => this.#cutter.cut(cut));
   }
 
-  watch(_listener: (drift: Drift) => void): void {}
+  watch(listener: (drift: Drift) => void): void {
+    this.#monitor.start(listener);
+  }
 
   close(): Promise<void> {
+    this.#monitor.close();
+    this.#cutter.close();
     this.#socket.close();
     this.#nftables.close();
     return Promise.resolve();
   }
 
-  #name(name: string): SetName {
-    return { table: { family: TABLE_FAMILY.INET, name: this.#plan.table }, name };
-  }
-
   #restore(desired: DesiredState): Restoration {
     this.#catalogue.clear();
+    this.#register.clear();
     const state = readState(this.#plan, this.#socket);
     for (const set of state.sets) this.#catalogue.add(set);
-    this.#nftables.run(structureText(this.#plan, state.sets));
+    this.#limitMaps = new Set(state.limitMaps.map((map) => limitMapName(this.#plan, map)));
+    this.#nftables.run(structureText(this.#plan, state.sets, state.limitMaps));
+    const changes = new SetChanges(this.#plan, this.#features);
     const comparison = compareSets(state, desired, this.#catalogue);
-    const changes = new Map<string, SetChanges>();
-    for (const { set, facts } of comparison.surplus) this.#changesOf(changes, set).removed.push(facts);
+    restoreLimits(state, [...desired.limits], comparison.present, {
+      plan: this.#plan,
+      register: this.#register,
+      catalogue: this.#catalogue,
+      changes,
+    });
+    for (const { set, facts } of comparison.surplus) changes.remove(set, facts);
     for (const element of [...comparison.missing, ...comparison.stale]) {
       this.#put(changes, element, desired.now);
     }
     this.#send(changes, state.generation, desired.generation);
-    this.#catalogue.settle();
     return {
       found: state.generation,
       held: state.held,
@@ -159,65 +179,60 @@ export class NftablesPinholes implements PinholeBackend {
     };
   }
 
+  #prepare(plan: KernelPlan): SetChanges {
+    const changes = new SetChanges(this.#plan, this.#features);
+    for (const limits of plan.putLimits) this.#register.begin(changes, limits);
+    for (const element of plan.remove) this.#remove(changes, element);
+    for (const element of plan.put) this.#put(changes, element, plan.now);
+    for (const number of plan.removeLimits) this.#register.end(changes, number);
+    return changes;
+  }
+
   #commit({ plan, changes }: Ready): void {
     if (this.#generation === undefined) {
       throw new FirewallError("BACKEND_DRIFTED", "The pinholes must be restored before they change.");
     }
     this.#send(changes, this.#generation, plan.generation);
-    this.#catalogue.settle();
   }
 
-  #remove(changes: Map<string, SetChanges>, element: Element): void {
+  #takeBack(): void {
+    this.#catalogue.takeBack();
+    this.#register.takeBack();
+  }
+
+  #remove(changes: SetChanges, element: Element): void {
     const set = this.#catalogue.release(element);
     if (set.shape.isInterval && set.layer === 0) return;
-    this.#changesOf(changes, set).removed.push(encodeBox(set.shape, element.box));
+    const facts = encodeBox(set.shape, element.box);
+    changes.remove(set, facts);
+    if (element.role === "pass-limited") this.#register.release(changes, element, set, facts);
   }
 
-  #put(changes: Map<string, SetChanges>, element: StandingElement, now: number): void {
+  #put(changes: SetChanges, element: StandingElement, now: number): void {
     const set = this.#catalogue.place(element);
     const facts = encodeBox(set.shape, element.box);
-    const change = this.#changesOf(changes, set);
     const isTimed = element.deadline !== Number.POSITIVE_INFINITY;
-    // A lifetime cannot be taken back from an element, and older kernels cannot change one.
-    if (!isTimed || !this.#features.renews) change.removed.push(facts);
-    change.put.push(isTimed ? { ...facts, timeoutMs: element.deadline - now } : facts);
+    changes.put(set, facts, isTimed ? element.deadline - now : undefined);
+    if (element.role === "pass-limited") this.#register.subject(changes, element, set, facts);
   }
 
-  #changesOf(changes: Map<string, SetChanges>, set: SetIdentity): SetChanges {
-    const name = setName(this.#plan, set);
-    const known = changes.get(name);
-    if (known !== undefined) return known;
-    const fresh: SetChanges = { set, removed: [], put: [] };
-    changes.set(name, fresh);
-    return fresh;
-  }
-
-  /** Makes sets that are wanted for the first time, then sends everything else as one transaction. */
-  #send(changes: ReadonlyMap<string, SetChanges>, from: number | undefined, to: number): void {
-    for (const { set, put } of changes.values()) {
-      if (put.length === 0 || this.#catalogue.has(set)) continue;
+  /** Makes sets and maps that are wanted for the first time, then sends everything else as one transaction. */
+  #send(changes: SetChanges, from: number | undefined, to: number): void {
+    for (const set of changes.filledSets) {
+      if (this.#catalogue.has(set)) continue;
       this.#nftables.run(setText(this.#plan, set));
       this.#catalogue.add(set);
     }
-    this.#transact(this.#encode(changes, from, to));
+    for (const map of changes.filledMaps) {
+      const name = limitMapName(this.#plan, map);
+      if (this.#limitMaps.has(name)) continue;
+      this.#nftables.run(limitText(this.#plan, map));
+      this.#limitMaps.add(name);
+    }
+    this.#transact(changes.encode(from, to));
     this.#generation = to;
-  }
-
-  #encode(changes: ReadonlyMap<string, SetChanges>, from: number | undefined, to: number): Uint8Array {
-    const batch = new SetBatch(1);
-    const mark = this.#name(markName(this.#plan));
-    if (from !== undefined) batch.delete(mark, [{ key: encodeGeneration(from) }]);
-    for (const [name, { removed }] of changes) this.#encodeRemoval(batch, this.#name(name), removed);
-    for (const [name, { put }] of changes) batch.put(this.#name(name), put);
-    batch.put(mark, [{ key: encodeGeneration(to) }]);
-    return batch.end();
-  }
-
-  #encodeRemoval(batch: SetBatch, set: SetName, elements: readonly ElementFacts[]): void {
-    if (this.#features.destroys) return batch.destroy(set, elements);
-    // What has expired meanwhile could not be removed; what is put first surely can.
-    batch.put(set, elements);
-    batch.delete(set, elements);
+    this.#catalogue.settle();
+    this.#register.settle();
   }
 
   #transact(request: Uint8Array): void {

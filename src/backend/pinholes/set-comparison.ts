@@ -1,10 +1,11 @@
 /** Reads our sets out of the kernel and compares them with what they shall hold. */
 import { FirewallError } from "../../base/index.ts";
 import {
-  decodeSetName,
+  decodeName,
   type ElementFacts,
   ElementReader,
   encodeElementsDump,
+  encodeObjectsDump,
   encodeSetsDump,
   type HeldElement,
   isInterrupted,
@@ -12,17 +13,28 @@ import {
 } from "../../netlink/index.ts";
 import { type DesiredState, makeElement, type StandingElement } from "../../pinhole/index.ts";
 import { errnoName, type NetlinkSocket } from "../../system/index.ts";
-import { type ChainPlan, markName, setName } from "./chain-text.ts";
+import { decodeBox, encodeBox, nameKey } from "./box-key.ts";
+import type { ChainPlan } from "./chain-plan.ts";
+import { markName, setName } from "./chain-text.ts";
 import { decodeGeneration } from "./generation-mark.ts";
+import { type LimitMap, limitMapName, parseLimitMap, parseObjectName } from "./limit-objects.ts";
 import { failureOf } from "./plan-failure.ts";
 import type { SetCatalogue } from "./set-catalogue.ts";
-import { decodeBox, encodeBox, parseSetSuffix, type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
+import { parseSetSuffix, type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
 
 /** A deadline may be wrong by this much, in milliseconds, before it is put right. */
 const DEADLINE_TOLERANCE_MS = 1_000;
 
 /** How often a list is read that changes meanwhile. */
 const DUMP_ATTEMPTS_MAX = 16;
+
+/** An entry of a map of limits. */
+export interface HeldEntry {
+  readonly map: LimitMap;
+  readonly facts: ElementFacts;
+  /** Name of the object that it leads to. */
+  readonly object: string;
+}
 
 /** What the kernel holds of ours. */
 export interface HeldState {
@@ -33,6 +45,11 @@ export interface HeldState {
   /** Elements in all of them. */
   readonly held: number;
   readonly contents: ReadonlyMap<SetIdentity, readonly HeldElement[]>;
+  /** Our maps of limits that exist. */
+  readonly limitMaps: readonly LimitMap[];
+  readonly entries: readonly HeldEntry[];
+  /** Names of our limits. */
+  readonly objects: readonly string[];
 }
 
 /** An element that nobody asked for. */
@@ -45,6 +62,8 @@ export interface Surplus {
 
 /** How the two differ. */
 export interface Comparison {
+  /** Elements that are in force and shall be, the stale ones among them. */
+  readonly present: readonly StandingElement[];
   readonly missing: readonly StandingElement[];
   readonly stale: readonly StandingElement[];
   readonly surplus: readonly Surplus[];
@@ -71,7 +90,7 @@ function dump(socket: NetlinkSocket, request: Uint8Array): readonly Uint8Array[]
 /** Reads everything of ours. Costs time in proportion to what there is. */
 export function readState(plan: ChainPlan, socket: NetlinkSocket): HeldState {
   const table = { family: TABLE_FAMILY.INET, name: plan.table };
-  const names = dump(socket, encodeSetsDump(table)).map(decodeSetName);
+  const names = dump(socket, encodeSetsDump(table)).map(decodeName);
   const reader = new ElementReader();
   const read = (set: string): HeldElement[] => {
     const elements: HeldElement[] = [];
@@ -86,20 +105,25 @@ export function readState(plan: ChainPlan, socket: NetlinkSocket): HeldState {
     const set = name.startsWith(prefix) ? parseSetSuffix(name.slice(prefix.length)) : undefined;
     if (set !== undefined) contents.set(set, read(setName(plan, set)));
   }
+  const limitMaps = names.flatMap((name) => parseLimitMap(plan, name) ?? []);
+  const entries = limitMaps.flatMap((map) =>
+    read(limitMapName(plan, map)).map(({ key, keyEnd, object }) => ({
+      map,
+      facts: map.shape.isInterval ? { key, keyEnd } : { key },
+      object,
+    })),
+  );
+  const objects = dump(socket, encodeObjectsDump(table)).map(decodeName);
   const mark = names.includes(markName(plan)) ? read(markName(plan))[0] : undefined;
   return {
     generation: mark === undefined ? undefined : decodeGeneration(mark.key),
     sets: [...contents.keys()],
     held: [...contents.values()].reduce((sum, elements) => sum + elements.length, 0),
     contents,
+    limitMaps,
+    entries,
+    objects: objects.filter((name) => parseObjectName(plan, name) !== undefined),
   };
-}
-
-/** A key as a string, which a Map can find. */
-function nameKey(key: Uint8Array, keyEnd: Uint8Array | undefined): string {
-  const low = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
-  if (keyEnd === undefined || keyEnd.length === 0) return low;
-  return low + Buffer.from(keyEnd.buffer, keyEnd.byteOffset, keyEnd.byteLength).toString("latin1");
 }
 
 /** What sets of one role and shape shall hold, whatever their layer. */
@@ -148,6 +172,7 @@ function surplusOf(set: SetIdentity, held: HeldElement): Surplus {
  */
 export function compareSets(state: HeldState, desired: DesiredState, catalogue: SetCatalogue): Comparison {
   const kinds = expect(desired);
+  const present: StandingElement[] = [];
   const stale: StandingElement[] = [];
   const surplus: Surplus[] = [];
   for (const [set, elements] of state.contents) {
@@ -161,9 +186,10 @@ export function compareSets(state: HeldState, desired: DesiredState, catalogue: 
       }
       expected?.delete(name);
       catalogue.adopt(element, set);
+      present.push(element);
       if (isStale(element, held, desired.now)) stale.push(element);
     }
   }
   const missing = [...kinds.values()].flatMap((expected) => [...expected.values()]);
-  return { missing, stale, surplus };
+  return { present, missing, stale, surplus };
 }

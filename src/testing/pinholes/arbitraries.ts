@@ -7,7 +7,7 @@ import type { EndpointSpec, PacketFacts, PinholeSpec } from "../../pinhole/index
 export const WORLD: Readonly<Record<Family, { readonly ours: string[]; readonly theirs: string[] }>> = {
   4: {
     ours: ["10.1.0.1", "10.1.0.2", "10.1.1.1"],
-    theirs: ["198.51.100.1", "198.51.100.2", "203.0.113.9"],
+    theirs: ["203.0.113.1", "203.0.113.2", "198.18.7.9"],
   },
   6: {
     ours: ["fd01::1", "fd01::2", "fd01:0:0:1::1"],
@@ -76,7 +76,7 @@ function fitRanges(spec: PinholeSpec): PinholeSpec {
   };
 }
 
-function specOf(family: Family): fc.Arbitrary<PinholeSpec> {
+function specOf(family: Family, [min, max]: readonly [number, number]): fc.Arbitrary<PinholeSpec> {
   return fc
     .record({
       kind: fc.constantFrom("permit", "permit", "permit", "permit", "block"),
@@ -85,14 +85,21 @@ function specOf(family: Family): fc.Arbitrary<PinholeSpec> {
       protocol: fc.constantFrom(...PROTOCOLS),
       direction: fc.constantFrom("in", "out", "both"),
       portMode: fc.constantFrom("pairwise", "product"),
-      lifetime: fc.integer({ min: 1, max: 200 }),
+      lifetime: fc.integer({ min, max }),
     })
     .map((spec) => fitRanges(spec as PinholeSpec));
 }
 
+/** What pinholes by chance shall be like. */
+export interface SpecShape {
+  readonly families: readonly Family[];
+  /** Shortest and longest lease, in seconds. */
+  readonly lifetimes: readonly [number, number];
+}
+
 /** A pinhole that can be asked for. */
-export function pinholeSpecs(families: readonly Family[] = [4, 6]): fc.Arbitrary<PinholeSpec> {
-  return fc.constantFrom(...families).chain(specOf);
+export function pinholeSpecs({ families, lifetimes }: SpecShape): fc.Arbitrary<PinholeSpec> {
+  return fc.constantFrom(...families).chain((family) => specOf(family, lifetimes));
 }
 
 /** A packet between the two sides, in either direction. */

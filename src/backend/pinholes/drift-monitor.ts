@@ -1,0 +1,107 @@
+/** Notices within a quarter of a second that somebody else has changed our part of the rule set. */
+import type { RuleNews } from "../../netlink/index.ts";
+import type { Drift } from "../../pinhole/index.ts";
+import { RuleEvents, type RuleListener } from "../../system/index.ts";
+import type { ChainPlan } from "./chain-plan.ts";
+
+/** How often the news are read, in milliseconds. */
+const INTERVAL_MS = 250;
+
+/** Operations in words (enum nf_tables_msg_types). */
+const OPERATIONS: ReadonlyMap<number, string> = new Map([
+  [0, "a table came"],
+  [2, "the table was deleted"],
+  [3, "a chain came"],
+  [5, "a chain was deleted"],
+  [6, "a rule came"],
+  [8, "a rule was deleted"],
+  [9, "a set came"],
+  [11, "a set was deleted"],
+  [12, "elements came"],
+  [14, "elements were deleted"],
+  [18, "a limit came"],
+  [20, "a limit was deleted"],
+]);
+
+/** Watches. */
+export class DriftMonitor {
+  readonly #plan: ChainPlan;
+  readonly #events: RuleEvents;
+  readonly #ownPorts: Set<number> = new Set();
+  #listener: (drift: Drift) => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** What the transaction did whose news are being read; empty while it is none of our business. */
+  #what: Set<string> = new Set();
+
+  private constructor(plan: ChainPlan, events: RuleEvents) {
+    this.#plan = plan;
+    this.#events = events;
+  }
+
+  /**
+   * Subscribes in the network namespace of the calling thread.
+   *
+   * @param ownPort - address of the socket through which we change elements
+   * @throws {FirewallError} `NETLINK_UNAVAILABLE`
+   */
+  static open(plan: ChainPlan, ownPort: number): DriftMonitor {
+    const events = RuleEvents.open();
+    events.ignore(ownPort);
+    return new DriftMonitor(plan, events);
+  }
+
+  /**
+   * Does something through another socket of ours, and learns its address by it.
+   *
+   * @param table - a table that nobody else knows, which the work makes
+   */
+  learn<Result>(table: string, work: () => Result): Result {
+    const result = work();
+    this.#read({
+      news: (news) => {
+        if (news.table === table) this.#ownPorts.add(news.port);
+      },
+      done: () => undefined,
+    });
+    return result;
+  }
+
+  /** Begins to watch. */
+  start(listener: (drift: Drift) => void): void {
+    this.#listener = listener;
+    this.#timer = setInterval(() => this.#look(), INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#events.close();
+  }
+
+  #look(): void {
+    const isWhole = this.#read({
+      news: (news) => this.#hear(news),
+      done: ({ pid, processName }) => this.#tell(processName === "" ? "" : `${processName} (${pid})`),
+    });
+    if (!isWhole) this.#listener({ culprit: "", what: "so much changed that we could not follow" });
+  }
+
+  #read(listener: RuleListener): boolean {
+    return this.#events.read(listener);
+  }
+
+  #hear(news: RuleNews): void {
+    const { table, name, port, operation } = news;
+    if (table !== this.#plan.table || this.#ownPorts.has(port)) return;
+    const { chain } = this.#plan;
+    const isOurs = name === "" || name === chain || name.startsWith(`${chain}-`);
+    if (isOurs) this.#what.add(OPERATIONS.get(operation) ?? "something changed");
+  }
+
+  #tell(culprit: string): void {
+    if (this.#what.size === 0) return;
+    const what = [...this.#what].join(", ");
+    this.#what = new Set();
+    this.#listener({ culprit, what });
+  }
+}

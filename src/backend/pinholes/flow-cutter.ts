@@ -1,0 +1,140 @@
+/**
+ * Ends live connections that nothing permits any more.
+ *
+ * Rules of the administrator that accept what is established, and flows that were handed to the hardware, go on as
+ * long as the kernel's tracker knows the connection. So when a pinhole closes, or a block comes, the entries in its
+ * boxes are looked at, and those are deleted whose first packet nothing else would let through. The hand-over ends
+ * with its entry.
+ *
+ * A box of single values is one look-up in each direction; only for wider ones the whole table is read, once for all
+ * of them.
+ */
+import { PROTOCOL } from "../../base/index.ts";
+import { ConntrackEntry, type ConntrackKey, keyOf } from "../../netlink/index.ts";
+import {
+  ANY_PROTOCOL,
+  type Box,
+  type Cut,
+  type Endpoint,
+  hostEndpoint,
+  type PacketFacts,
+  pairsMeet,
+} from "../../pinhole/index.ts";
+import { Conntrack, ConntrackList } from "../../system/index.ts";
+
+function isSingle(endpoint: Endpoint): boolean {
+  return endpoint.isHost && endpoint.ports.low === endpoint.ports.high;
+}
+
+/** True for a box that holds the packets of one connection in one direction. */
+function isExact({ protocol, source, destination }: Box): boolean {
+  return protocol !== ANY_PROTOCOL && isSingle(source) && isSingle(destination);
+}
+
+/** The entry that a packet from one end to the other begins. */
+function keyBetween(protocol: number, from: Endpoint, to: Endpoint): ConntrackKey {
+  const original = {
+    source: from.prefix.words,
+    destination: to.prefix.words,
+    protocol,
+    sourcePort: from.ports.low,
+    destinationPort: to.ports.low,
+    icmpType: 0,
+    icmpCode: 0,
+    icmpIdentifier: 0,
+    zone: -1,
+  };
+  return { family: from.family, original, zone: 0, id: 0 };
+}
+
+/**
+ * The packet that began a connection, as the filter saw it: behind the translation of its destination and before that
+ * of its source, which is where the answers come from and where the first packet came from.
+ */
+function firstPacket({
+  family,
+  original,
+  reply,
+}: Pick<ConntrackEntry, "family" | "original" | "reply">): PacketFacts {
+  const hasPorts = original.protocol !== PROTOCOL.ICMP && original.protocol !== PROTOCOL.ICMPV6;
+  return {
+    family,
+    protocol: original.protocol,
+    source: original.source,
+    destination: reply.source,
+    sourcePort: hasPorts ? original.sourcePort : 0,
+    destinationPort: hasPorts ? reply.sourcePort : 0,
+    opensTcp: original.protocol === PROTOCOL.TCP,
+  };
+}
+
+/** Ends connections in the network namespace in which it was opened. */
+export class FlowCutter {
+  readonly #tracker: Conntrack;
+  readonly #list: ConntrackList;
+
+  private constructor(tracker: Conntrack, list: ConntrackList) {
+    this.#tracker = tracker;
+    this.#list = list;
+  }
+
+  /** @throws {FirewallError} `NETLINK_UNAVAILABLE` */
+  static open(): FlowCutter {
+    return new FlowCutter(Conntrack.open(), ConntrackList.open());
+  }
+
+  /**
+   * Ends what is to be cut.
+   *
+   * @returns how many connections were ended
+   * @throws {FirewallError} `NETLINK_REFUSED`
+   */
+  cut(cut: Cut): number {
+    const wide = cut.boxes.filter((box) => !isExact(box));
+    const exact = cut.boxes.filter(isExact);
+    return this.#cutExact(exact, cut) + (wide.length === 0 ? 0 : this.#cutWide(wide, cut));
+  }
+
+  close(): void {
+    this.#tracker.close();
+    this.#list.close();
+  }
+
+  #cutExact(boxes: readonly Box[], cut: Cut): number {
+    const keys = new Map<string, ConntrackKey>();
+    for (const { protocol, source, destination } of boxes) {
+      for (const [from, to] of [
+        [source, destination],
+        [destination, source],
+      ] as const) {
+        const name = `${protocol} ${from.key} ${to.key}`;
+        if (keys.has(name)) continue;
+        const key = keyBetween(protocol, from, to);
+        const { original } = key;
+        const reply = { ...original, source: original.destination, sourcePort: original.destinationPort };
+        const first = firstPacket({ family: key.family, original, reply } as ConntrackEntry);
+        if (!cut.isPermitted(first)) keys.set(name, key);
+      }
+    }
+    return this.#tracker.delete([...keys.values()]).deleted;
+  }
+
+  #cutWide(boxes: readonly Box[], cut: Cut): number {
+    const keys: ConntrackKey[] = [];
+    this.#list.begin();
+    this.#list.readAll(new ConntrackEntry(), (entry) => {
+      const first = firstPacket(entry);
+      const from = hostEndpoint(entry.family, first.source, first.sourcePort);
+      const to = hostEndpoint(entry.family, first.destination, first.destinationPort);
+      const isIn = boxes.some(({ protocol, source, destination }) => {
+        const box = { protocol, near: source, far: destination };
+        return [
+          { protocol: first.protocol, near: from, far: to },
+          { protocol: first.protocol, near: to, far: from },
+        ].some((pair) => pairsMeet(box, pair));
+      });
+      if (isIn && !cut.isPermitted(first)) keys.push(keyOf(entry));
+    });
+    return this.#tracker.delete(keys).deleted;
+  }
+}
