@@ -1,8 +1,8 @@
 /**
  * News of nftables: what others change in the rule set.
  *
- * What we do ourselves through one socket is our own affair and is not even delivered: a filter in the kernel drops it,
- * or bulk changes of ours would overrun the buffer.
+ * What we do ourselves through one socket is our own affair and is not even delivered: a filter in the kernel
+ * drops it, or bulk changes of ours would overrun the buffer.
  */
 import {
   decodeRuleAuthor,

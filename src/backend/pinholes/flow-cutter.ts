@@ -1,13 +1,13 @@
 /**
  * Ends live connections that nothing permits any more.
  *
- * Rules of the administrator that accept what is established, and flows that were handed to the hardware, go on as
- * long as the kernel's tracker knows the connection. So when a pinhole closes, or a block comes, the entries in its
- * boxes are looked at, and those are deleted whose first packet nothing else would let through. The hand-over ends
- * with its entry.
+ * Rules of the administrator that accept what is established, and flows that were handed to the hardware, go
+ * on as long as the kernel's tracker knows the connection. So when a pinhole closes, or a block comes, the
+ * entries in its boxes are looked at, and those are deleted whose first packet nothing else would let
+ * through. The hand-over ends with its entry.
  *
- * A box of single values is one look-up in each direction; only for wider ones the whole table is read, once for all
- * of them.
+ * A box of single values is one look-up in each direction; only for wider ones the whole table is read, once
+ * for all of them.
  */
 import { PROTOCOL } from "../../base/index.ts";
 import { ConntrackEntry, type ConntrackKey, keyOf } from "../../netlink/index.ts";
@@ -48,8 +48,8 @@ function keyBetween(protocol: number, from: Endpoint, to: Endpoint): ConntrackKe
 }
 
 /**
- * The packet that began a connection, as the filter saw it: behind the translation of its destination and before that
- * of its source, which is where the answers come from and where the first packet came from.
+ * The packet that began a connection, as the filter saw it: behind the translation of its destination and
+ * before that of its source, which is where the answers come from and where the first packet came from.
  */
 function firstPacket({
   family,

@@ -1,6 +1,6 @@
 /**
- * Puts limits and their maps right. What is right stays as it is: a token bucket stays as empty, a quota as used up, as
- * it was.
+ * Puts limits and their maps right. What is right stays as it is: a token bucket stays as empty, a quota as
+ * used up, as it was.
  */
 import type { StandingElement, StandingLimits } from "../../pinhole/index.ts";
 import { encodeBox, nameKey } from "./box-key.ts";
@@ -41,7 +41,8 @@ function restoreObjects(state: HeldState, limits: readonly StandingLimits[], par
 }
 
 /**
- * Compares limits and maps with what they shall be. Elements that are missing come later, and bring their entries.
+ * Compares limits and maps with what they shall be. Elements that are missing come later, and bring their
+ * entries.
  *
  * @param present - elements that the kernel holds
  */

@@ -1,9 +1,10 @@
 /**
  * Limits in nftables: stateful objects, and maps that lead from a packet to them.
  *
- * A pinhole has one object for each of its limits, whatever number of elements it has, so what counts is the sum of
- * all its packets. A map from keys to objects stands beside each set of `pass-limited`, with the same keys, one for
- * each kind of limit. The rules behind the limited sets ask the maps: who exceeds is dropped, the rest is permitted.
+ * A pinhole has one object for each of its limits, whatever number of elements it has, so what counts is the
+ * sum of all its packets. A map from keys to objects stands beside each set of `pass-limited`, with the same
+ * keys, one for each kind of limit. The rules behind the limited sets ask the maps: who exceeds is dropped,
+ * the rest is permitted.
  */
 import type { MessageWriter, ObjectFacts } from "../../netlink/index.ts";
 import type { PinholeLimits } from "../../pinhole/index.ts";

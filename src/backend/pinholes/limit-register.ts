@@ -1,4 +1,7 @@
-/** Which limits are in the kernel, and which elements lead to them. Changes are noted, so that a plan can be taken back. */
+/**
+ * Which limits are in the kernel, and which elements lead to them. Changes are noted, so that a plan can be
+ * taken back.
+ */
 import type { ElementFacts } from "../../netlink/index.ts";
 import type { PinholeLimits, StandingElement, StandingLimits } from "../../pinhole/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";

@@ -216,7 +216,9 @@ export class NftablesPinholes implements PinholeBackend {
     if (element.role === "pass-limited") this.#register.subject(changes, element, set, facts);
   }
 
-  /** Makes sets and maps that are wanted for the first time, then sends everything else as one transaction. */
+  /**
+   * Makes sets and maps that are wanted for the first time, then sends everything else as one transaction.
+   */
   #send(changes: SetChanges, from: number | undefined, to: number): void {
     for (const set of changes.filledSets) {
       if (this.#catalogue.has(set)) continue;

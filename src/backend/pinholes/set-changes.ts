@@ -1,4 +1,6 @@
-/** What one transaction does to our sets, maps and objects, gathered by set and put into the order that works. */
+/**
+ * What one transaction does to our sets, maps and objects, gathered by set and put into the order that works.
+ */
 import {
   type ElementFacts,
   type ObjectFacts,

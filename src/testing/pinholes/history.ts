@@ -1,4 +1,6 @@
-/** Histories by chance: what agents do to pinholes one after the other, told to a store and to packet filters. */
+/**
+ * Histories by chance: what agents do to pinholes one after the other, told to a store and to packet filters.
+ */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { defaultLimits, type Family } from "../../base/index.ts";

@@ -1,8 +1,8 @@
 /**
  * Shows packets to a packet filter in a network namespace, and sees which of them come out on the other side.
  *
- * The packets are real: they are written on one side of the firewall with addresses of hosts that do not exist, routed
- * and filtered by the kernel, and read off the wire on the other side.
+ * The packets are real: they are written on one side of the firewall with addresses of hosts that do not
+ * exist, routed and filtered by the kernel, and read off the wire on the other side.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { TCP_FLAG } from "../../base/index.ts";
