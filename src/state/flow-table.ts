@@ -315,7 +315,9 @@ export class FlowTable {
       if (this.#sweepAt >= reach) this.#sweepAt = 0;
       const slot = this.#sweepAt;
       this.#sweepAt += 1;
-      if (this.slab.isLive(slot) && this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
+      if (!this.slab.isLive(slot)) continue;
+      if (this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
+      else this.#reschedule(slot); // Its timeout may be shorter than the one the wheel was told.
     }
   }
 }

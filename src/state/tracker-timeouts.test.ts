@@ -119,6 +119,14 @@ test("timeouts that are changed hold for the flows that are there", () => {
   assert.equal(tracker.size, 0);
 });
 
+test("a timeout that is shortened holds also for a flow that is swept before it is due", () => {
+  const tracker = new Tracker();
+  accept(tracker, new Conversation().received("S"), 0);
+  tracker.setTimeouts({ "tcp.first": 200 });
+  for (let now = 1; now < 2000; now += 1) tracker.expire(now);
+  assert.equal(tracker.size, 0);
+});
+
 test("while the table fills, timeouts shrink as pf's do", () => {
   assert.equal(adaptiveScale(600, 1200, 600), 1);
   assert.equal(adaptiveScale(600, 1200, 900), 0.5);
