@@ -10,7 +10,7 @@
 import { FirewallError, invariant } from "../../base/index.ts";
 import { BoxIndex, type Element } from "../../pinhole/index.ts";
 
-/** Intervals in a layer; measured, bench/pinholes: one more costs about a millisecond then. */
+/** Intervals in a layer; a guess, not measured: few layers against quick commits. */
 export const LAYER_ELEMENTS_MAX = 2048;
 
 /** Layers of one kind. A packet asks each of them. */

@@ -41,7 +41,7 @@ import { readTraffic } from "./set-traffic.ts";
 /** Longest transaction, in bytes: half a million elements. */
 const REQUEST_MAX_BYTES = 1 << 28;
 
-/** Up to this many ports become single ports; measured, bench/pinholes. */
+/** Up to this many ports become single ports; a guess, not measured: no benchmark draws the curve yet. */
 const EXPANSION_MAX = 64;
 
 const ABILITIES: BackendAbilities = {
