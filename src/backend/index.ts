@@ -15,6 +15,8 @@ export {
   probeKernel,
   requireQueueExpression,
 } from "./probe.ts";
+export { IptablesPinholes } from "./iptables/iptables-pinholes.ts";
+export type { IptablesPlan } from "./iptables/rule-text.ts";
 export type { ChainPlan } from "./pinholes/chain-plan.ts";
 export { type Intercept, SimulatedPinholes, type SimulatedVerdict } from "./pinholes/simulator.ts";
 export { NftablesPinholes } from "./pinholes/nftables-pinholes.ts";

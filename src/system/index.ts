@@ -1,5 +1,6 @@
 export { findAccount, resolveGroup, resolveUser } from "./accounts.ts";
 export { errnoName, errnoText } from "./libc.ts";
+export { runCommand } from "./command.ts";
 export { Conntrack, type ConntrackDeletion } from "./conntrack.ts";
 export { ConntrackEvents, type ConntrackListener, type ConntrackRead } from "./conntrack-events.ts";
 export { ConntrackList } from "./conntrack-list.ts";

@@ -3,6 +3,8 @@ export type { Order, OrderAction, QueueOrders, SeenPacket } from "./programs/que
 export { QueueHost, type QueueHostEnd } from "./queue-host.ts";
 export { type Refusal, RefusalWitness } from "./refusal.ts";
 export { ADMIN, ALICE, BOB, fakeEntropy } from "./pinholes/agents.ts";
+export { COMPLIANCE } from "./pinholes/compliance.ts";
+export { type ComplianceCase, ComplianceWorld, type Harness } from "./pinholes/compliance-world.ts";
 export { BORDER, PacketProbe } from "./pinholes/packet-probe.ts";
 export { packets, pinholeSpecs, WORLD } from "./pinholes/arbitraries.ts";
 export { type HistoryShape, type HistoryStep, HistoryWorld, histories } from "./pinholes/history.ts";
