@@ -1,0 +1,17 @@
+/** The flood of two million forged requests, through the running firewall. */
+import { GATEWAY } from "#lab";
+import { netnsTest } from "#testing";
+import { expectFloodSurvived } from "./syn-flood.ts";
+
+netnsTest(
+  "a flood of 2 million forged SYNs leaves 1000 connections alive, the table bounded and memory flat",
+  GATEWAY,
+  async (hosts) => {
+    await expectFloodSurvived(hosts, {
+      syns: 2_000_000,
+      connections: 1000,
+      flows: 65_536,
+      patienceMs: 600_000,
+    });
+  },
+);

@@ -1,0 +1,12 @@
+/** A small flood of forged requests; syn-flood.netns.long.test.ts has the large one. */
+import { GATEWAY } from "#lab";
+import { netnsTest } from "#testing";
+import { expectFloodSurvived } from "./syn-flood.ts";
+
+netnsTest(
+  "a flood of 40,000 forged SYNs leaves 200 connections alive, the table bounded and memory flat",
+  GATEWAY,
+  async (hosts) => {
+    await expectFloodSurvived(hosts, { syns: 40_000, connections: 200, flows: 4096, patienceMs: 60_000 });
+  },
+);
