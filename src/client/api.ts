@@ -2,7 +2,7 @@
  * What goes over the control socket: the shapes of requests and answers, shared by the daemon and its
  * clients.
  */
-import type { State } from "../view/index.ts";
+import type { State, StateStatus } from "../view/index.ts";
 
 /** One complaint about a policy file. */
 export interface ProblemReport {
@@ -86,6 +86,8 @@ export interface FirewallStatus {
   readonly driver: string;
   readonly counters: Readonly<Record<string, number>>;
   readonly workers: readonly WorkerStatus[];
+  /** Under pf's names, the kernel's table included. */
+  readonly pf: StateStatus;
 }
 
 /** Body of `POST /v1/reload`. */

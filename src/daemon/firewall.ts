@@ -25,6 +25,7 @@ import { readQueueStatistics } from "../system/index.ts";
 import { type ControlOptions, ControlServer } from "./control-server.ts";
 import type { Log } from "./log.ts";
 import { OwnerLock } from "./owner-lock.ts";
+import { pfStatus } from "./pf-status.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
@@ -115,6 +116,8 @@ export class Firewall {
   readonly #rules: KernelRules;
   readonly #driver: string;
   readonly #lock: OwnerLock;
+  readonly #creatorId: number;
+  readonly #kernel: KernelTable;
   /** The state table. */
   readonly states: StateService;
   /** The address tables. */
@@ -133,8 +136,9 @@ export class Firewall {
     this.#rules = parts.rules;
     this.#driver = parts.driver;
     this.#lock = parts.lock;
-    const kernel = new KernelTable(parts.creatorId);
-    this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel });
+    this.#creatorId = parts.creatorId;
+    this.#kernel = new KernelTable(parts.creatorId);
+    this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel: this.#kernel });
     this.#registry = parts.registry;
     this.tables = new TableService(parts.registry);
     this.limits = new LimitService({
@@ -215,17 +219,29 @@ export class Firewall {
 
   async status(): Promise<FirewallStatus> {
     const statistics = readQueueStatistics();
-    const workers = await this.#pool.status();
+    const { workers, trackers } = await this.#pool.status();
+    const counters = sumCounters(this.#pool.counters);
+    const runningForMs = performance.now() - this.#startedAt;
     return {
       version: packageVersion(),
       pid: process.pid,
-      uptimeSeconds: Math.floor((performance.now() - this.#startedAt) / 1000),
+      uptimeSeconds: Math.floor(runningForMs / 1000),
       policy: { file: this.#inForce.source.file, revision: this.#inForce.revision },
       driver: this.#driver,
-      counters: sumCounters(this.#pool.counters),
+      counters,
       workers: workers.map((worker) => {
         const kernel = statistics.find((entry) => entry.queue === worker.queue);
         return kernel === undefined ? worker : { ...worker, kernel };
+      }),
+      pf: pfStatus({
+        runningForMs,
+        hostId: this.#creatorId,
+        debug: this.#options.log.level,
+        policy: this.#inForce.source.text,
+        trackers,
+        counters,
+        queues: statistics.filter(({ queue }) => workers.some((worker) => worker.queue === queue)),
+        kernel: this.#kernel.status(),
       }),
     };
   }

@@ -1,7 +1,15 @@
 /** The kernel's connections as states: listed, killed and watched in the network namespace of the process. */
+import { FirewallError } from "../base/index.ts";
 import { ConntrackEntry, type ConntrackKey } from "../netlink/index.ts";
 import { Conntrack, ConntrackList, ConntrackWatch, LocalAddresses, resolveUser } from "../system/index.ts";
-import { KernelFlow, kernelStateId, parseStateId, type State, StateFilter } from "../view/index.ts";
+import {
+  type KernelStatus,
+  KernelFlow,
+  kernelStateId,
+  parseStateId,
+  type State,
+  StateFilter,
+} from "../view/index.ts";
 import type { FlowEvent } from "./worker-protocol.ts";
 
 /** States handed on before other work has its turn. */
@@ -40,6 +48,21 @@ export class KernelTable {
   async *list(filter: string): AsyncGenerator<State> {
     const chosen = StateFilter.parse(filter, { user: resolveUser });
     for await (const { state } of this.#visit(chosen)) yield state;
+  }
+
+  /** The table in figures; null where this process may not ask, or the kernel has none. */
+  status(): KernelStatus | null {
+    try {
+      const table = Conntrack.open();
+      try {
+        return { ...table.size(), statistics: table.statistics() };
+      } finally {
+        table.close();
+      }
+    } catch (error) {
+      if (error instanceof FirewallError) return null;
+      throw error;
+    }
   }
 
   /** The state with an id, `undefined` when it is gone. */

@@ -58,6 +58,7 @@ export class QueueLoop {
   readonly #reporter: VerdictReporter;
   readonly #send: (message: WorkerMessage) => void;
   readonly #heartbeat: Int32Array;
+  readonly #nameOf: (index: number) => string;
   #prepared: EnginePolicy | undefined;
   #now: Milliseconds = 0;
 
@@ -69,6 +70,7 @@ export class QueueLoop {
     const { limits, markMask } = initial.policy.settings;
     const interfaces = new InterfaceNames();
     const interfaceName = (index: number): string => interfaces.name(index, this.#now);
+    this.#nameOf = interfaceName;
     this.#send = send;
     this.#heartbeat = new Int32Array(settings.heartbeat);
     this.#now = this.#readClock();
@@ -167,8 +169,25 @@ export class QueueLoop {
   }
 
   status(): WorkerMethods["status"]["result"] {
-    const { size, capacity, counters } = this.#engine.tracker;
-    return { flows: size, capacity, counters };
+    const { tracker, interfaces } = this.#engine;
+    const { size, halfOpen, capacity, counters } = tracker;
+    return {
+      flows: size,
+      halfOpen,
+      capacity,
+      counters,
+      interfaces: interfaces.read().map(({ index, ...traffic }) => ({
+        name: this.#interfaceName(index),
+        ...traffic,
+      })),
+    };
+  }
+
+  /** Name of an interface that was counted; one that is gone keeps its number. */
+  #interfaceName(index: number): string {
+    if (index === 0) return "others";
+    const name = this.#nameOf(index);
+    return name === "" ? `interface ${index}` : name;
   }
 
   /**

@@ -11,7 +11,14 @@ import { CLOCK_START } from "./monotonic-clock.ts";
 import { queueOptions } from "./queue-loop.ts";
 import { type HandleSettings, WorkerHandle } from "./worker-handle.ts";
 import type { State } from "../view/index.ts";
-import type { FlowEvent, PolicySource, WorkerLine, WorkerMethod, WorkerMethods } from "./worker-protocol.ts";
+import type {
+  FlowEvent,
+  PolicySource,
+  TrackerStatus,
+  WorkerLine,
+  WorkerMethod,
+  WorkerMethods,
+} from "./worker-protocol.ts";
 
 /** Log lines of one worker in one second; a flood of drops must not fill a disk. */
 const LINES_PER_SECOND = 1000;
@@ -107,13 +114,17 @@ export class WorkerPool {
     return this.#seats.map((seat) => new Float64Array(seat.counters));
   }
 
-  async status(): Promise<WorkerStatus[]> {
-    return Promise.all(
-      this.#seats.map(async ({ queue, restarts, worker }) => {
-        const answer = await worker?.call("status", null).catch(() => undefined);
-        return { queue, flows: answer?.flows ?? 0, restarts };
-      }),
-    );
+  /** What each worker is doing, and what those that answer have counted. */
+  async status(): Promise<{ workers: WorkerStatus[]; trackers: TrackerStatus[] }> {
+    const asked = this.#seats.map(async ({ queue, restarts, worker }) => {
+      const answer = await worker?.call("status", null).catch(() => undefined);
+      return { answer, worker: { queue, flows: answer?.flows ?? 0, restarts } };
+    });
+    const answers = await Promise.all(asked);
+    return {
+      workers: answers.map(({ worker }) => worker),
+      trackers: answers.flatMap(({ answer }) => answer ?? []),
+    };
   }
 
   /**

@@ -7,7 +7,7 @@
  */
 import type { Milliseconds, TimeoutValues } from "../base/index.ts";
 import type { CounterValues } from "../state/index.ts";
-import type { State } from "../view/index.ts";
+import type { InterfaceStatus, State } from "../view/index.ts";
 import type { LogFacts, LogLevel } from "./log.ts";
 
 /** A policy as it is handed from thread to thread: text, not objects. */
@@ -77,9 +77,13 @@ export interface FlowEvent {
 /** A tracker in figures. */
 export interface TrackerStatus {
   readonly flows: number;
+  /** TCP connections among them that do not stand yet. */
+  readonly halfOpen: number;
   /** Most flows. */
   readonly capacity: number;
   readonly counters: CounterValues;
+  /** Traffic by interface. */
+  readonly interfaces: readonly InterfaceStatus[];
 }
 
 /** Requests by method: parameters and result. */

@@ -24,6 +24,7 @@ import {
 import { COMMIT, type Tracker } from "../state/index.ts";
 import { Packet } from "../wire/index.ts";
 import { COUNTER } from "./counters.ts";
+import { InterfaceCounters } from "./interface-counters.ts";
 import type { InspectedContent } from "./flow-content.ts";
 import { Inspection, notedProtocol, protocolNote } from "./inspection.ts";
 
@@ -84,6 +85,7 @@ function inspectionFor({ wants, policy }: Evaluator): Inspection | undefined {
 export class Engine {
   readonly tracker: Tracker;
   readonly counters: Float64Array;
+  readonly interfaces: InterfaceCounters = new InterfaceCounters();
   /** Verdict, chain, rule and reason of the packet judged last, and the policy in force. */
   evaluator: Evaluator;
   /** What the state table made of the packet judged last; {@link NOT_TRACKED} when it was not accepted. */
@@ -223,6 +225,7 @@ export class Engine {
   #count(packet: Packet, verdict: Verdict): void {
     this.#add(COUNTER.packets, 1);
     this.#add(COUNTER.bytes, packet.wireBytes);
+    this.interfaces.count(packet, verdict === VERDICT.ACCEPT);
     if (verdict === VERDICT.ACCEPT) this.#add(COUNTER.accepted, 1);
     else if (verdict === VERDICT.DROP) this.#add(COUNTER.dropped, 1);
     else this.#add(COUNTER.rejected, 1);

@@ -128,6 +128,11 @@ export function stageOf(phase: number): number {
   return STAGES[phase] ?? STAGE.HALF_OPEN;
 }
 
+/** True for a TCP connection that is not established yet. */
+export function isHalfOpenTcp(phase: number): boolean {
+  return phase < WIDTH && STAGES[phase] === STAGE.HALF_OPEN;
+}
+
 /** Name of the timeout at a phase. */
 export function timeoutOf(phase: number): TimeoutName {
   return TIMEOUT_NAMES[phase] ?? "other.first";

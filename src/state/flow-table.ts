@@ -21,7 +21,7 @@ import { FlowIndex } from "./flow-index.ts";
 import { type FlowKey, kindProtocol } from "./flow-key.ts";
 import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
 import { doublesAt, FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
-import { flattenTimeouts, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
+import { flattenTimeouts, isHalfOpenTcp, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
 import { leastTimeout } from "./timeout.ts";
 import { TimingWheel } from "./timing-wheel.ts";
@@ -57,6 +57,8 @@ export class FlowTable {
   readonly #removed: RemovalListener | undefined;
   readonly #hash: FlowHash;
   readonly #index: FlowIndex;
+  /** TCP connections that are not established yet. */
+  halfOpen = 0;
   readonly #wheel: TimingWheel;
   readonly #queues: SlotLists;
   #timeouts: TimeoutValues;
@@ -163,7 +165,9 @@ export class FlowTable {
     this.touch(slot);
     this.#rescale();
     this.#index.insert(key.hash, slot);
-    this.#enqueue(slot, stageOf(this.#phase(slot)));
+    const phase = this.#phase(slot);
+    if (isHalfOpenTcp(phase)) this.halfOpen += 1;
+    this.#enqueue(slot, stageOf(phase));
     this.#wheel.advance(this.#tick);
     this.#wheel.schedule(slot, this.#deadlineTick(slot));
     this.#counters.add(COUNTER.inserts);
@@ -182,6 +186,8 @@ export class FlowTable {
     this.slab.setHalf(slot, HALF.FLAGS, flags);
     const after = this.#phase(slot);
     if (after === before) return;
+    if (isHalfOpenTcp(before)) this.halfOpen -= 1;
+    if (isHalfOpenTcp(after)) this.halfOpen += 1;
     if (stageOf(after) !== stageOf(before)) {
       if (this.#queues.isListed(slot)) this.#queues.remove(slot);
       this.#enqueue(slot, stageOf(after));
@@ -202,6 +208,7 @@ export class FlowTable {
    */
   remove(slot: number, cause: number): void {
     if (this.#removed !== undefined) this.#removed(slot, cause);
+    if (isHalfOpenTcp(this.#phase(slot))) this.halfOpen -= 1;
     this.#index.remove(this.hashOf(slot), slot);
     this.#wheel.cancel(slot);
     if (this.#queues.isListed(slot)) this.#queues.remove(slot);

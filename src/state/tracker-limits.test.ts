@@ -49,6 +49,26 @@ test("at the limit the oldest half-open flow gives way, then the oldest closing 
   assert.equal(tracker.counters.evictedClosing, 2);
 });
 
+test("half-open connections are counted: from their SYN until they stand, are refused or give way", () => {
+  const tracker = new Tracker({ capacity: 4 });
+  const first = new Conversation({ remotePort: 1 });
+  accept(tracker, first.received("S"));
+  accept(tracker, first.sent("SA"));
+  assert.equal(tracker.halfOpen, 1);
+  accept(tracker, first.received("A"));
+  assert.equal(tracker.halfOpen, 0, "established");
+  const refused = new Conversation({ remotePort: 2 });
+  accept(tracker, refused.received("S"));
+  assert.equal(tracker.halfOpen, 1);
+  accept(tracker, refused.sent("RA"));
+  assert.equal(tracker.halfOpen, 0, "refused");
+  for (let port = 3; port < 9; port += 1)
+    accept(tracker, new Conversation({ remotePort: port }).received("S"));
+  assert.equal(tracker.halfOpen, tracker.size - 2, "all but the established and the refused one");
+  tracker.expire(1_000_000);
+  assert.equal(tracker.halfOpen, 0, "expired");
+});
+
 test("when only established flows are left a further one is refused, not tracked and counted", () => {
   const tracker = new Tracker({ ...STEADY, capacity: 3 });
   for (const port of [1, 2, 3]) play(tracker, port, OPENED);

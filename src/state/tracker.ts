@@ -114,6 +114,11 @@ export class Tracker {
     return this.#table.size;
   }
 
+  /** TCP connections among them that are not established yet. */
+  get halfOpen(): number {
+    return this.#table.halfOpen;
+  }
+
   /** Most flows. */
   get capacity(): number {
     return this.#table.capacity;

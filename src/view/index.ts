@@ -29,6 +29,8 @@ export { StateFacts } from "./state-facts.ts";
 export { kernelStateId, parseStateId, type StateIdParts, trackerStateId } from "./state-id.ts";
 export {
   type DirectionStatus,
+  type FamilyStatus,
+  type InterfaceStatus,
   type KernelStatus,
   STATUS_COUNTERS,
   type StateStatus,
@@ -36,6 +38,7 @@ export {
   type StatusFacts,
   stateStatus,
   statusLines,
+  sumInterfaces,
   type TableActivity,
 } from "./status.ts";
 export {

@@ -15,7 +15,15 @@ import {
   spanText,
   trackerStateId,
 } from "./index.ts";
-import { kernelStateId, stateStatus, statusLines } from "./index.ts";
+import {
+  type DirectionStatus,
+  type FamilyStatus,
+  type InterfaceStatus,
+  kernelStateId,
+  stateStatus,
+  statusLines,
+  sumInterfaces,
+} from "./index.ts";
 import { fitsPattern } from "./pattern.ts";
 import { defaultTimeouts, profileTimeouts, Tracker } from "../state/index.ts";
 
@@ -159,6 +167,17 @@ describe("pf's limits, timeouts and profiles", () => {
   });
 });
 
+/** Traffic whose every number is another. */
+function trafficOf(name: string, unit: number): InterfaceStatus {
+  const direction = (first: number): DirectionStatus => ({
+    bytes: first * unit,
+    passedPackets: (first + 1) * unit,
+    blockedPackets: (first + 2) * unit,
+  });
+  const family = (first: number): FamilyStatus => ({ ipv4: direction(first), ipv6: direction(first + 3) });
+  return { name, in: family(1), out: family(7) };
+}
+
 describe("status", () => {
   const status = stateStatus({
     running: true,
@@ -168,8 +187,7 @@ describe("status", () => {
     checksum: "0x00",
     states: 3,
     halfOpenStates: 1,
-    in: { bytes: 1, passedPackets: 2, blockedPackets: 3 },
-    out: { bytes: 4, passedPackets: 5, blockedPackets: 6 },
+    interfaces: sumInterfaces([trafficOf("eth1", 1), trafficOf("eth0", 10), trafficOf("eth1", 100)]),
     kernel: null,
     trackers: [new Tracker({ capacity: 16 }).counters, new Tracker({ capacity: 16 }).counters],
     judgedPackets: 90_061,
@@ -184,10 +202,35 @@ describe("status", () => {
     assert.deepEqual(status.activity, { searches: 0, inserts: 0, removals: 0 });
   });
 
+  it("adds interfaces up, by name and all together", () => {
+    assert.deepEqual(
+      status.interfaces.map(({ name }) => name),
+      ["eth0", "eth1"],
+    );
+    assert.deepEqual(status.interfaces[1], trafficOf("eth1", 101));
+    assert.deepEqual(status.in, { bytes: 5 * 111, passedPackets: 7 * 111, blockedPackets: 9 * 111 });
+    assert.deepEqual(status.out, { bytes: 17 * 111, passedPackets: 19 * 111, blockedPackets: 21 * 111 });
+  });
+
+  it("prints interfaces as pf does", () => {
+    const lines = statusLines(status);
+    const at = lines.indexOf("Interface Stats for eth0                        IPv4             IPv6");
+    assert.deepEqual(lines.slice(at + 1, at + 9), [
+      "  Bytes In                                        10               40",
+      "  Bytes Out                                       70              100",
+      "  Packets In",
+      "    Passed                                        20               50",
+      "    Blocked                                       30               60",
+      "  Packets Out",
+      "    Passed                                        80              110",
+      "    Blocked                                       90              120",
+    ]);
+  });
+
   it("prints as pf does", () => {
     const lines = statusLines(status);
     assert.equal(lines[0], "Status: Enabled for 1 days 01:01:01             Debug: info");
-    assert.equal(lines[2], "Hostid:   0x000000ab");
+    assert.ok(lines.includes("Hostid:   0x000000ab"));
     assert.ok(lines.includes("  half-open tcp                          1"));
     assert.ok(
       lines.includes("  match                              90061            1.0/s"),

@@ -36,6 +36,19 @@ export interface DirectionStatus {
   readonly blockedPackets: number;
 }
 
+/** What went by in one direction, by family. */
+export interface FamilyStatus {
+  readonly ipv4: DirectionStatus;
+  readonly ipv6: DirectionStatus;
+}
+
+/** Traffic of one interface. */
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly in: FamilyStatus;
+  readonly out: FamilyStatus;
+}
+
 /** The status object. */
 export interface StateStatus {
   readonly running: boolean;
@@ -49,15 +62,17 @@ export interface StateStatus {
   readonly checksum: string;
   /** Flows in our tables. */
   readonly states: number;
-  /** Of them, those that nobody has answered (pf: states_halfopen). */
+  /** Of them, TCP connections that do not stand yet (pf: states_halfopen). */
   readonly halfOpenStates: number;
   /** pf: cnt. */
   readonly counters: Readonly<Record<StatusCounter, number>>;
   /** Our tables (pf: fcnt). */
   readonly activity: TableActivity;
-  /** pf: bytes and packets. */
+  /** pf: bytes and packets, of all interfaces together. */
   readonly in: DirectionStatus;
   readonly out: DirectionStatus;
+  /** In the order of their names. */
+  readonly interfaces: readonly InterfaceStatus[];
   /** The kernel's own table; null when it was not asked. */
   readonly kernel: KernelStatus | null;
 }
@@ -82,8 +97,7 @@ export interface StatusFacts
     | "checksum"
     | "states"
     | "halfOpenStates"
-    | "in"
-    | "out"
+    | "interfaces"
     | "kernel"
   > {
   /** Counters of every worker's tracker. */
@@ -100,9 +114,38 @@ function sum(facts: StatusFacts, ...names: readonly (keyof CounterValues)[]): nu
   return total;
 }
 
+const NO_TRAFFIC: DirectionStatus = { bytes: 0, passedPackets: 0, blockedPackets: 0 };
+
+function addTraffic(one: DirectionStatus, other: DirectionStatus): DirectionStatus {
+  return {
+    bytes: one.bytes + other.bytes,
+    passedPackets: one.passedPackets + other.passedPackets,
+    blockedPackets: one.blockedPackets + other.blockedPackets,
+  };
+}
+
+function addFamilies(one: FamilyStatus, other: FamilyStatus): FamilyStatus {
+  return { ipv4: addTraffic(one.ipv4, other.ipv4), ipv6: addTraffic(one.ipv6, other.ipv6) };
+}
+
+/** Adds up what several workers counted of the same interfaces. @returns in the order of names */
+export function sumInterfaces(all: readonly InterfaceStatus[]): InterfaceStatus[] {
+  const sums = new Map<string, InterfaceStatus>();
+  for (const each of all) {
+    const { name } = each;
+    const sum = sums.get(name);
+    if (sum === undefined) sums.set(name, each);
+    else sums.set(name, { name, in: addFamilies(sum.in, each.in), out: addFamilies(sum.out, each.out) });
+  }
+  return [...sums.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
 /** Puts a status together. */
 export function stateStatus(facts: StatusFacts): StateStatus {
   const { running, runningForMs, hostId, debug, checksum, states, halfOpenStates, kernel } = facts;
+  const { interfaces } = facts;
+  const total = (direction: "in" | "out"): DirectionStatus =>
+    interfaces.flatMap((each) => [each[direction].ipv4, each[direction].ipv6]).reduce(addTraffic, NO_TRAFFIC);
   return {
     running,
     runningForMs,
@@ -126,8 +169,9 @@ export function stateStatus(facts: StatusFacts): StateStatus {
       inserts: sum(facts, "inserts"),
       removals: sum(facts, "removals"),
     },
-    in: facts.in,
-    out: facts.out,
+    in: total("in"),
+    out: total("out"),
+    interfaces,
     kernel,
   };
 }
@@ -135,6 +179,9 @@ export function stateStatus(facts: StatusFacts): StateStatus {
 const DAY: Milliseconds = 86_400_000;
 const NAME_WIDTH = 25;
 const TOTAL_WIDTH = 14;
+/** Longest name of an interface, and the words before it. */
+const INTERFACE_TITLE_WIDTH = 36;
+const FAMILY_WIDTH = 16;
 
 /** Prints a status as `pfctl -s info` and py-pf do. @returns lines without line ends */
 export function statusLines(status: StateStatus): string[] {
@@ -151,6 +198,7 @@ export function statusLines(status: StateStatus): string[] {
   return [
     headline.padEnd(44) + `Debug: ${status.debug}`.padStart(15),
     "",
+    ...status.interfaces.flatMap(interfaceLines),
     `Hostid:   0x${status.hostId.toString(16).padStart(8, "0")}`,
     `Checksum: ${status.checksum}`,
     "",
@@ -161,6 +209,26 @@ export function statusLines(status: StateStatus): string[] {
     "Counters",
     ...Object.entries(status.counters).map(([name, total]) => rated(name, total)),
     ...kernelLines(status.kernel, plain),
+  ];
+}
+
+/** As `pfctl -s info` prints the interface that it counts. */
+function interfaceLines({ name, ...traffic }: InterfaceStatus): string[] {
+  const row = (title: string, values: readonly (number | string)[]): string =>
+    title.padEnd(INTERFACE_TITLE_WIDTH) +
+    values.map((value) => String(value).padStart(FAMILY_WIDTH)).join(" ");
+  const direction = (title: string, { ipv4, ipv6 }: FamilyStatus): string[] => [
+    `  Packets ${title}`,
+    row("    Passed", [ipv4.passedPackets, ipv6.passedPackets]),
+    row("    Blocked", [ipv4.blockedPackets, ipv6.blockedPackets]),
+  ];
+  return [
+    row(`Interface Stats for ${name}`, ["IPv4", "IPv6"]),
+    row("  Bytes In", [traffic.in.ipv4.bytes, traffic.in.ipv6.bytes]),
+    row("  Bytes Out", [traffic.out.ipv4.bytes, traffic.out.ipv6.bytes]),
+    ...direction("In", traffic.in),
+    ...direction("Out", traffic.out),
+    "",
   ];
 }
 

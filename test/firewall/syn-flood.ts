@@ -45,7 +45,9 @@ async function countStates(firewall: FirewallClient, filter: string): Promise<nu
   return count;
 }
 
-/** Every connection that stood before the flood must still carry data, the table be bounded, and memory flat. */
+/**
+ * Every connection that stood before the flood must still carry data, the table be bounded, and memory flat.
+ */
 export async function expectFloodSurvived(
   hosts: Topology<"client" | "firewall" | "server">,
   { syns, connections, flows, patienceMs }: FloodPlan,

@@ -1,11 +1,13 @@
 /** `postern status`: what the running firewall is doing. */
 import type { Command } from "commander";
 import { connect, DEFAULT_SOCKET, type FirewallStatus, type WorkerStatus } from "../../client/index.ts";
+import { statusLines } from "../../view/index.ts";
 import { alignTable, openOutput } from "../output.ts";
 
 interface StatusFlags {
   socket: string;
   json?: boolean;
+  pf?: boolean;
 }
 
 function uptimeWords(seconds: number): string {
@@ -39,7 +41,9 @@ function statusText(status: FirewallStatus): string {
 async function showStatus(flags: StatusFlags): Promise<void> {
   const output = openOutput(flags);
   const status = await connect({ socket: flags.socket }).getStatus();
-  output.write(output.json ? `${JSON.stringify(status)}\n` : statusText(status));
+  if (output.json) output.write(`${JSON.stringify(flags.pf === true ? status.pf : status)}\n`);
+  else if (flags.pf === true) for (const line of statusLines(status.pf)) output.write(`${line}\n`);
+  else output.write(statusText(status));
 }
 
 /** Adds `postern status`. */
@@ -48,6 +52,7 @@ export function addStatusCommand(program: Command): void {
     .command("status")
     .summary("what the running firewall is doing")
     .description("Shows policy, counters and queues of the running firewall.")
+    .option("--pf", "the state table, counters and interfaces, as pfctl shows them")
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
     .option("--json", "one JSON object")
     .action(showStatus);
