@@ -4,12 +4,12 @@ import { netnsTest } from "#testing";
 import { expectFloodSurvived } from "./syn-flood.ts";
 
 netnsTest(
-  "a flood of 2 million forged SYNs leaves 1000 connections alive, the table bounded and memory flat",
+  "a flood of 2 million forged SYNs leaves 10,000 connections alive, the table bounded and memory flat",
   GATEWAY,
   async (hosts) => {
     await expectFloodSurvived(hosts, {
       syns: 2_000_000,
-      connections: 1000,
+      connections: 10_000,
       flows: 65_536,
       patienceMs: 600_000,
     });

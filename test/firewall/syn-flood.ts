@@ -76,7 +76,6 @@ export async function expectFloodSurvived(
   const grown = residentBytes(pid) - filled;
   const { workers } = await remote.getStatus();
   assert.ok((workers[0]?.flows ?? 0) <= flows, `${workers[0]?.flows} flows`);
-  process.stdout.write(`${workers[0]?.flows} flows, ${filled} bytes and ${grown} more\n`);
   assert.ok(grown < 0.25 * filled, `memory grew by ${grown} bytes over ${filled}`);
   assert.equal(await countStates(remote, established), connections, "all of them stand");
   const answers = await Promise.all(open.map((connection) => connection.exchange("still here", 10_000)));
