@@ -2,10 +2,10 @@
  * The daemon's log: PyWall's line format `[time][LEVEL] message` for people, one JSON object a line for
  * programs.
  *
- * Lines go to standard error and, when asked for, to a file that is truncated at start (as PyWall opened it).
+ * Lines go to standard error and, when asked for, to a file that is truncated at start (as PyWall opened it)
+ * or to one of each day.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
-import { FirewallError } from "../base/index.ts";
+import { DatedLogFiles, isoDate, type LogFile, SingleLogFile } from "./log-file.ts";
 
 /** Levels from chatty to silent, with Python's names, as PyWall's `--log-level` takes them. */
 export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
@@ -21,6 +21,8 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** File that gets every line too; truncated when the log is opened. */
   readonly file?: string;
+  /** Folder that gets a file with every line for each day, in place of `file`; the newest are kept. */
+  readonly folder?: string;
   /** One JSON object a line in place of text. */
   readonly json?: boolean;
   /** Where the lines for people go; standard error unless a test says otherwise. */
@@ -32,14 +34,8 @@ export interface LogOptions {
 /** Local time as Python's logging prints it: `2026-11-21 20:13:13,042`. */
 function formatTime(time: Date): string {
   const two = (value: number): string => String(value).padStart(2, "0");
-  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
   const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return `${date} ${clock},${String(time.getMilliseconds()).padStart(3, "0")}`;
-}
-
-function writeAll(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+  return `${isoDate(time)} ${clock},${String(time.getMilliseconds()).padStart(3, "0")}`;
 }
 
 let isErrorHeard = false;
@@ -51,13 +47,9 @@ function writeToStandardError(text: string): void {
   process.stderr.write(text);
 }
 
-/** Opens the log file for writing from its start. */
-function openLogFile(path: string): number {
-  try {
-    return openSync(path, "w", 0o640);
-  } catch (cause) {
-    throw new FirewallError("LOG_FILE", `cannot open the log file ${path}: ${String(cause)}`, { cause });
-  }
+function openLogFile({ file, folder }: LogOptions, now: Date): LogFile | undefined {
+  if (folder !== undefined) return new DatedLogFiles(folder, now);
+  return file === undefined ? undefined : new SingleLogFile(file);
 }
 
 /** A log with a level. */
@@ -67,18 +59,18 @@ export class Log {
   readonly #json: boolean;
   readonly #write: (text: string) => unknown;
   readonly #now: () => Date;
-  #file: number | undefined;
+  #file: LogFile | undefined;
   /** Lines in a row that the file did not take. */
   #fileLost = 0;
 
-  /** @throws {FirewallError} `LOG_FILE` when the file cannot be opened */
+  /** @throws {FirewallError} `LOG_FILE` or `LOG_FOLDER` when the file cannot be opened */
   constructor(options: LogOptions) {
     this.level = options.level;
     this.#threshold = LOG_LEVELS.indexOf(options.level);
     this.#json = options.json ?? false;
     this.#write = options.write ?? writeToStandardError;
     this.#now = options.now ?? (() => new Date());
-    this.#file = options.file === undefined ? undefined : openLogFile(options.file);
+    this.#file = openLogFile(options, this.#now());
   }
 
   /** True when lines of this level are written. */
@@ -94,7 +86,7 @@ export class Log {
       ? JSON.stringify({ time: time.toISOString(), level, message, ...facts })
       : `[${formatTime(time)}][${level}] ${message}`;
     this.#write(`${line}\n`);
-    this.#writeToFile(`${line}\n`);
+    this.#writeToFile(`${line}\n`, time);
   }
 
   debug(message: string, facts?: LogFacts): void {
@@ -118,10 +110,10 @@ export class Log {
   }
 
   /** A file that cannot be written, on a full disk for instance, costs lines of the file and nothing else. */
-  #writeToFile(text: string): void {
+  #writeToFile(text: string, time: Date): void {
     if (this.#file === undefined) return;
     try {
-      writeAll(this.#file, text);
+      this.#file.write(text, time);
       this.#fileLost = 0;
     } catch (error) {
       this.#fileLost += 1;
@@ -133,7 +125,7 @@ export class Log {
 
   /** Closes the log file; standard error stays. */
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file?.close();
     this.#file = undefined;
   }
 }

@@ -1,6 +1,8 @@
 /** What a firewall leaves behind: nothing, however it ends; and what holds while it is dead. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 
@@ -57,6 +59,25 @@ netnsTest("the log says what was set up and torn down", HOST_PAIR, async ({ fire
   assert.match(firewall.program.output, /\]\[INFO\] Set up nftables: table inet postern/);
   assert.match(firewall.program.output, /\]\[INFO\] Tore down nftables: table inet postern/);
 });
+
+netnsTest(
+  "--log-dir writes the same lines into the file of the day",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    const folder = mkdtempSync(join(tmpdir(), "postern-logs-"));
+    try {
+      const firewall = await startFirewall(host, { policy: DROP_TELNET, words: ["--log-dir", folder] });
+      await firewall.stop("SIGINT");
+      const names = readdirSync(folder);
+      assert.match(names.join(), /^\d{4}-\d{2}-\d{2}-logfile\.log/);
+      const text = names.map((name) => readFileSync(join(folder, name), "utf8")).join("");
+      assert.match(text, /\]\[INFO\] ready\n/);
+      assert.match(text, /\]\[INFO\] Tore down nftables: table inet postern\n$/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
 
 for (const { queueBypass, outcome } of [
   { queueBypass: true, outcome: "connected" },

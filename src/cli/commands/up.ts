@@ -18,6 +18,7 @@ import { parseTableName } from "../table-name.ts";
 interface UpFlags {
   logLevel: LogLevel;
   logFile?: string;
+  logDir?: string;
   logJson?: boolean;
   socket: string;
   socketMode: number;
@@ -87,8 +88,10 @@ function createPrinter(): (line: string) => void {
 }
 
 function openLog(flags: UpFlags): Log {
-  const { logLevel, logJson = false, logFile } = flags;
-  return new Log({ level: logLevel, json: logJson, ...(logFile === undefined ? {} : { file: logFile }) });
+  const { logLevel, logJson = false, logFile, logDir } = flags;
+  const file = logFile === undefined ? {} : { file: logFile };
+  const folder = logDir === undefined ? {} : { folder: logDir };
+  return new Log({ level: logLevel, json: logJson, ...file, ...folder });
 }
 
 async function up(policyFile: string, flags: UpFlags): Promise<void> {
@@ -139,6 +142,12 @@ export function addUpCommand(program: Command): void {
       new Option("-l, --log-level <level>", "least urgent lines to log").choices(LOG_LEVELS).default("INFO"),
     )
     .option("-f, --log-file <file>", "log to this file too; it is truncated first")
+    .addOption(
+      new Option(
+        "--log-dir <folder>",
+        "log to a file of each day in this folder too; the newest 20 are kept",
+      ).conflicts("logFile"),
+    )
     .option("--log-json", "log one JSON object a line")
     .option("--socket <path>", "where the control socket shall be", DEFAULT_SOCKET)
     .option("--socket-mode <mode>", "its permissions, octal", parseMode, 0o600)
