@@ -23,6 +23,7 @@ export {
   type ModuleReference,
   policyModules,
 } from "./compiler.ts";
+export type { Condition, Test } from "./condition.ts";
 export {
   ANSWER,
   type Answer,

@@ -7,6 +7,7 @@
  */
 import type { Milliseconds, Verdict } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
+import type { Condition } from "./condition.ts";
 import type { FlowContent } from "./content.ts";
 
 /** How a sender is told that its packet was rejected. */
@@ -136,6 +137,12 @@ export abstract class Rule {
 
   /** A necessary condition, see {@link Gate}; open unless a rule knows better. */
   readonly gate: Gate = OPEN_GATE;
+
+  /**
+   * Exactly what {@link Rule.match} answers, see condition.ts; `undefined` when it depends on more than the
+   * packet's header or when matching has an effect. With a condition the rule may never be asked.
+   */
+  readonly condition: Condition | undefined = undefined;
 
   /**
    * True when the packet meets the rule. Must not allocate, keep the packet, or wait.

@@ -2,6 +2,7 @@
 import { formatAddress, type Prefix } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { required } from "../argument.ts";
+import type { Condition } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { Rule } from "../rule.ts";
 import { network } from "../value-types.ts";
@@ -19,10 +20,12 @@ export function explainAddress(packet: Packet, side: AddressSide, prefix: Prefix
 }
 
 class SourceRule extends Rule {
+  override readonly condition: Condition;
   readonly #prefix: Prefix;
 
   constructor(prefix: Prefix) {
     super();
+    this.condition = [{ field: "source", prefix }];
     this.#prefix = prefix;
   }
 
@@ -36,10 +39,12 @@ class SourceRule extends Rule {
 }
 
 class DestinationRule extends Rule {
+  override readonly condition: Condition;
   readonly #prefix: Prefix;
 
   constructor(prefix: Prefix) {
     super();
+    this.condition = [{ field: "destination", prefix }];
     this.#prefix = prefix;
   }
 

@@ -2,6 +2,7 @@
 import { PROTOCOL } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, choice, optional, reportWrongType, type ValueType } from "../argument.ts";
+import type { Condition, IcmpMessage } from "../condition.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleCheck, type RuleDefinition } from "../registry.ts";
 import { type Gate, makeGate, NEEDS, Rule } from "../rule.ts";
@@ -81,9 +82,14 @@ function icmpGate(icmp: Wanted | undefined, icmpV6: Wanted | undefined): Gate {
   return makeGate({ protocol: icmp === undefined ? PROTOCOL.ICMPV6 : PROTOCOL.ICMP });
 }
 
+function messagesOf(protocol: number, wanted: Wanted | undefined): IcmpMessage[] {
+  return wanted === undefined ? [] : [{ protocol, ...wanted }];
+}
+
 class IcmpRule extends Rule {
   override readonly needs: number;
   override readonly gate: Gate;
+  override readonly condition: Condition;
   readonly #icmp: Wanted | undefined;
   readonly #icmpV6: Wanted | undefined;
 
@@ -94,6 +100,8 @@ class IcmpRule extends Rule {
     const protocolOnly = values.type === undefined && values.code === undefined;
     this.needs = protocolOnly ? NEEDS.NETWORK : NEEDS.TRANSPORT;
     this.gate = icmpGate(this.#icmp, this.#icmpV6);
+    const messages = [...messagesOf(PROTOCOL.ICMP, this.#icmp), ...messagesOf(PROTOCOL.ICMPV6, this.#icmpV6)];
+    this.condition = [{ field: "icmp", messages }];
   }
 
   #wanted(packet: Packet): Wanted | undefined {

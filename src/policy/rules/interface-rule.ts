@@ -1,6 +1,7 @@
 /** InterfaceRule: the network interface a packet came in by, or leaves by. */
 import type { Packet } from "../../wire/index.ts";
 import { optional, reportWrongType, type ValueType } from "../argument.ts";
+import type { Condition, InterfaceTest } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { Rule, type RuleContext } from "../rule.ts";
 
@@ -22,22 +23,28 @@ const pattern: ValueType<string> = {
 /** One name or all names with one beginning. */
 class NamePattern {
   readonly text: string;
-  readonly #name: string;
-  readonly #open: boolean;
+  /** The whole name, or how it begins. */
+  readonly beginning: string;
+  readonly isOpen: boolean;
 
   constructor(text: string) {
     this.text = text;
-    this.#open = /[*+]$/.test(text);
-    this.#name = this.#open ? text.slice(0, -1) : text;
+    this.isOpen = /[*+]$/.test(text);
+    this.beginning = this.isOpen ? text.slice(0, -1) : text;
   }
 
   /** An empty name is that of no interface. */
   fits(name: string): boolean {
-    return this.#open ? name !== "" && name.startsWith(this.#name) : name === this.#name;
+    return this.isOpen ? name !== "" && name.startsWith(this.beginning) : name === this.beginning;
   }
 }
 
+function interfaceTests(field: InterfaceTest["field"], pattern: NamePattern | undefined): InterfaceTest[] {
+  return pattern === undefined ? [] : [{ field, name: pattern.beginning, isOpen: pattern.isOpen }];
+}
+
 class InterfaceRule extends Rule {
+  override readonly condition: Condition;
   readonly #in: NamePattern | undefined;
   readonly #out: NamePattern | undefined;
 
@@ -45,6 +52,10 @@ class InterfaceRule extends Rule {
     super();
     this.#in = incoming === undefined ? undefined : new NamePattern(incoming);
     this.#out = outgoing === undefined ? undefined : new NamePattern(outgoing);
+    this.condition = [
+      ...interfaceTests("inInterface", this.#in),
+      ...interfaceTests("outInterface", this.#out),
+    ];
   }
 
   override match(packet: Packet, context: RuleContext): boolean {

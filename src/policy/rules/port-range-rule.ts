@@ -2,6 +2,7 @@
 import { type Prefix, PROTOCOL } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, optional, required } from "../argument.ts";
+import type { AddressTest, Condition } from "../condition.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleCheck, type RuleDefinition } from "../registry.ts";
 import { type Gate, makeGate, NEEDS, Rule, type RuleContext } from "../rule.ts";
@@ -25,6 +26,7 @@ const HIGHEST_PORT = 65_535;
 class PortRangeRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
   override readonly gate: Gate;
+  override readonly condition: Condition;
   readonly #protocol: number;
   readonly #sourceLow: number;
   readonly #sourceHigh: number;
@@ -45,6 +47,11 @@ class PortRangeRule extends Rule {
       destinationLow: this.#destinationLow,
       destinationHigh: this.#destinationHigh,
     });
+    this.condition = [
+      { field: "protocol", protocols: [this.#protocol] },
+      { field: "destinationPort", low: this.#destinationLow, high: this.#destinationHigh },
+      { field: "sourcePort", low: this.#sourceLow, high: this.#sourceHigh },
+    ];
   }
 
   // A bound that is no number makes every comparison false: such a rule never matches.
@@ -74,10 +81,15 @@ class PortRangeRule extends Rule {
   }
 }
 
+function addressTests(field: AddressTest["field"], prefix: Prefix | undefined): AddressTest[] {
+  return prefix === undefined ? [] : [{ field, prefix }];
+}
+
 /** A port range and networks: all that are given must hold. */
 class AddressPortRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
   override readonly gate: Gate;
+  override readonly condition: Condition | undefined;
   readonly #ports: Rule;
   readonly #source: Prefix | undefined;
   readonly #destination: Prefix | undefined;
@@ -85,6 +97,11 @@ class AddressPortRule extends Rule {
   constructor(ports: Rule, source: Prefix | undefined, destination: Prefix | undefined) {
     super();
     this.gate = ports.gate;
+    this.condition = ports.condition && [
+      ...ports.condition,
+      ...addressTests("source", source),
+      ...addressTests("destination", destination),
+    ];
     this.#ports = ports;
     this.#source = source;
     this.#destination = destination;

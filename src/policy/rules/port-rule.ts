@@ -2,6 +2,7 @@
 import { PROTOCOL } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { type ArgumentValues, optional, required } from "../argument.ts";
+import type { Condition, PortTest } from "../condition.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { type Gate, makeGate, NEEDS, Rule } from "../rule.ts";
@@ -19,9 +20,14 @@ const PORT_ARGUMENTS = {
 
 type PortValues = ArgumentValues<typeof PORT_ARGUMENTS>;
 
+function portTests(field: PortTest["field"], port: number | undefined): PortTest[] {
+  return port === undefined ? [] : [{ field, low: port, high: port }];
+}
+
 class PortRule extends Rule {
   override readonly needs: number = NEEDS.TRANSPORT;
   override readonly gate: Gate;
+  override readonly condition: Condition;
   readonly #protocol: number;
   /** PyWall's rule takes the other protocol as well; otherwise the same as `#protocol`. */
   readonly #otherProtocol: number;
@@ -46,6 +52,11 @@ class PortRule extends Rule {
       ...destination,
       ...source,
     });
+    this.condition = [
+      { field: "protocol", protocols: [...new Set([this.#protocol, this.#otherProtocol])] },
+      ...portTests("destinationPort", values.dst_port),
+      ...portTests("sourcePort", values.src_port),
+    ];
   }
 
   override match(packet: Packet): boolean {

@@ -2,16 +2,19 @@
 import { PROTOCOL } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
 import { protocolName } from "../packet-text.ts";
+import type { Condition } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { type Gate, makeGate, Rule } from "../rule.ts";
 
 class ProtocolRule extends Rule {
   override readonly gate: Gate;
+  override readonly condition: Condition;
   readonly #protocol: number;
 
   constructor(protocol: number) {
     super();
     this.gate = makeGate({ protocol });
+    this.condition = [{ field: "protocol", protocols: [protocol] }];
     this.#protocol = protocol;
   }
 
@@ -27,6 +30,8 @@ class ProtocolRule extends Rule {
 
 /** Matches every packet. */
 export class EveryPacketRule extends Rule {
+  override readonly condition: Condition = [];
+
   override match(): boolean {
     return true;
   }

@@ -1,12 +1,14 @@
 /** RejectRule and ReturnRule: the ends of a chain that PyWall has not. */
 import { type Verdict, VERDICT } from "../../base/index.ts";
 import { choice, withDefault } from "../argument.ts";
+import type { Condition } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { type RejectWith, VerdictRule } from "../rule.ts";
 import { EveryPacketRule } from "./protocol-rule.ts";
 
 class RejectRule extends VerdictRule {
   override readonly rejectWith: RejectWith | "auto";
+  override readonly condition: Condition = [];
 
   constructor(rejectWith: RejectWith | "auto") {
     super();

@@ -1,17 +1,24 @@
 /** UserRule: whose program sends a packet. */
 import type { Packet } from "../../wire/index.ts";
 import { optional } from "../argument.ts";
+import type { Condition, OwnerTest } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { NEEDS, Rule } from "../rule.ts";
 import { group, user } from "../value-types.ts";
 
+function ownerTests(field: OwnerTest["field"], id: number | undefined): OwnerTest[] {
+  return id === undefined ? [] : [{ field, id }];
+}
+
 class UserRule extends Rule {
   override readonly needs: number = NEEDS.OWNER;
+  override readonly condition: Condition;
   readonly #user: number | undefined;
   readonly #group: number | undefined;
 
   constructor(userId: number | undefined, groupId: number | undefined) {
     super();
+    this.condition = [...ownerTests("userId", userId), ...ownerTests("groupId", groupId)];
     this.#user = userId;
     this.#group = groupId;
   }
