@@ -11,6 +11,7 @@ import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
 import { loadPolicy } from "./policy-file.ts";
+import { type Reset, resetBeyond, ResetSender } from "./reset-sender.ts";
 import { RuleBook } from "./rule-book.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
 import type { WorkerMessage, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
@@ -59,6 +60,9 @@ export class QueueLoop {
   readonly #send: (message: WorkerMessage) => void;
   readonly #heartbeat: Int32Array;
   readonly #nameOf: (index: number) => string;
+  readonly #resetSender = new ResetSender();
+  /** Resets that follow the verdicts of the batch. */
+  readonly #resets: Reset[] = [];
   #prepared: EnginePolicy | undefined;
   #now: Milliseconds = 0;
 
@@ -139,6 +143,7 @@ export class QueueLoop {
     Atomics.add(this.#heartbeat, 0, 1);
     while (queue.next()) this.#judge();
     queue.flush();
+    if (this.#resets.length > 0) this.#sendResets();
     this.#engine.expire(this.#now);
     this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
     this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
@@ -211,6 +216,7 @@ export class QueueLoop {
   /** Sends the last lines. The queue is the main thread's to give back. */
   close(): void {
     this.#lines.flush();
+    this.#resetSender.close();
   }
 
   /**
@@ -245,6 +251,26 @@ export class QueueLoop {
     if (verdict === VERDICT.ACCEPT) queue.accept();
     else if (verdict === VERDICT.DROP) queue.drop();
     else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
+    if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);
     if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
+  }
+
+  /** The sender of a refused packet hears of the kernel; the other end may be one that only listens. */
+  #noteReset(packet: Packet): void {
+    const { tracker, evaluator } = this.#engine;
+    if (evaluator.rejectWith !== "tcp-reset") return;
+    const reset = resetBeyond(packet, tracker);
+    if (reset !== undefined) this.#resets.push(reset);
+  }
+
+  #sendResets(): void {
+    try {
+      for (const reset of this.#resets) this.#resetSender.send(reset);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const words = `the far end of a refused connection cannot be told: ${reason}`;
+      if (this.#lines.admits(this.#now)) this.#lines.add("ERROR", words);
+    }
+    this.#resets.length = 0;
   }
 }

@@ -1,12 +1,14 @@
 /**
- * Resets for connections that were killed: one to each end, with the numbers that the end expects next, so
- * that it believes them (RFC 5961 section 3.2: "If the RST bit is set and the sequence number exactly matches
- * the next expected sequence number").
+ * Resets for connections that were killed or refused when they already stood: with the numbers that an end
+ * expects next, so that it believes them (RFC 5961 section 3.2: "If the RST bit is set and the sequence
+ * number exactly matches the next expected sequence number"). An end that expects another number, because
+ * bytes got lost on the way to it, asks back (a "challenge ACK"), and the answer to that has the right one.
  */
-import { FirewallError, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import { FirewallError, formatAddress, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { RawSocket } from "../system/index.ts";
 import { STATE_END, type State } from "../view/index.ts";
-import { buildPacket } from "../wire/index.ts";
+import { DIRECTION, PEER, type Tracker } from "../state/index.ts";
+import { buildPacket, type Packet } from "../wire/index.ts";
 
 /** One reset: whose name it bears, and whom it is for. */
 export interface Reset {
@@ -40,6 +42,30 @@ export function resetsFor(state: State): Reset[] {
     acknowledgement: src.sequenceLow,
   };
   return [toRemote, toLocal];
+}
+
+/**
+ * The reset for the end that a refused packet was meant for. The other end, its sender, is answered by the
+ * kernel.
+ *
+ * @param packet - was refused
+ * @param tracker - has looked it up
+ * @returns `undefined` for what is no connection
+ */
+export function resetBeyond(packet: Packet, { slot, direction, flows }: Tracker): Reset | undefined {
+  const { family } = packet;
+  if (!packet.isTcp || slot < 0 || family === 0) return undefined;
+  const original = flows.originalFlowing(slot);
+  const other = original === PEER.REMOTE ? PEER.LOCAL : PEER.REMOTE;
+  const [sender, receiver] = direction === DIRECTION.ORIGINAL ? [original, other] : [other, original];
+  return {
+    source: formatAddress(family, packet.source),
+    sourcePort: packet.sourcePort,
+    destination: formatAddress(family, packet.destination),
+    destinationPort: packet.destinationPort,
+    sequence: flows.sequenceEnd(slot, sender),
+    acknowledgement: flows.sequenceEnd(slot, receiver),
+  };
 }
 
 /** Sends resets, each family through a socket of its own. */

@@ -11,7 +11,7 @@
  *
  * No I/O, no clock, and no allocation per packet.
  */
-import { type Milliseconds, VERDICT, type Verdict } from "../base/index.ts";
+import { type Milliseconds, TCP_FLAG, VERDICT, type Verdict } from "../base/index.ts";
 import {
   CONTENT,
   Evaluator,
@@ -94,6 +94,8 @@ export class Engine {
   stateBefore = 0;
   /** What is known of the bytes of the last packet's flow; `undefined` when no rule wants it. */
   content: InspectedContent | undefined = undefined;
+  /** True when the packet judged last made a rule end its flow for good. */
+  ended = false;
   /** Present while the policy in force has rules about the bytes of flows. */
   #inspection: Inspection | undefined;
   readonly #context: EngineContext;
@@ -165,9 +167,11 @@ export class Engine {
     context.tcpState = tracker.tcpState;
     context.flow = tracker.slot < 0 ? FLOW.NEW : tracker.direction;
     if (this.#inspection !== undefined) this.#inspect(this.#inspection, packet, now);
-    const verdict = this.#verdict(evaluator, context);
+    const verdict = this.#verdict(evaluator, packet);
     this.transition = NOT_TRACKED;
-    if (verdict === VERDICT.ACCEPT && packet.fault === undefined) this.#step(packet, now);
+    this.ended = false;
+    const isEnded = this.content?.seal !== undefined;
+    if (verdict === VERDICT.ACCEPT && packet.fault === undefined && !isEnded) this.#step(packet, now);
     if (this.content !== undefined) this.#note(this.content, verdict);
     this.#count(packet, verdict);
     this.#observer?.judged(packet, this, now);
@@ -187,10 +191,15 @@ export class Engine {
     if (noted !== "") content.inherit(noted);
   }
 
-  #verdict(evaluator: Evaluator, context: EngineContext): Verdict {
+  #verdict(evaluator: Evaluator, packet: Packet): Verdict {
     const seal = this.content?.seal;
     if (seal === undefined) {
-      return this.tracker.killed ? evaluator.dropKilled() : evaluator.evaluate(context);
+      return this.tracker.killed ? evaluator.dropKilled() : evaluator.evaluate(this.#context);
+    }
+    // Whoever resets a connection that both ends shall give up, we or one of them, is right.
+    const isReset = packet.isTcp && (packet.tcpFlags & TCP_FLAG.RST) !== 0 && packet.payloadBytes === 0;
+    if (isReset && seal.verdict === VERDICT.REJECT) {
+      return evaluator.repeat(VERDICT.ACCEPT, seal.chain, seal.rule);
     }
     if (seal.revision !== this.#revision) return evaluator.dropKilled();
     evaluator.rejectWith = seal.rejectWith;
@@ -211,6 +220,7 @@ export class Engine {
     const { chain, rule, rejectWith } = evaluator;
     content.seal = { verdict, chain, rule, rejectWith, revision: this.#revision };
     content.release();
+    this.ended = true;
     if (slot >= 0) tracker.kill(slot);
   }
 

@@ -237,6 +237,27 @@ describe("encrypted and unknown", () => {
     assert.equal(connection.send(TCP_FLAG.ACK, Buffer.from("x")), "REJECT");
     assert.equal(connection.receive(TCP_FLAG.ACK, Buffer.from("x")), "REJECT");
   });
+
+  for (const [action, verdict] of [
+    ["REJECT", "ACCEPT"],
+    ["DROP", "DROP"],
+  ] as const) {
+    test(`of a connection ended by ${action}, resets get the verdict ${verdict}, and nothing in them passes`, () => {
+      const bench = new Bench({ INPUT: [{ name: "EncryptedRule", action }] });
+      const connection = new Connection(bench, 9000);
+      connection.open();
+      assert.equal(bench.engine.ended, false);
+      let passed = 0;
+      for (let at = 0; !bench.engine.ended && at < 20_000; at += SEGMENT_BYTES, passed += 1)
+        connection.send(TCP_FLAG.ACK, aes().subarray(at, at + SEGMENT_BYTES));
+      assert.ok(passed > 1 && bench.engine.ended);
+      assert.equal(connection.receive(TCP_FLAG.RST | TCP_FLAG.ACK), verdict);
+      assert.equal(bench.engine.ended, false, "said once");
+      assert.equal(connection.send(TCP_FLAG.RST | TCP_FLAG.ACK), verdict);
+      assert.equal(connection.send(TCP_FLAG.RST | TCP_FLAG.ACK, Buffer.from("x")), action);
+      assert.equal(connection.send(TCP_FLAG.ACK, Buffer.from("x")), action);
+    });
+  }
 });
 
 describe("recognised", () => {
