@@ -8,3 +8,12 @@ export { type ComplianceCase, ComplianceWorld, type Harness } from "./pinholes/c
 export { BORDER, PacketProbe } from "./pinholes/packet-probe.ts";
 export { packets, pinholeSpecs, WORLD } from "./pinholes/arbitraries.ts";
 export { type HistoryShape, type HistoryStep, HistoryWorld, histories } from "./pinholes/history.ts";
+export { fullTuple, protocolTuple, simcoMessages, VECTOR_MESSAGES } from "./simco/messages.ts";
+export {
+  octetsOf,
+  REFUSED_VECTORS,
+  type RefusedVector,
+  vector,
+  type Vector,
+  VECTORS,
+} from "./simco/vectors.ts";

@@ -1,0 +1,41 @@
+export { type AddressTuple, LOCATION, tupleAt } from "./address-tuple.ts";
+export { decodeFromMiddlebox, decodeMessage, decodeRequest, type RequestFault } from "./decode.ts";
+export { encodeMessage } from "./encode.ts";
+export {
+  decodeHeader,
+  encodeHeader,
+  HEADER_OCTETS,
+  type Header,
+  MessageReader,
+  OPENING_PAYLOAD_MAX,
+  PAYLOAD_MAX,
+  PAYLOAD_SENT_MAX,
+} from "./header.ts";
+export {
+  BASIC_TYPE,
+  CODE,
+  type FieldName,
+  type FieldValues,
+  LAYOUT,
+  type Message,
+  type MessageName,
+  type MessageOf,
+  type NegativeReply,
+  type Request,
+  REQUEST_NAMES,
+  type RequestName,
+} from "./message.ts";
+export {
+  ALL_PORTS_COUNT,
+  type Capabilities,
+  DIRECTION,
+  type EnableParameters,
+  IP_VERSION,
+  NAT_MODE,
+  PARITY,
+  type ReserveParameters,
+  RESERVED_PARITY,
+  VERSION,
+  type Version,
+} from "./parameter-set.ts";
+export { REPLY, type ReplyFacts, type ReplyName, replyName } from "./reply-code.ts";
