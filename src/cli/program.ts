@@ -11,6 +11,7 @@ import { addDownCommand } from "./commands/down.ts";
 import { addExplainCommand } from "./commands/explain.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
+import { addPinholdCommand } from "./commands/pinhold.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addReplayCommand } from "./commands/replay.ts";
 import { addSchemaCommand } from "./commands/schema.ts";
@@ -64,6 +65,7 @@ export function createProgram(): Command {
   addTablesCommand(program);
   addTimeoutsCommand(program);
   addLimitsCommand(program);
+  addPinholdCommand(program);
   addCheckCommand(program);
   addReplayCommand(program);
   addExplainCommand(program);

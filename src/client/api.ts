@@ -116,3 +116,6 @@ export interface ProblemDetails {
 
 /** Where the control socket is unless the command line says otherwise. */
 export const DEFAULT_SOCKET = "/run/postern/control.sock";
+
+/** Where the socket of the pinholes is unless the command line says otherwise. */
+export const DEFAULT_PINHOLE_SOCKET = "/run/postern/pinholes.sock";

@@ -1,4 +1,5 @@
 export {
+  DEFAULT_PINHOLE_SOCKET,
   DEFAULT_SOCKET,
   type FirewallStatus,
   type KillAnswer,

@@ -3,13 +3,12 @@
  * language. Who may open the socket is decided by its mode and group; who asked is known from the kernel
  * (SO_PEERCRED), never from the request.
  */
-import { chmodSync, chownSync, mkdirSync, rmSync, statSync } from "node:fs";
-import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { rmSync } from "node:fs";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { FirewallError } from "../base/index.ts";
 import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from "../client/index.ts";
 import { PolicyInvalidError } from "./policy-file.ts";
+import { clearSocketPath, listenAtSocket, type SocketPlace } from "./socket-place.ts";
 import type { StateService } from "./state-service.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import type { LimitService } from "./limit-service.ts";
@@ -23,15 +22,6 @@ export interface ControlTarget {
   readonly states: StateService;
   readonly tables: TableService;
   readonly limits: LimitService;
-}
-
-/** Where the control socket lies and who may open it. */
-export interface ControlOptions {
-  readonly path: string;
-  /** Permission bits; 0o600 unless told otherwise. */
-  readonly mode?: number;
-  /** Group that owns the socket, by its id. */
-  readonly groupId?: number;
 }
 
 /** Largest request body, in bytes. */
@@ -96,38 +86,6 @@ function addRoutes(server: FastifyInstance, target: ControlTarget): void {
   addLimitRoutes(server, target.limits);
 }
 
-/** True when somebody answers on the socket. */
-function isAlive(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createConnection(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
-  });
-}
-
-/** Removes the socket of a firewall that died; refuses to take it from one that lives. */
-async function clearPath(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) {
-    throw new FirewallError(
-      "CONTROL_SOCKET",
-      `${path} exists and is no socket; choose another with --socket`,
-    );
-  }
-  if (await isAlive(path)) {
-    throw new FirewallError(
-      "CONTROL_SOCKET",
-      `a firewall already listens at ${path}; choose another with --socket`,
-    );
-  }
-  rmSync(path);
-}
-
 /** The control socket of a running firewall. */
 export class ControlServer {
   readonly #server: FastifyInstance;
@@ -143,8 +101,8 @@ export class ControlServer {
    *
    * @throws {FirewallError} `CONTROL_SOCKET` when the path is taken or cannot be used
    */
-  static async open(target: ControlTarget, options: ControlOptions): Promise<ControlServer> {
-    await clearPath(options.path);
+  static async open(target: ControlTarget, options: SocketPlace): Promise<ControlServer> {
+    await clearSocketPath(options.path);
     const server = fastify({ bodyLimit: BODY_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS });
     server.server.maxConnections = CONNECTIONS_MAX;
     server.setErrorHandler((error: FastifyError, _request, reply) => {
@@ -157,18 +115,7 @@ export class ControlServer {
       return reply.status(404).type("application/problem+json").send(problem);
     });
     addRoutes(server, target);
-    const mask = process.umask(0o177);
-    try {
-      await server.listen({ path: options.path });
-    } catch (cause) {
-      throw new FirewallError("CONTROL_SOCKET", `cannot listen at ${options.path}: ${String(cause)}`, {
-        cause,
-      });
-    } finally {
-      process.umask(mask);
-    }
-    if (options.groupId !== undefined) chownSync(options.path, process.getuid?.() ?? 0, options.groupId);
-    chmodSync(options.path, options.mode ?? 0o600);
+    await listenAtSocket(options, () => server.listen({ path: options.path }));
     return new ControlServer(server, options.path);
   }
 

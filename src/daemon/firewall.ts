@@ -22,13 +22,14 @@ import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
 import { formatProblem, type Policy, type RuleMemory, type Settings } from "../policy/index.ts";
 import { readQueueStatistics } from "../system/index.ts";
-import { type ControlOptions, ControlServer } from "./control-server.ts";
+import { ControlServer } from "./control-server.ts";
 import type { Log } from "./log.ts";
 import { OwnerLock } from "./owner-lock.ts";
 import { pfStatus } from "./pf-status.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
+import type { SocketPlace } from "./socket-place.ts";
 import { StateService } from "./state-service.ts";
 import { TableRegistry } from "./table-registry.ts";
 import { TableService } from "./table-service.ts";
@@ -42,7 +43,7 @@ export interface FirewallOptions {
   readonly log: Log;
   /** Takes what rules print, a line at a time without its end. */
   readonly print: (line: string) => void;
-  readonly control: ControlOptions;
+  readonly control: SocketPlace;
   /** Name of our nftables table; two firewalls in one network namespace need two. */
   readonly table?: string;
   /** Number of the first kernel queue. */

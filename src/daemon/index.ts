@@ -12,3 +12,7 @@ export { OwnerLock } from "./owner-lock.ts";
 export { filledMemory, readTables } from "./table-files.ts";
 export { DiskJournal, MemoryJournal, type PinholeJournal } from "./pinholes/journal.ts";
 export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinholes/service.ts";
+export type { SocketPlace } from "./socket-place.ts";
+export { AgentDirectory } from "./pinholes/agent-directory.ts";
+export { PinholeDaemon } from "./pinholes/pinhole-daemon.ts";
+export { openTlsDoor, openUnixDoor } from "./pinholes/http/http-door.ts";

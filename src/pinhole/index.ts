@@ -6,6 +6,7 @@ export {
   DEFAULT_PROFILE,
   parseProfile,
   type ProfileSpec,
+  RIGHTS,
   type Right,
   type WildcardRights,
 } from "./access-profile.ts";

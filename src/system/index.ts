@@ -24,6 +24,8 @@ export {
 export { LocalAddresses } from "./local-addresses.ts";
 export { machineBootId, machineMoment } from "./machine-clock.ts";
 export { type Answers, NETLINK_PROTOCOL, NetlinkSocket } from "./netlink-socket.ts";
+export { type PeerCredentials, readPeerCredentials } from "./peer-credentials.ts";
+export { FolderLock } from "./folder-lock.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";
 export { QueueCounters, QueueSocket, type QueueSocketOptions } from "./queue-socket.ts";

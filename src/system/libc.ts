@@ -33,6 +33,10 @@ export const getsockname: (fd: number, address: Memory, bytes: Memory) => number
 export const setsockopt: (fd: number, level: number, option: number, value: Memory, bytes: number) => number =
   library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");
 
+/** `getsockopt(2)`; writes the value, and its length over `bytes`. Returns 0 or -1. */
+export const getsockopt: (fd: number, level: number, option: number, value: Memory, bytes: Memory) => number =
+  library.func("int getsockopt(int fd, int level, int option, void *value, void *bytes)");
+
 const POLL = "int poll(void *entries, ulong count, int timeout)";
 const pollFunction = library.func(POLL);
 
@@ -99,6 +103,11 @@ export const read: (fd: number, memory: Memory, bytes: number) => number = libra
 /** `write(2)`. Returns bytes, or -1. */
 export const write: (fd: number, memory: Memory, bytes: number) => number = library.func(
   "long write(int fd, void *memory, size_t bytes)",
+);
+
+/** `flock(2)`. Returns 0 or -1. */
+export const flock: (fd: number, operation: number) => number = library.func(
+  "int flock(int fd, int operation)",
 );
 
 /** `close(2)`. Returns 0 or -1. */

@@ -1,35 +1,23 @@
 /** `postern up`: the firewall in the foreground. */
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { FirewallError } from "../../base/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
+import { Firewall, type Log, loadPolicy, readPolicySource } from "../../daemon/index.ts";
 import {
-  Firewall,
-  LOG_LEVELS,
-  Log,
-  type LogLevel,
-  loadPolicy,
-  readPolicySource,
-} from "../../daemon/index.ts";
-import { resolveGroup } from "../../system/index.ts";
+  addLogFlags,
+  addSocketFlags,
+  type LogFlags,
+  openLog,
+  type SocketFlags,
+  socketPlace,
+  untilSignal,
+} from "../daemon-flags.ts";
 import { parseTableName } from "../table-name.ts";
 
-interface UpFlags {
-  logLevel: LogLevel;
-  logFile?: string;
-  logDir?: string;
-  logJson?: boolean;
-  socket: string;
-  socketMode: number;
-  socketGroup?: string;
+interface UpFlags extends LogFlags, SocketFlags {
   table?: string;
   firstQueue: number;
-}
-
-function parseMode(text: string): number {
-  if (!/^[0-7]{3,4}$/.test(text)) throw new InvalidArgumentError("It takes an octal mode such as 660.");
-  return Number.parseInt(text, 8);
 }
 
 const HIGHEST_QUEUE = 65_535;
@@ -54,19 +42,6 @@ async function checkQueues(policyFile: string, firstQueue: number): Promise<void
   throw new FirewallError("USAGE", message);
 }
 
-function groupId(name: string): number {
-  const id = resolveGroup(name);
-  if (id === undefined) throw new FirewallError("USAGE", `there is no group "${name}"`);
-  return id;
-}
-
-/** Resolves with the name of the signal that asks the firewall to end. */
-function untilSignal(): Promise<string> {
-  return new Promise((done) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => done(signal));
-  });
-}
-
 async function reloadAndReport(firewall: Firewall, log: Log): Promise<void> {
   try {
     await firewall.reload();
@@ -87,17 +62,9 @@ function createPrinter(): (line: string) => void {
   };
 }
 
-function openLog(flags: UpFlags): Log {
-  const { logLevel, logJson = false, logFile, logDir } = flags;
-  const file = logFile === undefined ? {} : { file: logFile };
-  const folder = logDir === undefined ? {} : { folder: logDir };
-  return new Log({ level: logLevel, json: logJson, ...file, ...folder });
-}
-
 async function up(policyFile: string, flags: UpFlags): Promise<void> {
   await checkQueues(policyFile, flags.firstQueue);
   const log = openLog(flags);
-  const group = flags.socketGroup === undefined ? {} : { groupId: groupId(flags.socketGroup) };
   const running: { firewall?: Firewall } = {};
   // A SIGHUP that comes before there is anything to reload asks for what is being done anyway.
   process.on("SIGHUP", () => {
@@ -108,7 +75,7 @@ async function up(policyFile: string, flags: UpFlags): Promise<void> {
     policyFile,
     log,
     print: createPrinter(),
-    control: { path: resolve(flags.socket), mode: flags.socketMode, ...group },
+    control: socketPlace(flags),
     firstQueue: flags.firstQueue,
     ...(flags.table === undefined ? {} : { table: flags.table }),
   });
@@ -128,7 +95,7 @@ async function up(policyFile: string, flags: UpFlags): Promise<void> {
 
 /** Adds `postern up`. */
 export function addUpCommand(program: Command): void {
-  program
+  const command = program
     .command("up")
     .summary("run the firewall in the foreground")
     .description(
@@ -138,21 +105,9 @@ export function addUpCommand(program: Command): void {
         "and it runs as root. So --socket-mode and --socket-group give root to those they let in.",
     )
     .argument("<policy>", "the policy file")
-    .addOption(
-      new Option("-l, --log-level <level>", "least urgent lines to log").choices(LOG_LEVELS).default("INFO"),
-    )
-    .option("-f, --log-file <file>", "log to this file too; it is truncated first")
-    .addOption(
-      new Option(
-        "--log-dir <folder>",
-        "log to a file of each day in this folder too; the newest 20 are kept",
-      ).conflicts("logFile"),
-    )
-    .option("--log-json", "log one JSON object a line")
     .option("--socket <path>", "where the control socket shall be", DEFAULT_SOCKET)
-    .option("--socket-mode <mode>", "its permissions, octal", parseMode, 0o600)
-    .option("--socket-group <group>", "the group that owns it")
     .option("--table <name>", "name of the nftables table", parseTableName)
     .option("--first-queue <number>", "number of the first kernel queue", parseQueue, 0)
     .action(up);
+  addSocketFlags(addLogFlags(command));
 }

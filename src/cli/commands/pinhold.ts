@@ -1,0 +1,179 @@
+/** `postern pinhold`: pinholes as a service of the machine, in the foreground. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
+import { FirewallError, HOOK_NAMES, type HookName } from "../../base/index.ts";
+import { DEFAULT_PINHOLE_SOCKET } from "../../client/index.ts";
+import { AgentDirectory, type Log, openTlsDoor, openUnixDoor, PinholeDaemon } from "../../daemon/index.ts";
+import { resolveUser } from "../../system/index.ts";
+import {
+  addLogFlags,
+  addSocketFlags,
+  type LogFlags,
+  openLog,
+  type SocketFlags,
+  socketPlace,
+  untilSignal,
+} from "../daemon-flags.ts";
+import { parseTableName } from "../table-name.ts";
+
+type BackendName = "nftables" | "simulator";
+
+interface PinholdFlags extends LogFlags, SocketFlags {
+  user?: string;
+  chain: string;
+  target?: string;
+  table: string;
+  hooks?: HookName[];
+  otherwise: "accept" | "drop";
+  backend: BackendName;
+  state: string;
+  agents?: string;
+  tlsListen?: HostPort;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsCa?: string;
+}
+
+interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+const HOST_PORT = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/;
+const PORT_MAX = 65_535;
+
+function parseHostPort(text: string): HostPort {
+  const [, v6, other, digits] = HOST_PORT.exec(text) ?? [];
+  const host = v6 ?? other;
+  const port = Number(digits);
+  if (host === undefined || port > PORT_MAX) {
+    throw new InvalidArgumentError("It takes an address and a port, such as 192.0.2.1:7627 or [::]:7627.");
+  }
+  return { host, port };
+}
+
+function parseHooks(text: string): HookName[] {
+  return text.split(",").map((word) => {
+    const hook = HOOK_NAMES.find((name) => name.toLowerCase() === word.toLowerCase());
+    if (hook !== undefined) return hook;
+    throw new InvalidArgumentError(`It takes hooks such as forward,input: "${word}" is none.`);
+  });
+}
+
+function openBackend(flags: PinholdFlags): NftablesPinholes | SimulatedPinholes {
+  if (flags.backend === "simulator") return new SimulatedPinholes();
+  const { table, chain, target, hooks, otherwise } = flags;
+  return NftablesPinholes.open({
+    table,
+    chain,
+    ...(target === undefined ? {} : { target }),
+    ...(hooks === undefined ? {} : { hooks, otherwise }),
+  });
+}
+
+function readMaterial(flag: string, file: string | undefined): Buffer {
+  if (file === undefined) throw new FirewallError("USAGE", `--tls-listen needs --${flag}`);
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new FirewallError("TLS_FILE", `cannot read --${flag} ${file}: ${String(cause)}`, { cause });
+  }
+}
+
+function tlsDoors(flags: PinholdFlags): ReturnType<typeof openTlsDoor>[] {
+  if (flags.tlsListen === undefined) return [];
+  const material = {
+    cert: readMaterial("tls-cert", flags.tlsCert),
+    key: readMaterial("tls-key", flags.tlsKey),
+    ca: readMaterial("tls-ca", flags.tlsCa),
+  };
+  return [openTlsDoor({ ...flags.tlsListen, material })];
+}
+
+function socketUser(name: string | undefined): { name: string; userId: number } | undefined {
+  if (name === undefined) return undefined;
+  const userId = resolveUser(name);
+  if (userId === undefined) throw new FirewallError("USAGE", `there is no user "${name}"`);
+  return { name, userId };
+}
+
+/** Reads the agents anew; a file that is wrong changes nothing. */
+function reloadAgents(agents: AgentDirectory, log: Log): void {
+  try {
+    agents.reload();
+    log.info("read the agents anew");
+  } catch (error) {
+    log.error(`the agents stay as they are: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function pinhold(flags: PinholdFlags): Promise<void> {
+  const log = openLog(flags);
+  const user = socketUser(flags.user);
+  const agents = new AgentDirectory({
+    ...(flags.agents === undefined ? {} : { file: resolve(flags.agents) }),
+    ...(user === undefined ? {} : { socketUser: user }),
+  });
+  process.on("SIGHUP", () => reloadAgents(agents, log));
+  const stopped = untilSignal();
+  const place = { ...socketPlace(flags), ...(user === undefined ? {} : { userId: user.userId }) };
+  const daemon = await PinholeDaemon.start({
+    openBackend: () => openBackend(flags),
+    lockName: `${flags.table}/${flags.chain}`,
+    stateFolder: resolve(flags.state),
+    agents,
+    limits: agents.limits,
+    doors: [openUnixDoor(place), ...tlsDoors(flags)],
+    log,
+  });
+  log.info("ready");
+  log.info(`stopping on ${await stopped}`);
+  await daemon.stop();
+  log.close();
+}
+
+/** Adds `postern pinhold`. */
+export function addPinholdCommand(program: Command): void {
+  const command = program
+    .command("pinhold")
+    .summary("serve pinholes in the foreground")
+    .description(
+      "Opens and closes pinholes in one chain of the packet filter, for programs that ask it to, until SIGINT\n" +
+        "or SIGTERM. Pinholes stay in force then, until their leases end; the next start takes them up.\n" +
+        "SIGHUP reads the agents anew.\n\n" +
+        "The chain is made if need be. Jump to it from rules of your own; nothing else of the table is touched.",
+    )
+    .option("-s, --socket <path>", "where the socket shall be", DEFAULT_PINHOLE_SOCKET)
+    .option("-u, --user <user>", "the user that owns the socket, and may open pinholes")
+    .option("-c, --chain <chain>", "the chain that holds the pinholes", "pinholes")
+    .option("-t, --target <chain>", "where permitted packets go: accept, or a chain of the same table")
+    .option("--table <name>", "the table of the chain, of family inet", parseTableName, "filter")
+    .option(
+      "--hooks <hooks>",
+      "jump to the chain from base chains of our own, such as forward,input",
+      parseHooks,
+    )
+    .addOption(
+      new Option("--otherwise <verdict>", "with --hooks: what becomes of packets that no pinhole permits")
+        .choices(["accept", "drop"])
+        .default("accept"),
+    )
+    .addOption(
+      new Option("--backend <name>", "the packet filter")
+        .choices(["nftables", "simulator"])
+        .default("nftables"),
+    )
+    .option("--state <folder>", "where the journal is", "/var/lib/postern/pinholes")
+    .option("--agents <file>", "who may open what")
+    .option(
+      "--tls-listen <address:port>",
+      "listen with TLS too, for clients with certificates",
+      parseHostPort,
+    )
+    .option("--tls-cert <file>", "our certificate, PEM")
+    .option("--tls-key <file>", "its key, PEM")
+    .option("--tls-ca <file>", "authorities of clients' certificates, PEM");
+  addSocketFlags(addLogFlags(command)).action(pinhold);
+}

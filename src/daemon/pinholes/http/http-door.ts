@@ -1,0 +1,68 @@
+/** The HTTP doors: a Unix socket, where the kernel says who asks, and TLS, where a certificate does. */
+import { rmSync } from "node:fs";
+import { FirewallError } from "../../../base/index.ts";
+import { clearSocketPath, listenAtSocket, type SocketPlace } from "../../socket-place.ts";
+import type { OpenDoor, PinholeDoor, PinholeHouse } from "../pinhole-door.ts";
+import { houseRoutes } from "./house-routes.ts";
+import type { PinholeRoute } from "./route.ts";
+import { createPinholeServer, type PinholeServer, type TlsMaterial } from "./server.ts";
+
+/** Connections that wait to be let in; the kernel has a limit of its own (`net.core.somaxconn`). */
+const BACKLOG = 4096;
+
+/** Where a door with TLS is. */
+export interface TlsPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly material: TlsMaterial;
+}
+
+function allRoutes(house: PinholeHouse): PinholeRoute[] {
+  return houseRoutes(house);
+}
+
+/** Ends requests that are waiting for nothing but time, and all connections. */
+async function shut({ fastify, keeper }: PinholeServer): Promise<void> {
+  keeper.endAll();
+  await fastify.close();
+}
+
+/**
+ * A door on a Unix socket.
+ *
+ * @param place - path, owner, group and mode
+ */
+export function openUnixDoor(place: SocketPlace): OpenDoor {
+  return async (house): Promise<PinholeDoor> => {
+    await clearSocketPath(place.path);
+    const server = createPinholeServer(house, allRoutes(house));
+    const { path } = place;
+    await listenAtSocket(place, () => server.fastify.listen({ path, backlog: BACKLOG }));
+    return {
+      address: path,
+      close: async () => {
+        await shut(server);
+        rmSync(path, { force: true });
+      },
+    };
+  };
+}
+
+/**
+ * A door with TLS, for clients that show a certificate of our authority.
+ *
+ * @param place - address, port, and what is shown and demanded
+ */
+export function openTlsDoor(place: TlsPlace): OpenDoor {
+  return async (house): Promise<PinholeDoor> => {
+    const { host, port, material } = place;
+    const server = createPinholeServer(house, allRoutes(house), material);
+    try {
+      const address = await server.fastify.listen({ host, port, backlog: BACKLOG });
+      return { address, close: () => shut(server) };
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new FirewallError("DOOR_ADDRESS", `cannot listen at ${host} port ${port}: ${reason}`, { cause });
+    }
+  };
+}
