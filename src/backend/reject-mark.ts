@@ -1,17 +1,17 @@
 /**
- * How userspace asks the kernel to refuse a packet.
+ * How userspace asks the kernel for more than accept and drop, the only words a queue knows: to refuse a
+ * packet, or to judge the rest of its flow alike.
  *
- * A queue knows only accept and drop. So a refused packet is accepted with a mark, and a chain of our table
- * just behind the queue turns the mark into an answer, with nftables' own `reject`: what the sender gets is
- * what any kernel would send. Of the mark only the bits of a mask are ours; all others pass through
- * untouched.
+ * Such a packet is accepted with a mark, and a chain of our table just behind the queue acts on it. A refusal
+ * is nftables' own `reject`: what the sender gets is what any kernel would send. A seal is noted in the
+ * connection's mark. Of the mark only the bits of a mask are ours; all others pass through untouched.
  */
 import { FirewallError } from "../base/index.ts";
 
 /** Bits of the packet mark that are ours unless the policy says otherwise. */
 export const DEFAULT_MARK_MASK = 0x70000000;
 
-/** The forms of refusal, as the value of our bits in the mark. */
+/** What is asked, as the value of our bits in the mark. */
 export const REJECT_KIND = {
   /** TCP reset. */
   RESET: 1,
@@ -21,9 +21,13 @@ export const REJECT_KIND = {
   ADMIN_PROHIBITED: 3,
   /** ICMP or ICMPv6 port unreachable. */
   PORT_UNREACHABLE: 4,
+  /** The packet goes on, and so does every later one of its flow. */
+  SEAL_ACCEPT: 5,
+  /** The packet is dropped, and so is every later one of its flow. */
+  SEAL_DROP: 6,
 } as const;
 
-/** A form of refusal by its number. */
+/** What is asked, by its number. */
 export type RejectKind = (typeof REJECT_KIND)[keyof typeof REJECT_KIND];
 
 /** Puts our bits into marks. */
@@ -53,13 +57,13 @@ export class RejectMarks {
     this.#shift = shift;
   }
 
-  /** The mask's bits for a form of refusal, unsigned. */
+  /** The mask's bits for what is asked, unsigned. */
   bits(kind: RejectKind): number {
     return (kind << this.#shift) >>> 0;
   }
 
   /**
-   * The mark that asks for a refusal; bits that are not ours keep their value.
+   * The mark that asks; bits that are not ours keep their value.
    *
    * @param mark - the packet's mark
    * @returns 32 bits as a signed number, which V8 keeps without a box

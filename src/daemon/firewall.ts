@@ -66,6 +66,7 @@ const FIXED_SETTINGS = [
   "timeouts",
   "strictTcp",
   "markMask",
+  "connectionMarkMask",
 ] as const satisfies readonly (keyof Settings)[];
 
 /** Limits of which the same is true. */

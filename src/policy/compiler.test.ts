@@ -460,7 +460,7 @@ const ERRORS: readonly Row[] = [
     text: '{"settings": {"markMask": ¦"0x10000000"}}',
     code: "wrong-type",
     path: "$.settings.markMask",
-    says: /at least three adjacent bits/,
+    says: /at least 3 adjacent bits/,
   },
 ];
 

@@ -54,33 +54,45 @@ const ADAPTIVE = {
 } as const;
 const ADAPTIVE_NAMES = Object.keys(ADAPTIVE) as (keyof typeof ADAPTIVE)[];
 
-const LOWEST_MARK_BITS = 3;
+/** Bits that a packet's mark needs for all forms of refusal and for seals. */
+const PACKET_MARK_BITS = 3;
+/** Bits that a connection's mark needs: one for dropped flows, six for the generation of seals. */
+const CONNECTION_MARK_BITS = 7;
 const verdictWord: ValueType<"ACCEPT" | "DROP"> = choice(["ACCEPT", "DROP"]);
 
-/** True when the set bits of a 32-bit word stand side by side and are enough for all forms of refusal. */
-function isMarkMask(mask: number): boolean {
+/** True when the set bits of a 32-bit word stand side by side and are at least so many. */
+function isMarkMask(mask: number, bits: number): boolean {
   const lowest = (mask & -mask) >>> 0;
   const width = mask / lowest;
-  return (width & (width + 1)) >>> 0 === 0 && width >= 2 ** LOWEST_MARK_BITS - 1;
+  return (width & (width + 1)) >>> 0 === 0 && width >= 2 ** bits - 1;
 }
 
-/** A 32-bit mask of adjacent bits; JSON has no hexadecimal numbers, so `"0x70000000"` is read too. */
-const markMask: ValueType<number> = {
-  words: 'a 32-bit mask of at least three adjacent bits, such as "0x70000000"',
-  schema: {
-    anyOf: [
-      { type: "integer", minimum: 7, maximum: 0xffff_ffff },
-      { type: "string", pattern: "^0x[0-9a-fA-F]{1,8}$" },
-    ],
-  },
-  read(value: JsonValue, reading: Reading) {
-    const { scalar } = value;
-    const mask = typeof scalar === "string" && /^0x[0-9a-fA-F]{1,8}$/.test(scalar) ? Number(scalar) : scalar;
-    const valid = typeof mask === "number" && Number.isInteger(mask) && mask > 0 && mask <= 0xffff_ffff;
-    if (!valid || !isMarkMask(mask)) return reportWrongType(value, markMask.words, reading);
-    return mask;
-  },
-};
+/**
+ * A 32-bit mask of adjacent bits; JSON has no hexadecimal numbers, so `"0x70000000"` is read too.
+ *
+ * @param bits - how many it needs
+ * @param example - one that will do
+ */
+function maskOf(bits: number, example: string): ValueType<number> {
+  const words = `a 32-bit mask of at least ${bits} adjacent bits, such as "${example}"`;
+  return {
+    words,
+    schema: {
+      anyOf: [
+        { type: "integer", minimum: 2 ** bits - 1, maximum: 0xffff_ffff },
+        { type: "string", pattern: "^0x[0-9a-fA-F]{1,8}$" },
+      ],
+    },
+    read(value: JsonValue, reading: Reading) {
+      const { scalar } = value;
+      const mask =
+        typeof scalar === "string" && /^0x[0-9a-fA-F]{1,8}$/.test(scalar) ? Number(scalar) : scalar;
+      const valid = typeof mask === "number" && Number.isInteger(mask) && mask > 0 && mask <= 0xffff_ffff;
+      if (!valid || !isMarkMask(mask, bits)) return reportWrongType(value, words, reading);
+      return mask;
+    },
+  };
+}
 
 const OUTCOMES = {
   malformed: withDefault(
@@ -196,9 +208,14 @@ export const SETTING_ARGUMENTS = {
     "Segments that no state allows get the state INVALID instead of keeping the old one.",
   ),
   markMask: withDefault(
-    markMask,
+    maskOf(PACKET_MARK_BITS, "0x70000000"),
     0x7000_0000,
     "Bits of the packet mark that belong to Postern; all others are left alone.",
+  ),
+  connectionMarkMask: withDefault(
+    maskOf(CONNECTION_MARK_BITS, "0x7f000000"),
+    0x7f00_0000,
+    "Bits of the connection mark that belong to Postern, for flows whose fate is sealed; all others are left alone.",
   ),
 } satisfies ArgumentSet;
 
@@ -223,6 +240,8 @@ export interface Settings {
   readonly strictTcp: boolean;
   /** 32 bits, unsigned. */
   readonly markMask: number;
+  /** 32 bits, unsigned. */
+  readonly connectionMarkMask: number;
 }
 
 type SettingValues = ArgumentValues<typeof SETTING_ARGUMENTS>;
@@ -267,6 +286,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     tables: declareTables(values.tables ?? [], limits),
     strictTcp: values.strictTcp,
     markMask: values.markMask,
+    connectionMarkMask: values.connectionMarkMask,
   };
 }
 

@@ -1,0 +1,198 @@
+/**
+ * Random rules of every kind, and random packets that they meet often: all values come from small pools.
+ *
+ * Tests that compare two ways of judging use them, and a kind of rule that is added later must be added here.
+ */
+import fc from "fast-check";
+import { HOOK, type Hook, PROTOCOL, TCP_FLAG, TCP_STATES } from "../base/index.ts";
+import { FLOW } from "../policy/index.ts";
+import type { ProbePacket } from "./policy-probe.ts";
+
+const ADDRESSES = {
+  4: ["192.0.2.1", "192.0.2.130", "192.0.3.7", "198.51.100.7", "10.0.0.1"],
+  6: ["2001:db8::1", "2001:db8:0:1::1", "2001:db8:8000::2", "fd00::7", "fd00::c000:201"],
+} as const;
+
+/** Networks of many lengths around the addresses of packets. */
+const NETWORKS: readonly string[] = [
+  ...Object.values(ADDRESSES).flat(),
+  "0.0.0.0/0",
+  "10.1.2.3/8",
+  "192.0.2.0/24",
+  "192.0.2.128/25",
+  "192.0.2.0/23",
+  "198.51.100.4/30",
+  "::/0",
+  "2001:db8::/32",
+  "2001:db8::/33",
+  "2001:db8::/64",
+  "2001:db8:0:1::/64",
+  "fd00::/8",
+];
+
+const PORTS = [0, 22, 53, 443, 65_535];
+const PROTOCOLS = [PROTOCOL.TCP, PROTOCOL.UDP, PROTOCOL.ICMP, PROTOCOL.ICMPV6, PROTOCOL.SCTP, 47] as const;
+const INTERFACES = ["", "eth0", "eth1", "eth10", "wg0"];
+const PATTERNS = ["eth0", "eth1", "eth*", "eth1+", "wg0", "*", "lo"];
+const TCP_FLAGS = [
+  TCP_FLAG.SYN,
+  TCP_FLAG.SYN | TCP_FLAG.ACK,
+  TCP_FLAG.ACK,
+  TCP_FLAG.FIN | TCP_FLAG.ACK,
+  TCP_FLAG.RST,
+];
+
+/** Names of the interfaces that packets are met at, by index. */
+export function interfaceName(index: number): string {
+  return INTERFACES[index] ?? "";
+}
+
+const port = fc.constantFrom(...PORTS);
+const network = fc.constantFrom(...NETWORKS);
+const transport = fc.constantFrom("TCP", "UDP");
+const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(value, { nil: undefined });
+const range = maybe(fc.tuple(port, port).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const));
+
+/** Arguments of a rule, as a policy file writes them. */
+export type RuleArguments = { readonly [argument: string]: unknown };
+
+function present(values: object): RuleArguments {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+const NONE: fc.Arbitrary<RuleArguments> = fc.constant({});
+
+function atLeastOne(values: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<RuleArguments> {
+  return fc
+    .record(values)
+    .map(present)
+    .filter((given) => Object.keys(given).length > 0);
+}
+
+function ports(extra: RuleArguments): fc.Arbitrary<RuleArguments> {
+  return fc
+    .record({ protocol: transport, source: range, destination: range })
+    .filter(({ source, destination }) => source !== undefined || destination !== undefined)
+    .map(({ protocol, source, destination }) => ({
+      protocol,
+      ...extra,
+      ...(source && { src_lo: source[0], src_hi: source[1] }),
+      ...(destination && { dst_lo: destination[0], dst_hi: destination[1] }),
+    }));
+}
+
+const portPair = fc
+  .record({ protocol: transport, src_port: maybe(port), dst_port: maybe(port) })
+  .filter((each) => each.src_port !== undefined || each.dst_port !== undefined)
+  .map(present);
+
+const icmp: fc.Arbitrary<RuleArguments> = fc.oneof(
+  fc.constantFrom<RuleArguments[]>(
+    {},
+    { protocol: "ICMP" },
+    { protocol: "ICMPv6" },
+    { type: "echo-request" },
+    { type: "echo-reply" },
+    { code: "port-unreachable" },
+  ),
+  fc.record({ protocol: fc.constantFrom("ICMP", "ICMPv6"), type: fc.constantFrom(0, 3, 8, 128) }),
+  fc.record({
+    protocol: fc.constantFrom("ICMP", "ICMPv6"),
+    type: fc.constantFrom(3, 8, 128),
+    code: fc.constantFrom(0, 1, 3),
+  }),
+);
+
+const states = fc
+  .tuple(
+    fc.constantFrom("match_if", "match_if_not"),
+    fc.uniqueArray(fc.constantFrom(...TCP_STATES), { minLength: 1, maxLength: 6 }),
+  )
+  .map(([list, chosen]): RuleArguments => ({ [list]: chosen }));
+
+const knock: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    protocol: transport,
+    port,
+    src_port: port,
+    timeout: fc.constantFrom(1, 60),
+    doors: fc.array(fc.tuple(transport, port), { minLength: 1, maxLength: 2 }),
+    mode: fc.constantFrom(undefined, "strict"),
+  })
+  .map(present);
+
+/** Tables that policies of these rules must declare in their settings. */
+export const TABLES = {
+  some: { addresses: ["192.0.2.0/24", "!192.0.2.130", "2001:db8::/33"] },
+  none: {},
+} as const;
+
+/** Arguments for each kind of rule, by its name. */
+export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>>> = {
+  SourceIPRule: network.map((cidr_range) => ({ cidr_range })),
+  DestinationIPRule: network.map((cidr_range) => ({ cidr_range })),
+  PortRule: portPair,
+  PortRangeRule: ports({}),
+  IPPortRule: fc
+    .record({ src_ip: maybe(network), dst_ip: maybe(network) })
+    .chain((each) => ports(present(each))),
+  TCPRule: NONE,
+  UDPRule: NONE,
+  TrueRule: NONE,
+  ICMPRule: icmp,
+  InterfaceRule: atLeastOne({
+    in: maybe(fc.constantFrom(...PATTERNS)),
+    out: maybe(fc.constantFrom(...PATTERNS)),
+  }),
+  UserRule: atLeastOne({ user: maybe(fc.constantFrom(0, 1000)), group: maybe(fc.constantFrom(0, 1000)) }),
+  RejectRule: fc.constantFrom<RuleArguments[]>({}, { with: "tcp-reset" }, { with: "host-unreachable" }),
+  ReturnRule: NONE,
+  TCPStateRule: states,
+  FlowRule: fc.constantFrom("new", "known", "original", "reply").map((is) => ({ is })),
+  TableRule: fc.record({
+    table: fc.constantFrom("some", "none"),
+    address: fc.constantFrom("source", "destination", "either"),
+  }),
+  PortKnocking: knock,
+  LimitRule: fc.record({ rate: fc.constantFrom(1, 5), by: fc.constantFrom("overall", "source") }),
+  LogRule: NONE,
+  PrintRule: NONE,
+  ProtocolRule: fc.constantFrom("TLS", "SSH").map((name) => ({ protocols: [name] })),
+  ServerNameRule: fc.constantFrom("example.org", "*.example.net").map((name) => ({ names: [name] })),
+  FingerprintRule: fc.constant({ ja4: ["t13d1516h2_8daaf6152771_b186095e22b6"] }),
+  EntropyRule: NONE,
+  EncryptedRule: NONE,
+};
+
+/** Kinds whose rules meet a packet or not by its header alone. */
+export const STATELESS_KINDS: readonly string[] = Object.keys(RULE_ARGUMENTS).slice(0, 13);
+
+/** Packets of both families and many protocols: fragments, messages without ports, packets of local users. */
+export const probePackets: fc.Arbitrary<ProbePacket> = fc
+  .record({
+    family: fc.constantFrom<4 | 6>(4, 6),
+    from: fc.nat(4),
+    to: fc.nat(4),
+    protocol: fc.constantFrom(PROTOCOL.TCP, PROTOCOL.TCP, PROTOCOL.UDP, PROTOCOL.UDP, ...PROTOCOLS),
+    sourcePort: port,
+    destinationPort: port,
+    flags: fc.constantFrom(...TCP_FLAGS),
+    icmpType: fc.constantFrom(0, 3, 8, 128, 129),
+    icmpCode: fc.constantFrom(0, 1, 3),
+    fragment: fc.constantFrom("none", "none", "none", "first", "later"),
+    hook: fc.constantFrom<Hook>(HOOK.INPUT, HOOK.OUTPUT, HOOK.FORWARD),
+    inInterface: fc.nat(INTERFACES.length - 1),
+    outInterface: fc.nat(INTERFACES.length - 1),
+    userId: fc.constantFrom(-1, 0, 1000),
+    groupId: fc.constantFrom(-1, 0, 1000),
+    state: fc.constantFrom("CLOSED", "ESTABLISHED", ...TCP_STATES),
+    flow: fc.constantFrom(FLOW.NEW, FLOW.ORIGINAL, FLOW.REPLY),
+  })
+  .map(({ family, from, to, fragment, ...rest }) => ({
+    ...rest,
+    source: ADDRESSES[family][from] ?? "",
+    destination: ADDRESSES[family][to] ?? "",
+    ...(fragment === "first" && { moreFragments: true }),
+    ...(fragment === "later" && { fragmentOffset: 1480, payload: new Uint8Array(8) }),
+  }));
