@@ -1,15 +1,21 @@
 /** Captures of real programs, on ports that say nothing (captures/programs/README.md). */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type FlowReport, inspectCapture } from "./index.ts";
 
 const CAPTURES = new URL("../../captures/programs/", import.meta.url);
 
+/** What must be known of a flow; `undefined` for what must not be. */
+type ExpectedFlow = { readonly [Field in keyof FlowReport]?: FlowReport[Field] | undefined };
+
+/** One flow, or the flows of a file in order. */
+type Expected = ExpectedFlow | readonly ExpectedFlow[];
+
 const NAMES = ["server.example.org", "alias.example.org"];
 
-/** What the first flow of each capture is, and what must be known of it. */
-const EXPECTED: Readonly<Record<string, Partial<FlowReport>>> = {
+/** What the first flows of each capture are, and what must be known of them. */
+const EXPECTED: Readonly<Record<string, Expected>> = {
   tls12: {
     protocol: "TLS",
     encrypted: true,
@@ -18,7 +24,15 @@ const EXPECTED: Readonly<Record<string, Partial<FlowReport>>> = {
     tlsVersion: 0x0303,
   },
   tls13: { protocol: "TLS", encrypted: true, serverName: "www.example.org", tlsVersion: 0x0304 },
-  "tls-resumed": { protocol: "TLS", serverName: "www.example.org" },
+  // The second connection of each takes up the first one's session: no certificate is sent.
+  "tls12-resumed": [
+    { protocol: "TLS", serverName: "www.example.org", certificateNames: NAMES },
+    { protocol: "TLS", serverName: "www.example.org", certificateNames: undefined, tlsVersion: 0x0303 },
+  ],
+  "tls13-resumed": [
+    { protocol: "TLS", serverName: "www.example.org", tlsVersion: 0x0304 },
+    { protocol: "TLS", serverName: "www.example.org", tlsVersion: 0x0304 },
+  ],
   dtls12: { protocol: "DTLS", encrypted: true, serverName: "www.example.org" },
   http1: {
     protocol: "HTTP",
@@ -56,17 +70,72 @@ const EXPECTED: Readonly<Record<string, Partial<FlowReport>>> = {
   "ldap-starttls": { protocol: "LDAP", encrypted: true, layers: ["LDAP", "TLS"] },
   dns: { protocol: "DNS", serverName: "www.example.org" },
   "dns-tcp": { protocol: "DNS", serverName: "www.example.org" },
-  smtp: { protocol: "SMTP", encrypted: false, serverName: "mail.example.org" },
+  smtp: {
+    protocol: "SMTP",
+    encrypted: false,
+    serverName: "mail.example.org",
+    serverSoftware: "mail.example.org ESMTP Postfix",
+  },
   "smtp-starttls": { protocol: "TLS", encrypted: true, layers: ["SMTP", "TLS"] },
+  imap: { protocol: "IMAP", encrypted: false },
+  "imap-starttls": { protocol: "TLS", encrypted: true, layers: ["IMAP", "TLS"] },
+  pop3: { protocol: "POP3", encrypted: false },
+  "pop3-starttls": { protocol: "TLS", encrypted: true, layers: ["POP3", "TLS"] },
+  ftp: { protocol: "FTP", encrypted: false, user: "anonymous", serverSoftware: "(vsFTPd 3.0.3)" },
+  "ftp-auth-tls": { protocol: "TLS", encrypted: true, layers: ["FTP", "TLS"] },
+  rsync: { protocol: "rsync", encrypted: false },
+  "rsync-over-ssh": { protocol: "SSH", encrypted: true },
+  "smb-nt1": { protocol: "SMB", version: "1" },
+  "smb-smb2": { protocol: "SMB", version: "2.1" },
+  "smb-smb3": { protocol: "SMB", version: "3.1.1" },
+  "sip-rtp": [
+    { protocol: "SIP", encrypted: false, kind: "INVITE" },
+    { protocol: "RTP", confidence: "certain" },
+  ],
+  turn: { protocol: "STUN", kind: "allocate" },
+  "turn-tcp": { protocol: "STUN", kind: "allocate" },
+  wireguard: { protocol: "WireGuard", encrypted: true, confidence: "certain" },
+  quic: {
+    protocol: "QUIC",
+    encrypted: true,
+    version: "1",
+    serverName: "www.example.org",
+    alpn: ["h3", "echo"],
+  },
+  "syslog-rfc5424": { protocol: "Syslog" },
+  "syslog-rfc3164": { protocol: "Syslog" },
+  "syslog-tcp": { protocol: "Syslog" },
+  mysql: { protocol: "MySQL", encrypted: false, user: "root" },
+  "mysql-tls": { protocol: "MySQL", encrypted: true, layers: ["MySQL", "TLS"] },
+  amqp: { protocol: "AMQP", version: "0-9-1" },
+  kerberos: { protocol: "Kerberos", kind: "AS-REQ" },
+  "kerberos-tcp": { protocol: "Kerberos", kind: "AS-REQ" },
+  nfs3: { protocol: "NFS", version: "3" },
+  nfs4: { protocol: "NFS", version: "4" },
+  telnet: { protocol: "Telnet" },
+  vnc: { protocol: "VNC", version: "003.008" },
+  socks4a: { protocol: "SOCKS", version: "4", encrypted: true, layers: ["SOCKS", "TLS"] },
+  "socks5-hostname": { protocol: "SOCKS", version: "5", encrypted: true, layers: ["SOCKS", "TLS"] },
 };
 
 for (const [name, expected] of Object.entries(EXPECTED)) {
   test(`recognises the programs of ${name}.pcap`, () => {
     const { flows, fault } = inspectCapture([readFileSync(new URL(`${name}.pcap`, CAPTURES))]);
     assert.equal(fault, undefined);
-    const report: Partial<FlowReport> = flows[0] ?? {};
-    for (const [field, value] of Object.entries(expected)) {
-      assert.deepEqual(report[field as keyof FlowReport], value, field);
+    for (const [index, wanted] of [expected].flat().entries()) {
+      const report = flows[index];
+      assert.ok(report !== undefined, `flow ${index + 1}`);
+      for (const [field, value] of Object.entries(wanted)) {
+        assert.deepEqual(report[field as keyof FlowReport], value, field);
+      }
     }
   });
 }
+
+test("every capture of a program has its expectation", () => {
+  const captures = readdirSync(CAPTURES).filter((file) => file.endsWith(".pcap"));
+  assert.deepEqual(
+    captures.map((file) => file.slice(0, -".pcap".length)).sort(),
+    Object.keys(EXPECTED).sort(),
+  );
+});

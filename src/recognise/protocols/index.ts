@@ -29,6 +29,7 @@ import { quic } from "./quic.ts";
 import { rdp } from "./rdp.ts";
 import { redis } from "./redis.ts";
 import { rpc } from "./rpc.ts";
+import { rsync } from "./rsync.ts";
 import { rtcp, rtp } from "./rtp.ts";
 import { rtsp } from "./rtsp.ts";
 import { sip } from "./sip.ts";
@@ -75,6 +76,7 @@ export const builtInRecognisers: readonly Recogniser[] = [
   redis,
   rdp,
   vnc,
+  rsync,
   bittorrent,
   socks,
   smtp,

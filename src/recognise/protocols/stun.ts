@@ -19,8 +19,22 @@ const ATTRIBUTE_HEADER_BYTES = 4;
 const SOFTWARE = 0x8022;
 const REALM = 0x0014;
 
-/** Methods: Binding, and TURN's Allocate to ConnectionAttempt (IANA STUN Methods); old Shared Secret. */
-const METHOD_MAX = 0x0c;
+/** Methods by number (IANA STUN Methods); the second is RFC 3489's. */
+const METHODS: readonly (string | undefined)[] = [
+  undefined,
+  "binding",
+  "shared-secret",
+  "allocate",
+  "refresh",
+  undefined,
+  "send",
+  "data",
+  "create-permission",
+  "channel-bind",
+  "connect",
+  "connection-bind",
+  "connection-attempt",
+];
 const GOOGLE_METHOD = 0x80;
 
 /** Bytes of the length in front of a message on an ICE-TCP stream (RFC 4571 section 2). */
@@ -66,7 +80,7 @@ function judgeMessage(evidence: Evidence, at: number, to: number): boolean {
   if (bytes.u32(at + COOKIE) !== MAGIC_COOKIE) return judgeClassic(evidence, at, to);
   if (length % 4 !== 0) return false;
   const method = methodOf(type);
-  evidence.match(CONFIDENCE.CERTAIN).kind ??= method === 1 ? "binding" : `method ${method}`;
+  evidence.match(CONFIDENCE.CERTAIN).kind ??= METHODS[method] ?? `method ${method}`;
   learnAttributes(evidence, at + HEADER_BYTES, at + HEADER_BYTES + length);
   return true;
 }
@@ -80,7 +94,7 @@ function judgeClassic(evidence: Evidence, at: number, to: number): boolean {
   const type = bytes.u16(at);
   const method = methodOf(type);
   const length = bytes.u16(at + LENGTH);
-  if (method > METHOD_MAX && method !== GOOGLE_METHOD) return false;
+  if (method >= METHODS.length && method !== GOOGLE_METHOD) return false;
   if (at + HEADER_BYTES + length !== to || !attributesFit(bytes, at + HEADER_BYTES, to)) return false;
   if (length === 0 && (type !== 1 || evidence.transport === "TCP")) return false;
   evidence.match(length === 0 ? CONFIDENCE.LIKELY : CONFIDENCE.CERTAIN);
