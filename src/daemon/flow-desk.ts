@@ -72,19 +72,22 @@ export class FlowDesk {
 
   /** Removes the flows that a filter chooses; their objects are as they were before. */
   kill(request: FlowSliceRequest): FlowSlice {
-    return this.#visit(request, (slot) => {
-      this.#tracker.kill(slot);
-      // Of a connection a closed entry stays behind, so nobody told that it left.
-      if (this.isWatched && this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
-    });
+    return this.#visit(request, (slot) => this.#kill(slot));
+  }
+
+  /** Removes the flow with an id. @returns it as it was, `null` when it is gone */
+  killOne(id: string): State | null {
+    const slot = this.#slotOf(id);
+    if (slot < 0) return null;
+    const state = this.#stateAt(slot);
+    this.#kill(slot);
+    return state;
   }
 
   /** The state with an id, `null` when it is gone. */
   get(id: string): State | null {
-    const parts = parseStateId(id);
-    if (parts?.worker !== this.#worker) return null;
-    const slot = this.#tracker.flows.slotOf(parts.number);
-    return slot < 0 || this.#tracker.flows.isKilled(slot) ? null : this.#stateAt(slot);
+    const slot = this.#slotOf(id);
+    return slot < 0 ? null : this.#stateAt(slot);
   }
 
   /**
@@ -132,19 +135,35 @@ export class FlowDesk {
     return this.#flow.state();
   }
 
-  #visit({ cursor, filter }: FlowSliceRequest, act: (slot: number) => void): FlowSlice {
+  /** Slot of the flow with an id, -1 when it is gone or another worker's. */
+  #slotOf(id: string): number {
+    const parts = parseStateId(id);
+    if (parts?.worker !== this.#worker) return -1;
+    const slot = this.#tracker.flows.slotOf(parts.number);
+    return slot < 0 || this.#tracker.flows.isKilled(slot) ? -1 : slot;
+  }
+
+  #kill(slot: number): void {
+    this.#tracker.kill(slot);
+    // Of a connection a closed entry stays behind, so nobody told that it left.
+    if (this.isWatched && this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
+  }
+
+  #visit({ cursor, filter, quiet = false }: FlowSliceRequest, act: (slot: number) => void): FlowSlice {
     const { matches } = parse(filter);
     const states: State[] = [];
+    let count = 0;
     const end = performance.now() + SLICE_MS;
     let next = cursor;
     for (let rows = 0; next >= 0 && rows < SLICE_ROWS && performance.now() < end; rows += STEP_ROWS) {
       next = this.#tracker.flows.visit(next, STEP_ROWS, (slot) => {
         this.#flow.bind(slot, this.#now());
         if (this.#tracker.flows.isKilled(slot) || !matches(this.#flow)) return;
-        states.push(this.#flow.state());
+        count += 1;
+        if (!quiet) states.push(this.#flow.state());
         act(slot);
       });
     }
-    return { states, cursor: next };
+    return { states, count, cursor: next };
   }
 }

@@ -75,31 +75,20 @@ export class KernelTable {
   }
 
   /**
-   * Deletes the connections that a filter chooses.
+   * Deletes connections.
    *
-   * @returns their states, as they were
+   * @param filter - chooses those that are looked at
+   * @param wanted - tells which of them are deleted; all when absent
+   * @returns how many were
    */
-  async kill(filter: string): Promise<State[]> {
-    const chosen = StateFilter.parse(filter, { user: resolveUser });
-    const states: State[] = [];
-    const keys: ConntrackKey[] = [];
-    for await (const { state, key } of this.#visit(chosen)) {
-      states.push(state);
-      keys.push(key);
+  async kill(filter: string, wanted: (state: State) => boolean = () => true): Promise<number> {
+    let deleted = 0;
+    const held: ConntrackKey[] = [];
+    for await (const { state, key } of this.#visit(StateFilter.parse(filter, { user: resolveUser }))) {
+      if (wanted(state)) held.push(key);
+      if (held.length >= SLICE_STATES) deleted += this.#delete(held.splice(0));
     }
-    this.#delete(keys);
-    return states;
-  }
-
-  /**
-   * Deletes the connections with these tuples, whoever spoke first.
-   *
-   * @param wanted - tells whether an entry is one of them
-   */
-  async killMatching(wanted: (state: State) => boolean): Promise<number> {
-    const keys: ConntrackKey[] = [];
-    for await (const { state, key } of this.#visit(StateFilter.ALL)) if (wanted(state)) keys.push(key);
-    return this.#delete(keys);
+    return deleted + this.#delete(held);
   }
 
   /**

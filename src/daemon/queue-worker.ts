@@ -63,6 +63,7 @@ async function run(settings: WorkerSettings): Promise<void> {
     listFlows: (params) => loop.desk.list(params),
     killFlows: (params) => loop.desk.kill(params),
     getFlow: ({ id }) => loop.desk.get(id),
+    killFlow: ({ id }) => loop.desk.killOne(id),
     watchFlows: ({ filter }) => {
       loop.desk.watch(filter);
       return null;
@@ -73,6 +74,12 @@ async function run(settings: WorkerSettings): Promise<void> {
       return null;
     },
   };
+  const answerNext = async (): Promise<boolean> => {
+    const taken = receiveMessageOnPort(port);
+    if (taken === undefined) return false;
+    await answer(handlers, taken.message as WorkerRequest);
+    return true;
+  };
   // A rule that left a promise behind has judged nothing by it; that is an error of its own, and not the
   // thread's end.
   process.on("unhandledRejection", (error) => loop.reportStrayError(error));
@@ -82,9 +89,8 @@ async function run(settings: WorkerSettings): Promise<void> {
       loop.turn(WAIT_MS);
       if (turns % TURNS_BETWEEN_BREAKS === 0) await takeBreak();
       if (!loop.woken) continue;
-      for (let taken = receiveMessageOnPort(port); taken !== undefined; taken = receiveMessageOnPort(port)) {
-        await answer(handlers, taken.message as WorkerRequest);
-      }
+      // After each answer packets have their turn: they do not wait for all who ask.
+      while (!stopped && (await answerNext())) loop.turn(0);
     }
   } finally {
     loop.close();

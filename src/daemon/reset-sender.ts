@@ -20,24 +20,31 @@ export interface Reset {
   readonly acknowledgement: number;
 }
 
-/** The two resets that end a connection; none for what is no connection or whose numbers are not known. */
+/**
+ * The two resets that end a connection; none for what is no connection or whose numbers are not known.
+ *
+ * Each end is told with the addresses that it knows: whoever spoke first those before translation, the other
+ * those behind it. No translation is left in the kernel when its entry was deleted before.
+ */
 export function resetsFor(state: State): Reset[] {
-  const { src, dst, nk } = state;
+  const { src, dst, nk, sk } = state;
   if (state.protocol !== PROTOCOL.TCP || src.sequenceLow === null || dst.sequenceLow === null) return [];
   const { LOCAL, REMOTE } = STATE_END;
+  const remoteKnows = state.direction === "in" ? sk : nk;
+  const localKnows = state.direction === "in" ? nk : sk;
   const toRemote = {
-    source: nk.addresses[LOCAL],
-    sourcePort: nk.ports[LOCAL],
-    destination: nk.addresses[REMOTE],
-    destinationPort: nk.ports[REMOTE],
+    source: remoteKnows.addresses[LOCAL],
+    sourcePort: remoteKnows.ports[LOCAL],
+    destination: remoteKnows.addresses[REMOTE],
+    destinationPort: remoteKnows.ports[REMOTE],
     sequence: src.sequenceLow,
     acknowledgement: dst.sequenceLow,
   };
   const toLocal = {
-    source: toRemote.destination,
-    sourcePort: toRemote.destinationPort,
-    destination: toRemote.source,
-    destinationPort: toRemote.sourcePort,
+    source: localKnows.addresses[REMOTE],
+    sourcePort: localKnows.ports[REMOTE],
+    destination: localKnows.addresses[LOCAL],
+    destinationPort: localKnows.ports[LOCAL],
     sequence: dst.sequenceLow,
     acknowledgement: src.sequenceLow,
   };

@@ -6,10 +6,12 @@ import type { KernelRules } from "../backend/index.ts";
 import { FirewallError, type TimeoutValues } from "../base/index.ts";
 import type { KillAnswer, KillRequest, StateQuery } from "../client/index.ts";
 import { resolveUser } from "../system/index.ts";
-import { type State, StateFacts, StateFilter, StateMerger } from "../view/index.ts";
+import { ownTuple, type State, StateFacts, StateFilter, StateMerger } from "../view/index.ts";
+import { endFlows } from "./flow-ending.ts";
 import { FlowWatch } from "./flow-watch.ts";
 import type { KernelTable } from "./kernel-table.ts";
 import { ResetSender, resetsFor } from "./reset-sender.ts";
+import { inRounds } from "./state-rounds.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 /** Watchers at a time; each costs every worker the making of events. */
@@ -25,12 +27,6 @@ export interface StateServiceParts {
 
 function parse(filter: string): StateFilter {
   return StateFilter.parse(filter, { user: resolveUser });
-}
-
-/** Both ends of a state as one text, whichever of them speaks: what two tables have in common. */
-function endsOf(state: State): string {
-  const ends = [0, 1].map((end) => `${state.sk.addresses[end]} ${state.sk.ports[end]}`).sort();
-  return `${state.protocol} ${ends.join(" ")}`;
 }
 
 /** See above. */
@@ -76,16 +72,9 @@ export class StateService {
    * @returns how many, in each table
    */
   async kill({ filter, source = "both", reset = false }: KillRequest): Promise<KillAnswer> {
-    parse(filter);
-    const { pool, kernel } = this.#parts;
-    const own: State[] = [];
-    if (source !== "kernel") for await (const state of pool.visitFlows("killFlows", filter)) own.push(state);
-    const inKernel = source === "own" ? 0 : (await kernel.kill(filter)).length;
-    // The kernel has no rules, labels or users: flows chosen by those are found there by their ends.
-    const ends = new Set(own.map(endsOf));
-    const byEnds =
-      source === "own" || ends.size === 0 ? 0 : await kernel.killMatching((state) => ends.has(endsOf(state)));
-    return { own: own.length, kernel: inKernel + byEnds, resets: reset ? this.#reset(own) : 0 };
+    const chosen = parse(filter);
+    const { own, kernel, ended } = await endFlows(this.#parts, chosen, { source, tells: reset });
+    return { own, kernel, resets: reset ? this.#reset(ended) : 0 };
   }
 
   /**
@@ -142,15 +131,25 @@ export class StateService {
 
   async *#merged(filter: StateFilter): AsyncGenerator<State> {
     const { pool, kernel } = this.#parts;
-    const merger = new StateMerger();
     const facts = new StateFacts();
     const chosen = (state: State): boolean => {
       facts.bind(state);
       return filter.matches(facts);
     };
-    for await (const state of pool.visitFlows("listFlows", "")) merger.addOwn(state);
-    for await (const state of kernel.list("")) yield* merger.addKernel(state).filter(chosen);
-    yield* merger.takeRest().filter(chosen);
+    /** Entries of the kernel that were told with one of ours already. */
+    const told = new Set<string>();
+    for await (const { states, isLast } of inRounds(pool.visitFlows("listFlows", ""))) {
+      const merger = new StateMerger();
+      for (const state of states) merger.addOwn(state);
+      for await (const state of kernel.list("")) {
+        const merged = merger.addKernel(state);
+        const isAlone = merged[0] === state;
+        if (isAlone && (!isLast || told.has(ownTuple(state)))) continue;
+        if (!isAlone && !isLast) told.add(ownTuple(state));
+        yield* merged.filter(chosen);
+      }
+      yield* merger.takeRest().filter(chosen);
+    }
   }
 
   /** Workers make events of what one watcher wants, or of everything when there are several. */

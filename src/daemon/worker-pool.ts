@@ -13,6 +13,8 @@ import { type HandleSettings, WorkerHandle } from "./worker-handle.ts";
 import type { State } from "../view/index.ts";
 import type {
   FlowEvent,
+  FlowSlice,
+  FlowSliceRequest,
   PolicySource,
   TrackerStatus,
   WorkerLine,
@@ -160,13 +162,14 @@ export class WorkerPool {
    * @param method - whether they are listed or killed on the way
    */
   async *visitFlows(method: "listFlows" | "killFlows", filter: string): AsyncGenerator<State> {
-    for (const { worker } of this.#seats) {
-      for (let cursor = 0; cursor >= 0 && worker !== undefined; ) {
-        const slice = await worker.call(method, { cursor, filter });
-        yield* slice.states;
-        cursor = slice.cursor;
-      }
-    }
+    for await (const { states } of this.#slices(method, { filter })) yield* states;
+  }
+
+  /** Kills the flows of all workers that a filter chooses. @returns how many */
+  async killFlows(filter: string): Promise<number> {
+    let killed = 0;
+    for await (const { count } of this.#slices("killFlows", { filter, quiet: true })) killed += count;
+    return killed;
   }
 
   /** The state with an id, `undefined` when no worker has it. */
@@ -175,11 +178,30 @@ export class WorkerPool {
     return answers.find((state) => state !== null) ?? undefined;
   }
 
+  /** Kills the flow with an id. @returns its state, `undefined` when no worker has it */
+  async killFlow(id: string): Promise<State | undefined> {
+    const answers = await this.callAll("killFlow", { id });
+    return answers.find((state) => state !== null) ?? undefined;
+  }
+
   /** Ends all workers after the batches in hand. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#pulse);
     await Promise.all(this.#seats.flatMap(({ worker }) => worker?.stop() ?? []));
+  }
+
+  async *#slices(
+    method: "listFlows" | "killFlows",
+    chosen: Omit<FlowSliceRequest, "cursor">,
+  ): AsyncGenerator<FlowSlice> {
+    for (const { worker } of this.#seats) {
+      for (let cursor = 0; cursor >= 0 && worker !== undefined; ) {
+        const slice = await worker.call(method, { cursor, ...chosen });
+        yield slice;
+        cursor = slice.cursor;
+      }
+    }
   }
 
   /** Swaps a worker to the policy in force, if it judges by another. */

@@ -59,11 +59,15 @@ export interface FlowSliceRequest {
   readonly cursor: number;
   /** In the language of state filters; "" for all. */
   readonly filter: string;
+  /** True to have flows counted and not told. */
+  readonly quiet?: boolean;
 }
 
 /** Some of the flows. */
 export interface FlowSlice {
   readonly states: readonly State[];
+  /** How many flows were chosen, told or not. */
+  readonly count: number;
   /** Where to go on; -1 at the end. */
   readonly cursor: number;
 }
@@ -99,6 +103,8 @@ export interface WorkerMethods {
   killFlows: { params: FlowSliceRequest; result: FlowSlice };
   /** One flow by its state's id; `null` when it is gone. */
   getFlow: { params: { id: string }; result: State | null };
+  /** Removes one flow; the answer is as it was, `null` when it is gone. */
+  killFlow: { params: { id: string }; result: State | null };
   /** Makes events of the flows that a filter chooses, or of none. */
   watchFlows: { params: { filter: string | null }; result: null };
   /** Changes timeouts, in milliseconds, and answers with all of them. */

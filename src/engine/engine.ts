@@ -21,7 +21,7 @@ import {
   type RuleMemory,
   type RuleReport,
 } from "../policy/index.ts";
-import { COMMIT, type Tracker } from "../state/index.ts";
+import { COMMIT, DIRECTION, type Tracker } from "../state/index.ts";
 import { Packet } from "../wire/index.ts";
 import { COUNTER } from "./counters.ts";
 import { InterfaceCounters } from "./interface-counters.ts";
@@ -224,12 +224,18 @@ export class Engine {
     if (slot >= 0) tracker.kill(slot);
   }
 
-  /** Steps the flow of an accepted packet and notes on it by whose word it passed. */
+  /**
+   * Steps the flow of an accepted packet. Which rule let it in is noted with its first packet, and anew when
+   * a packet of the same direction passes under another policy.
+   */
   #step(packet: Packet, now: Milliseconds): void {
     const { tracker, evaluator } = this;
     this.transition = tracker.commit(packet, now);
     if ((this.transition & COMMIT.UNDEFINED) !== 0) this.#add(COUNTER.undefinedTransitions, 1);
-    if (tracker.slot >= 0) tracker.attribute(tracker.slot, evaluator.chain, evaluator.rule, this.#revision);
+    const { slot, direction, related, flows } = tracker;
+    if (slot < 0 || direction !== DIRECTION.ORIGINAL || related || flows.revision(slot) === this.#revision)
+      return;
+    tracker.attribute(slot, evaluator.chain, evaluator.rule, this.#revision);
   }
 
   #count(packet: Packet, verdict: Verdict): void {

@@ -6,7 +6,7 @@ export type { FlowFacts, FlowSubject } from "./flow-facts.ts";
 export { type IsLocal, type KernelContext, KernelFlow, type OffloadMark } from "./kernel-flow.ts";
 export { DATAGRAM_LEVEL, kernelTcpLevels, levelName, TCP_LEVEL, TRACKER_LEVELS } from "./level.ts";
 export { type ListingOptions, listingLines, sizeText, spanText } from "./listing.ts";
-export { mergeStates, StateMerger } from "./merge.ts";
+export { kernelTuples, mergeStates, ownTuple, StateMerger } from "./merge.ts";
 export { averageRate, RateMeter, type RateOf, SORT_KEYS, type SortKey, sortStates } from "./order.ts";
 export { PF_LIMITS, pfLimit, pfProfile, pfTimeout, profileOf } from "./pf-limits.ts";
 export { protocolName, protocolNumber } from "./protocol-name.ts";

@@ -19,13 +19,24 @@ function tupleText(state: State, from: StateKey, to: StateKey): string {
   return `${family} ${protocol} ${source} ${to.addresses[second]} ${to.ports[second]}`;
 }
 
+/** What a state of our tracker has in common with the kernel's of the same flow. */
+export function ownTuple(state: State): string {
+  return tupleText(state, state.nk, state.nk);
+}
+
+/** The tuples under which our tracker may hold a flow of the kernel's, the likelier first. */
+export function kernelTuples(state: State): readonly [string, string] {
+  // Out of the kernel, `sk` is the original direction and `nk` the inverted reply.
+  return [tupleText(state, state.sk, state.nk), tupleText(state, state.sk, state.sk)];
+}
+
 /** Puts two tables together. Give it our tracker's states first, then the kernel's one by one. */
 export class StateMerger {
   readonly #waiting = new Map<string, State[]>();
 
   /** Takes in a state of our tracker. */
   addOwn(state: State): void {
-    const tuple = tupleText(state, state.nk, state.nk);
+    const tuple = ownTuple(state);
     const others = this.#waiting.get(tuple);
     if (others === undefined) this.#waiting.set(tuple, [state]);
     else others.push(state);
@@ -37,9 +48,8 @@ export class StateMerger {
    * @returns the merged states, usually one; the state itself when our tracker does not know the flow
    */
   addKernel(state: State): readonly State[] {
-    // Out of the kernel, `sk` is the original direction and `nk` the inverted reply.
-    const own =
-      this.#take(tupleText(state, state.sk, state.nk)) ?? this.#take(tupleText(state, state.sk, state.sk));
+    const [likely, other] = kernelTuples(state);
+    const own = this.#take(likely) ?? this.#take(other);
     return own === undefined ? [state] : own.map((each) => mergeStates(each, state));
   }
 

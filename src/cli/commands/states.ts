@@ -112,7 +112,7 @@ async function killIn(flags: KillFlags, filter: string): Promise<KillAnswer> {
   if (flags.source !== "kernel") {
     return client(flags).killStates({ filter, source: flags.source, reset: flags.reset ?? false });
   }
-  return { own: 0, kernel: (await new KernelTable(0).kill(filter)).length, resets: 0 };
+  return { own: 0, kernel: await new KernelTable(0).kill(filter), resets: 0 };
 }
 
 async function kill(words: readonly string[], flags: KillFlags): Promise<void> {
