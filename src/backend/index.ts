@@ -18,5 +18,10 @@ export {
 export { IptablesPinholes } from "./iptables/iptables-pinholes.ts";
 export type { IptablesPlan } from "./iptables/rule-text.ts";
 export type { ChainPlan } from "./pinholes/chain-plan.ts";
-export { type Intercept, SimulatedPinholes, type SimulatedVerdict } from "./pinholes/simulator.ts";
+export {
+  type Intercept,
+  type SimulatedPassage,
+  SimulatedPinholes,
+  type SimulatedVerdict,
+} from "./pinholes/simulator.ts";
 export { NftablesPinholes } from "./pinholes/nftables-pinholes.ts";

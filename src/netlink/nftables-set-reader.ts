@@ -15,6 +15,7 @@ const LIST_ELEMENT = 1;
 
 // Attributes of one element (enum nft_set_elem_attributes) and of a value (enum nft_data_attributes).
 const ELEMENT_KEY = 1;
+const ELEMENT_DATA = 2;
 const ELEMENT_EXPIRATION = 5;
 const ELEMENT_EXPRESSION = 7;
 const ELEMENT_OBJECT = 9;
@@ -37,6 +38,8 @@ export interface HeldElement {
   readonly packets: number;
   /** Their length, in bytes, IP headers included. */
   readonly bytes: number;
+  /** In maps of values: what the key leads to; empty elsewhere. */
+  readonly data: Uint8Array;
   /** In maps of objects: name of the object; empty elsewhere. */
   readonly object: string;
 }
@@ -163,17 +166,19 @@ export class ElementReader {
     element.bind(this.#view, this.#list.at, this.#list.end);
     let key = NO_BYTES;
     let keyEnd = NO_BYTES;
+    let data = NO_BYTES;
     let leftMs = Number.POSITIVE_INFINITY;
     let count: Count = NOTHING;
     let object = "";
     while (element.next()) {
       if (element.type === ELEMENT_KEY) key = this.#readValue();
       else if (element.type === ELEMENT_KEY_END) keyEnd = this.#readValue();
+      else if (element.type === ELEMENT_DATA) data = this.#readValue();
       else if (element.type === ELEMENT_EXPIRATION) leftMs = element.uint64();
       else if (element.type === ELEMENT_EXPRESSION) count = this.#readCounter();
       else if (element.type === ELEMENT_OBJECT) object = element.text();
     }
-    return { key, keyEnd, leftMs, object, ...count };
+    return { key, keyEnd, data, leftMs, object, ...count };
   }
 
   #readValue(): Uint8Array {

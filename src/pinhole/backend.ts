@@ -62,7 +62,11 @@ export interface Cut {
   /** Boxes that no longer pass, or that are blocked, for packets of either direction. */
   readonly boxes: readonly Box[];
   /**
-   * Asked for each connection in one of the boxes.
+   * Boxes with a leased address, of connections that end whatever permits them: their translation changes.
+   */
+  readonly translated: readonly Box[];
+  /**
+   * Asked for each connection in one of `boxes`.
    *
    * @param first - the packet that began it
    * @returns true when something else still permits it

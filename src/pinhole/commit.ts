@@ -1,5 +1,5 @@
 /** What goes into a commit, and what comes out. */
-import type { Box } from "./element.ts";
+import type { CutList } from "./cut-list.ts";
 import type { PinholeNews } from "./event-log.ts";
 import type { KernelPlan } from "./kernel-plan.ts";
 import type { PinholeState } from "./life-cycle.ts";
@@ -70,8 +70,8 @@ export interface PreparedCommit {
   readonly plan: KernelPlan;
   readonly journal: JournalChanges;
   readonly events: readonly PinholeNews[];
-  /** Boxes whose live connections may have to end. */
-  readonly cut: readonly Box[];
+  /** Live connections that may have to end. */
+  readonly cut: CutList;
   /** It is in force. */
   settle(): void;
   /**

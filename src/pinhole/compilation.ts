@@ -26,14 +26,6 @@ interface Sides {
   readonly external: Endpoint;
 }
 
-/** Each port of a range as an endpoint of its own. */
-function singlePorts(endpoint: Endpoint): Endpoint[] {
-  const { low } = endpoint.ports;
-  return Array.from({ length: portCount(endpoint.ports) }, (_, index) =>
-    endpoint.withPorts({ low: low + index, high: low + index }),
-  );
-}
-
 /** Networks other than one host or all cannot be found in one step, so there expansion gains nothing. */
 function isFoundAtOnce({ prefix }: Endpoint): boolean {
   return prefix.length === 0 || prefix.length === familyBits(prefix.family);
@@ -44,16 +36,16 @@ function product(internal: Endpoint, external: Endpoint, expansionMax: number): 
   const outer = external.isAnyPort ? 1 : portCount(external.ports);
   const isWorthIt = isFoundAtOnce(internal) && isFoundAtOnce(external);
   if (!isWorthIt || inner * outer > expansionMax || inner * outer === 1) return [{ internal, external }];
-  const outers = external.isAnyPort ? [external] : singlePorts(external);
-  const inners = internal.isAnyPort ? [internal] : singlePorts(internal);
+  const outers = external.isAnyPort ? [external] : external.singlePorts();
+  const inners = internal.isAnyPort ? [internal] : internal.singlePorts();
   return inners.flatMap((one) => outers.map((other) => ({ internal: one, external: other })));
 }
 
 function sidesOf(request: PinholeRequest, expansionMax: number): Sides[] {
   const { internal, external } = request;
   if (!request.isPairwise) return product(internal, external, expansionMax);
-  const externals = singlePorts(external);
-  return singlePorts(internal).map((one, index) => ({
+  const externals = external.singlePorts();
+  return internal.singlePorts().map((one, index) => ({
     internal: one,
     external: externals[index] ?? external,
   }));
@@ -86,7 +78,7 @@ function roleOf(way: Way, isLimited: boolean): ElementRole {
 }
 
 /**
- * The elements of a pinhole; none for a reservation.
+ * The elements that filter the packets of a pinhole; none for a reservation.
  *
  * @param request - what was asked for
  * @param isLimited - true when limits count for it

@@ -26,6 +26,8 @@ interface Before {
 /** What a transaction changes in the filter. */
 export interface ElementChanges {
   readonly put: StandingElement[];
+  /** Those of `put` that were not there. */
+  readonly begun: StandingElement[];
   readonly remove: Element[];
 }
 
@@ -98,7 +100,7 @@ export class ElementLedger {
 
   /** What differs from the time of the last call. */
   changes(): ElementChanges {
-    const changes: ElementChanges = { put: [], remove: [] };
+    const changes: ElementChanges = { put: [], begun: [], remove: [] };
     for (const [key, before] of this.#touched) {
       const entry = this.#entries.get(key);
       if (entry === undefined) {
@@ -108,6 +110,7 @@ export class ElementLedger {
       const standing = this.#standing(entry);
       if (standing.deadline === before.deadline && standing.limiter === before.limiter) continue;
       changes.put.push(standing);
+      if (before.deadline === undefined) changes.begun.push(standing);
     }
     return changes;
   }

@@ -1,8 +1,9 @@
 /**
- * What a pinhole means to a packet filter: *elements*, each a box of packets in one of five sets.
+ * What a pinhole means to a packet filter: *elements*, each a box of packets in one of several sets.
  *
  * A box is a product of ranges: protocol, source network and ports, destination network and ports, for one
- * direction of travel. The five sets are asked in a fixed order, and the first that holds the packet decides:
+ * direction of travel. Five sets filter. They are asked in a fixed order, and the first that holds the packet
+ * decides:
  *
  * 1. `block`: the packet is dropped, whoever permits it.
  * 2. A TCP segment that opens a connection (SYN without ACK) is passed by `setup`, then by `setup-limited`.
@@ -10,6 +11,10 @@
  *
  * The limited sets lead on to the limits of the pinhole that made the element. A packet that no set holds is
  * none of our business.
+ *
+ * Four maps translate the first packet of a connection, and its tracker all others. `dnat` comes before the
+ * filter and says where the packet goes instead, `snat` behind it and says where the packet comes from
+ * instead; so what filters sees neither. Their twins for whole hosts leave the port as it is.
  */
 import type { Milliseconds } from "../base/index.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -17,10 +22,20 @@ import type { Endpoint } from "./endpoint.ts";
 /** Protocol number that stands for all protocols (RFC 4540 section 4.3.8). */
 export const ANY_PROTOCOL = 0;
 
-/** The five sets. */
-export const ELEMENT_ROLES = ["block", "setup", "pass", "setup-limited", "pass-limited"] as const;
+/** The sets that filter. */
+export const FILTER_ROLES = ["block", "setup", "pass", "setup-limited", "pass-limited"] as const;
+/** A set that filters. */
+export type FilterRole = (typeof FILTER_ROLES)[number];
 
-/** One of the five sets. */
+/** The maps that translate. */
+export const TRANSLATION_ROLES = ["dnat", "snat", "dnat-host", "snat-host"] as const;
+/** A map that translates. */
+export type TranslationRole = (typeof TRANSLATION_ROLES)[number];
+
+/** All sets and maps. */
+export const ELEMENT_ROLES = [...FILTER_ROLES, ...TRANSLATION_ROLES] as const;
+
+/** A set or map, by what it is for. */
 export type ElementRole = (typeof ELEMENT_ROLES)[number];
 
 /** A product of ranges, for packets that travel from `source` to `destination`. */
@@ -36,6 +51,16 @@ export interface Element {
   readonly key: string;
   readonly role: ElementRole;
   readonly box: Box;
+  /**
+   * In maps that translate: the host, and the one port or all, that stands in place of an end of the packet.
+   */
+  readonly target?: Endpoint;
+}
+
+/** An element that translates. */
+export interface Translation extends Element {
+  readonly role: TranslationRole;
+  readonly target: Endpoint;
 }
 
 /** An element that shall be in force. */
@@ -54,4 +79,21 @@ export interface StandingElement extends Element {
  */
 export function makeElement(role: ElementRole, box: Box): Element {
   return { key: `${role} ${box.protocol} ${box.source.key} ${box.destination.key}`, role, box };
+}
+
+/**
+ * Makes an element that translates.
+ *
+ * @param way - which end of the packet changes
+ * @param target - a host; with all ports, the packet's port stays
+ */
+export function makeTranslation(way: "dnat" | "snat", box: Box, target: Endpoint): Translation {
+  const role = target.isAnyPort ? (`${way}-host` as const) : way;
+  const { key } = makeElement(role, box);
+  return { key: `${key} ${target.key}`, role, box, target };
+}
+
+/** True for an element that translates. */
+export function isTranslation(element: Element): element is Translation {
+  return element.target !== undefined;
 }

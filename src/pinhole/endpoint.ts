@@ -34,7 +34,8 @@ export class Endpoint {
   readonly ports: PortRange;
   /** Names the endpoint: `192.0.2.0/24:5004-5005`; `*` stands for all ports. */
   readonly key: string;
-  readonly #network: string;
+  /** Names the network: `192.0.2.0/24`. */
+  readonly network: string;
 
   /**
    * @param prefix - the network; all addresses of a family when its length is 0
@@ -44,7 +45,7 @@ export class Endpoint {
   constructor(prefix: Prefix, ports: PortRange, network: string = prefix.toString()) {
     this.prefix = prefix;
     this.ports = ports;
-    this.#network = network;
+    this.network = network;
     this.key = `${network}:${portsKey(ports)}`;
   }
 
@@ -67,9 +68,17 @@ export class Endpoint {
     return isAllPorts(this.ports);
   }
 
+  /** Each of its ports as an endpoint of its own. */
+  singlePorts(): Endpoint[] {
+    const { low } = this.ports;
+    return Array.from({ length: portCount(this.ports) }, (_, index) =>
+      this.withPorts({ low: low + index, high: low + index }),
+    );
+  }
+
   /** The same network with other ports. */
   withPorts(ports: PortRange): Endpoint {
-    return new Endpoint(this.prefix, ports, this.#network);
+    return new Endpoint(this.prefix, ports, this.network);
   }
 }
 

@@ -36,8 +36,13 @@ export {
   type Element,
   ELEMENT_ROLES,
   type ElementRole,
+  FILTER_ROLES,
+  type FilterRole,
+  isTranslation,
   makeElement,
   type StandingElement,
+  TRANSLATION_ROLES,
+  type TranslationRole,
 } from "./element.ts";
 export {
   ALL_PORTS,
@@ -57,13 +62,20 @@ export {
   type PinholeNews,
 } from "./event-log.ts";
 export type { Entropy } from "./identifier.ts";
-export { concerns, type Judgement, judgePacket, type PacketFacts } from "./judgement.ts";
+export {
+  concerns,
+  forwardPacket,
+  type Judgement,
+  judgePacket,
+  type PacketFacts,
+  type Passage,
+} from "./judgement.ts";
 export type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
 export { type EndReason, LIFE_CYCLE, nextState, type PinholeState } from "./life-cycle.ts";
 export type { Moment } from "./moment.ts";
 export { mayChange, maySee } from "./operations.ts";
 export { type Pinhole, type PinholeGroup, type PinholeView, remainingSeconds, viewOf } from "./pinhole.ts";
-export type { PortLease } from "./port-pool.ts";
+export type { PoolPlan, PortLease } from "./port-pool.ts";
 export type { JournalChanges, JournalContents, JournalHead, PinholeRecord } from "./record.ts";
 export {
   PinholeRefusal,
@@ -74,6 +86,7 @@ export {
 } from "./refusal.ts";
 export {
   type EndpointSpec,
+  type NatMode,
   type NatSpec,
   type Parity,
   type PinholeDirection,
@@ -84,3 +97,4 @@ export {
 } from "./specification.ts";
 export { type PinholeFilter, type PinholePage, PinholeStore, type StoreOptions } from "./store.ts";
 export { type Operation, type PinholeRef, type StagedOperation, Transaction } from "./transaction.ts";
+export type { TranslationPlan } from "./translation.ts";

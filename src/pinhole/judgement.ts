@@ -4,10 +4,18 @@
  * This is the plain reading of the words, one pinhole after the other, without boxes, sets or indexes. Packet
  * filters and the simulator are held against it; and it explains to a person why a packet passes.
  */
-import { type AddressWords, type Family, type Port, PROTOCOL } from "../base/index.ts";
+import {
+  type AddressWords,
+  type Family,
+  parseAddress,
+  type Port,
+  PROTOCOL,
+  sameWords,
+} from "../base/index.ts";
 import { ANY_PROTOCOL } from "./element.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Pinhole } from "./pinhole.ts";
+import type { PortLease } from "./port-pool.ts";
 import type { PinholeRequest } from "./specification.ts";
 
 /** What counts of a packet. */
@@ -62,6 +70,100 @@ export function concerns({ request }: Pick<Pinhole, "request">, packet: PacketFa
   const isAnswer = packet.protocol === PROTOCOL.TCP && !packet.opensTcp;
   if (isAnswer) return comesIn || goesOut;
   return (comesIn && request.direction !== "out") || (goesOut && request.direction !== "in");
+}
+
+/** What leaves of a packet that begins a connection, and what becomes of it. */
+export interface Passage {
+  readonly judgement: Judgement;
+  /** With the addresses and ports with which it goes on. */
+  readonly packet: PacketFacts;
+}
+
+interface Standing {
+  readonly lease: PortLease;
+  readonly end: Endpoint;
+}
+
+/** The leased place that stands for one end of a packet. */
+function inPlaceOf(side: Side, { lease, end }: Standing): Side {
+  const address = parseAddress(lease.address)?.words ?? side.address;
+  return { address, port: lease.count === 0 ? side.port : lease.port + side.port - end.ports.low };
+}
+
+/** The end for which a leased place stands; undefined when it is another place. */
+function behind(side: Side, { lease, end }: Standing): Side | undefined {
+  const address = parseAddress(lease.address)?.words;
+  if (address === undefined || !sameWords(address, side.address)) return undefined;
+  if (lease.count === 0) return { address: end.prefix.words, port: side.port };
+  const distance = side.port - lease.port;
+  const isInRun = distance >= 0 && distance < lease.count;
+  return isInRun ? { address: end.prefix.words, port: end.ports.low + distance } : undefined;
+}
+
+function standings({ leases, request }: Pinhole): { outside?: Standing; inside?: Standing } {
+  const [outside] = leases.filter(({ side }) => side === "outside");
+  const [inside] = leases.filter(({ side }) => side === "inside");
+  return {
+    ...(outside === undefined ? {} : { outside: { lease: outside, end: request.internal } }),
+    ...(inside === undefined ? {} : { inside: { lease: inside, end: request.external } }),
+  };
+}
+
+/** Where a packet goes instead; undefined when this pinhole says nothing about it. */
+function destinationOf(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
+  const { request } = pinhole;
+  const { outside, inside } = standings(pinhole);
+  const source = { address: packet.source, port: packet.sourcePort };
+  const destination = { address: packet.destination, port: packet.destinationPort };
+  const ours = outside === undefined ? undefined : behind(destination, outside);
+  if (ours !== undefined && request.direction !== "out" && isBetween(request, packet, ours, source))
+    return ours;
+  const theirs = inside === undefined ? undefined : behind(destination, inside);
+  if (theirs === undefined || request.direction === "in") return undefined;
+  return isBetween(request, packet, source, theirs) ? theirs : undefined;
+}
+
+/** Where a packet comes from instead; undefined when this pinhole says nothing about it. */
+function sourceOf(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
+  const { request } = pinhole;
+  const { outside, inside } = standings(pinhole);
+  const source = { address: packet.source, port: packet.sourcePort };
+  const destination = { address: packet.destination, port: packet.destinationPort };
+  const goesOut = request.direction !== "in" && isBetween(request, packet, source, destination);
+  if (goesOut && outside !== undefined) return inPlaceOf(source, outside);
+  const comesIn = request.direction !== "out" && isBetween(request, packet, destination, source);
+  return comesIn && inside !== undefined ? inPlaceOf(source, inside) : undefined;
+}
+
+function translating(pinholes: Iterable<Pinhole>, { protocol }: PacketFacts): Pinhole[] {
+  return [...pinholes].filter(
+    ({ state, leases, request }) =>
+      state === "enabled" &&
+      leases.length > 0 &&
+      (request.protocol === ANY_PROTOCOL || request.protocol === protocol),
+  );
+}
+
+/** What becomes of the first packet of a connection, with all translation there is. */
+export function forwardPacket(pinholes: readonly Pinhole[], packet: PacketFacts): Passage {
+  const translators = translating(pinholes, packet);
+  const to = firstOf(translators, (pinhole) => destinationOf(pinhole, packet));
+  const arrived =
+    to === undefined ? packet : { ...packet, destination: to.address, destinationPort: to.port };
+  const from = firstOf(translators, (pinhole) => sourceOf(pinhole, arrived));
+  const left = from === undefined ? arrived : { ...arrived, source: from.address, sourcePort: from.port };
+  return { judgement: judgePacket(pinholes, arrived), packet: left };
+}
+
+function firstOf(
+  pinholes: readonly Pinhole[],
+  find: (pinhole: Pinhole) => Side | undefined,
+): Side | undefined {
+  for (const pinhole of pinholes) {
+    const found = find(pinhole);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** What becomes of a packet. Blocks win, whoever owns them (RFC 4540 section 8.8.1). */

@@ -76,6 +76,7 @@ export class Assignment {
     this.#checkRoom();
     const group = request.kind === "block" ? undefined : this.#bench.groups.choose(owner, request.spec.group);
     this.#settleConflicts(request);
+    const leases = this.#bench.lease(request, this.#cause.moment.now);
     const granted = grantedSeconds(request.spec.lifetime, this.#agent.profile);
     const pinhole = this.#bench.admit(
       {
@@ -91,7 +92,7 @@ export class Assignment {
         deadline: deadlineAfter(granted, this.#cause.moment.now),
         createdAt: this.#cause.moment.wall,
         limit: limitsFor(request, this.#agent.profile),
-        leases: [],
+        leases,
         end: undefined,
       },
       this.#cause,

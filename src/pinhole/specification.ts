@@ -36,10 +36,17 @@ export interface EndpointSpec {
   readonly ports?: readonly [number, number] | null;
 }
 
+/**
+ * Ways to translate. `traditional`: inside hosts get an outside address. `twice`: outside hosts an inside one
+ * too.
+ */
+export const NAT_MODES = ["traditional", "twice"] as const;
+/** A way to translate, by its word. */
+export type NatMode = (typeof NAT_MODES)[number];
+
 /** Translation of addresses, in words. */
 export interface NatSpec {
-  /** `traditional`: inside hosts get an outside address. `twice`: outside hosts get an inside address too. */
-  readonly mode: "traditional" | "twice";
+  readonly mode: NatMode;
   /** Which outside address and first port is wanted. */
   readonly outside?: { readonly address: string; readonly port?: number };
   /** Which inside address and first port is wanted, for `twice`. */
@@ -139,6 +146,7 @@ export class PinholeRequest {
     }
     const request = new PinholeRequest(spec, internal, external);
     checkPairs(request);
+    if (spec.nat !== undefined) checkNat(request, spec.nat);
     return request;
   }
 
@@ -310,4 +318,54 @@ function checkPairs(request: PinholeRequest): void {
     const message = `A pairwise range has at most ${PAIRWISE_PORTS_MAX} ports, and this has ${ours}.`;
     throw new PinholeRefusal("PORT_COUNT_ILLEGAL", message, { field: "internal.ports" });
   }
+}
+
+function inconsistent(field: string, message: string): PinholeRefusal {
+  return new PinholeRefusal("SPEC_INCONSISTENT", message, { field });
+}
+
+function checkNat(request: PinholeRequest, nat: NatSpec): void {
+  checkWord("nat.mode", nat.mode ?? "", NAT_MODES);
+  if (request.kind === "block") throw inconsistent("nat", "A block translates nothing.");
+  if (nat.mode === "traditional" && nat.inside !== undefined) {
+    throw inconsistent("nat.inside", "Only translation twice has an inside address.");
+  }
+  const { family } = request.internal;
+  if (family !== request.external.family) {
+    throw new PinholeRefusal("IP_VERSION_MISMATCH", "Translation does not change the IP version.");
+  }
+  checkPlace("nat.outside", nat.outside, family);
+  checkPlace("nat.inside", nat.inside, family);
+  if (request.kind === "permit") checkTranslation(request, nat.mode);
+}
+
+function checkPlace(field: string, place: NatSpec["outside"], family: Family): void {
+  if (place === undefined) return;
+  if (parseAddress(place.address ?? "")?.family !== family) {
+    throw illegalAddress(`${field}.address`, `"${place.address}" is no IPv${family} address`);
+  }
+  if (place.port !== undefined && !isWhole(place.port, 1, PORT_MAX)) {
+    const message = `${field}.port must be a number from 1 to 65535.`;
+    throw new PinholeRefusal("PORT_ILLEGAL", message, { field: `${field}.port` });
+  }
+}
+
+/**
+ * Refuses ends that cannot be translated.
+ *
+ * @param request - of a permit
+ * @throws {PinholeRefusal} `SPEC_INCONSISTENT`, `PORT_COUNT_ILLEGAL`
+ */
+export function checkTranslation(request: PinholeRequest, mode: NatMode): void {
+  const { internal, external, isPairwise } = request;
+  if (!internal.isHost) throw inconsistent("internal.address", "What is translated is one host.");
+  if (mode === "twice" && !external.isHost) {
+    throw inconsistent("external.address", "What is translated twice is between one host and another.");
+  }
+  const inner = internal.isAnyPort ? 1 : portCount(internal.ports);
+  const outer = mode === "traditional" || external.isAnyPort ? 1 : portCount(external.ports);
+  const count = isPairwise ? inner : inner * outer;
+  if (count <= PAIRWISE_PORTS_MAX) return;
+  const message = `At most ${PAIRWISE_PORTS_MAX} ports are translated, and this has ${count}.`;
+  throw new PinholeRefusal("PORT_COUNT_ILLEGAL", message, { field: "internal.ports" });
 }

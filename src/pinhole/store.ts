@@ -16,6 +16,7 @@ import { hostEndpoint } from "./endpoint.ts";
 import { GroupRegistry } from "./group-registry.ts";
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
 import { concerns, type PacketFacts } from "./judgement.ts";
+import { cutListOf } from "./cut-list.ts";
 import type { DesiredState } from "./backend.ts";
 import type { Moment } from "./moment.ts";
 import { Assignment, maySee } from "./operations.ts";
@@ -28,9 +29,10 @@ import {
   recordOf,
 } from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
-import { PinholeRequest } from "./specification.ts";
+import { type NatMode, PinholeRequest } from "./specification.ts";
 import { Tombstones } from "./tombstones.ts";
 import { Transaction } from "./transaction.ts";
+import { type TranslationPlan, Translations } from "./translation.ts";
 import { UndoLog } from "./undo-log.ts";
 import { type Cause, Workbench } from "./workbench.ts";
 
@@ -48,6 +50,8 @@ export interface StoreOptions {
   readonly entropy: Entropy;
   /** True: a stranger's pinhole looks as if it were not there. */
   readonly hideForeign?: boolean;
+  /** Addresses and ports for translation, where the packet filter translates; absent: none is to be had. */
+  readonly translation?: TranslationPlan;
 }
 
 /** Which pinholes a list shall hold. */
@@ -72,6 +76,7 @@ export interface PinholePage {
 export class PinholeStore {
   readonly #options: StoreOptions;
   readonly #undo: UndoLog = new UndoLog();
+  readonly #translations: Translations | undefined;
   readonly #bench: Workbench;
   readonly #answers: AnswerMemory;
   readonly #tombstones: Tombstones;
@@ -89,7 +94,11 @@ export class PinholeStore {
     this.#transactionIds = new IdSource("tx_", entropy);
     this.#numbers = NumberSource.begin(entropy);
     const groups = new GroupRegistry(NumberSource.begin(entropy), this.#undo);
-    this.#bench = new Workbench(this.#undo, groups, options.expansionMax);
+    this.#translations =
+      options.translation === undefined
+        ? undefined
+        : new Translations(options.translation, this.#undo, entropy);
+    this.#bench = new Workbench(this.#undo, groups, this.#translations, options.expansionMax);
     this.#answers = new AnswerMemory(limits.pinholeAnswers, this.#undo);
     this.#tombstones = new Tombstones(limits.pinholeTombstones);
   }
@@ -97,6 +106,11 @@ export class PinholeStore {
   /** Number of the rule set that was decided last. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Ways to translate addresses; empty when none is to be had. */
+  get natModes(): readonly NatMode[] {
+    return this.#translations?.modes ?? [];
   }
 
   /** Living pinholes. */
@@ -382,6 +396,7 @@ export class PinholeStore {
   }): PreparedCommit {
     const { outcomes, before, moment, kept, forgotten, due } = batch;
     const elements = this.#bench.elements.changes();
+    const { put, remove } = elements;
     const limits = this.#bench.limits.changes();
     const generation = this.#generation;
     const events = [...this.#bench.news];
@@ -393,16 +408,14 @@ export class PinholeStore {
       plan: {
         generation,
         now: moment.now,
-        ...elements,
+        put,
+        remove,
         putLimits: limits.put,
         removeLimits: limits.remove,
       },
       journal: { head: this.journalHead, ...this.#records(changed, moment), keep: kept, forget: forgotten },
       events,
-      cut: [
-        ...elements.remove.filter(({ role }) => role !== "block").map(({ box }) => box),
-        ...elements.put.filter(({ role }) => role === "block").map(({ box }) => box),
-      ],
+      cut: cutListOf(elements),
       settle: () => {
         this.#close();
         this.#tombstones.add(ended);

@@ -16,7 +16,9 @@ import { LimitLedger } from "./limit-ledger.ts";
 import type { Moment } from "./moment.ts";
 import type { Pinhole } from "./pinhole.ts";
 import { Population } from "./population.ts";
+import type { PortLease } from "./port-pool.ts";
 import type { PinholeRequest } from "./specification.ts";
+import { compileTranslations, modeUnsupported, type Translations } from "./translation.ts";
 import type { UndoLog } from "./undo-log.ts";
 
 /** Who causes a change, and when. */
@@ -60,6 +62,7 @@ export class Workbench {
   readonly limits: LimitLedger;
   readonly groups: GroupRegistry;
   readonly #undo: UndoLog;
+  readonly #translations: Translations | undefined;
   readonly #expansionMax: number;
   #news: PinholeNews[] = [];
   #changed: Set<string> = new Set();
@@ -68,10 +71,17 @@ export class Workbench {
   /**
    * @param undo - where every change is noted
    * @param groups - notes its changes there too
+   * @param translations - likewise; undefined where no addresses are translated
    * @param expansionMax - up to this many pairs of ports become single ports
    */
-  constructor(undo: UndoLog, groups: GroupRegistry, expansionMax: number) {
+  constructor(
+    undo: UndoLog,
+    groups: GroupRegistry,
+    translations: Translations | undefined,
+    expansionMax: number,
+  ) {
     this.#undo = undo;
+    this.#translations = translations;
     this.#expansionMax = expansionMax;
     this.groups = groups;
     this.population = new Population(undo);
@@ -103,6 +113,17 @@ export class Workbench {
     this.limits.settle();
   }
 
+  /**
+   * Leases the addresses and ports that a request needs; none when it needs none.
+   *
+   * @throws {PinholeRefusal} when there is no such thing, or no more of it
+   */
+  lease(request: PinholeRequest, now: Milliseconds): PortLease[] {
+    const { nat } = request.spec;
+    if (nat !== undefined && this.#translations === undefined) throw modeUnsupported(nat.mode);
+    return this.#translations?.lease(request, now) ?? [];
+  }
+
   /** A pinhole begins to live. */
   admit(pinhole: Omit<Pinhole, "elements" | "state">, cause: Cause): Pinhole {
     const event = pinhole.request.kind === "reserve" ? "reserve" : "open";
@@ -114,15 +135,23 @@ export class Workbench {
 
   /** A pinhole of a former run lives on. */
   revive(pinhole: Omit<Pinhole, "elements">): void {
+    this.#translations?.adopt(pinhole);
     this.#enter(this.#complete(pinhole, pinhole.state));
   }
 
-  /** A reservation becomes a permit. */
+  /**
+   * A reservation becomes a permit.
+   *
+   * @throws {PinholeRefusal} when what was leased does not fit
+   */
   enable(pinhole: Pinhole, grant: Grant, cause: Cause): Pinhole {
     const { request, granted, limit } = grant;
     const deadline = deadlineAfter(granted, cause.moment.now);
     const { revision } = this.#advanced(pinhole, cause);
-    const changed = { ...pinhole, request, granted, limit, deadline, revision, generation: cause.generation };
+    if (pinhole.leases.length > 0) this.#translations?.enable(pinhole.leases, request);
+    const leases = pinhole.leases.length > 0 ? pinhole.leases : this.lease(request, cause.moment.now);
+    const { generation } = cause;
+    const changed = { ...pinhole, request, granted, limit, deadline, leases, revision, generation };
     const enabled = this.#complete(changed, nextState(pinhole.state, "enable"));
     this.population.replace(pinhole, enabled);
     this.#hold(enabled);
@@ -150,6 +179,7 @@ export class Workbench {
     this.population.remove(pinhole);
     for (const element of pinhole.elements) this.elements.release(element, pinhole.number);
     this.limits.set(pinhole.number, undefined);
+    this.#translations?.release(pinhole, cause.moment.now);
     this.#ended.push(ended);
     this.#undo.note(() => this.#ended.pop());
     this.#tell("pinhole.ended", ended, cause);
@@ -160,9 +190,9 @@ export class Workbench {
 
   #complete(pinhole: Omit<Pinhole, "elements" | "state">, state: Pinhole["state"] | undefined): Pinhole {
     invariant(state !== undefined, "a pinhole goes from state to state by the table");
-    const { request, limit } = pinhole;
-    const elements = compileElements(request, limit !== undefined, this.#expansionMax);
-    return { ...pinhole, state, elements };
+    const { request, limit, leases } = pinhole;
+    const filtering = compileElements(request, limit !== undefined, this.#expansionMax);
+    return { ...pinhole, state, elements: [...filtering, ...compileTranslations(request, leases)] };
   }
 
   #enter(pinhole: Pinhole): void {

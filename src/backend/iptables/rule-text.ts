@@ -1,13 +1,7 @@
 /** Our rules in the language of iptables. */
 import type { Family } from "../../base/index.ts";
-import {
-  ANY_PROTOCOL,
-  type Box,
-  type Element,
-  type ElementRole,
-  type Endpoint,
-} from "../../pinhole/index.ts";
-import type { IpSet } from "./spot.ts";
+import { ANY_PROTOCOL, type Box, type Element, type FilterRole, type Endpoint } from "../../pinhole/index.ts";
+import { filterRole, type IpSet } from "./spot.ts";
 
 /** Where our chain is, and what happens there. */
 export interface IptablesPlan {
@@ -24,11 +18,11 @@ export const PURPOSES = ["block", "setup", "pass"] as const;
 type Purpose = (typeof PURPOSES)[number];
 
 /** The chain whose rules stand for the elements of a role. */
-export function roleChain(plan: IptablesPlan, role: ElementRole): string {
+export function roleChain(plan: IptablesPlan, role: FilterRole): string {
   return `${plan.chain}-${role.replace("-limited", "")}`;
 }
 
-function verdict(plan: IptablesPlan, role: ElementRole): string {
+function verdict(plan: IptablesPlan, role: FilterRole): string {
   return role === "block" ? "-j DROP" : `-j ${plan.target ?? "ACCEPT"}`;
 }
 
@@ -96,8 +90,8 @@ const TIME_MAX = Date.UTC(2038, 0, 19);
 export function elementRule(plan: IptablesPlan, element: Element, deadlineAt: number, name: string): string {
   const time = deadlineAt < TIME_MAX ? ` -m time --datestop ${stopTime(deadlineAt)}` : "";
   const comment = ` -m comment --comment ${name}`;
-  const chain = roleChain(plan, element.role);
-  return `-A ${chain}${boxMatch(element.box)}${time}${comment} ${verdict(plan, element.role)}`;
+  const chain = roleChain(plan, filterRole(element));
+  return `-A ${chain}${boxMatch(element.box)}${time}${comment} ${verdict(plan, filterRole(element))}`;
 }
 
 /** Names of the programs, and of ipset's family, for a family. */

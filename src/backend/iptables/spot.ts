@@ -7,12 +7,13 @@
  * of the same hosts there is another pair of sets, called a colour. Packets ask every colour, so there are
  * few, and what finds none becomes a rule.
  */
-import { type Family, formatAddress } from "../../base/index.ts";
+import { type Family, FirewallError, formatAddress } from "../../base/index.ts";
 import {
   ANY_PROTOCOL,
   type Box,
   type Element,
-  type ElementRole,
+  FILTER_ROLES,
+  type FilterRole,
   type Endpoint,
 } from "../../pinhole/index.ts";
 
@@ -34,7 +35,7 @@ const IPSET_PROTOCOLS: ReadonlyMap<number, string> = new Map([
 export interface IpSet {
   /** Behind the prefix of our chain: at most ten characters. */
   readonly suffix: string;
-  readonly role: ElementRole;
+  readonly role: FilterRole;
   readonly family: Family;
   readonly type: "hash:ip,port,ip" | "hash:ip,port" | "hash:net";
   /** What a rule compares: `src,src,dst` and the like. */
@@ -48,7 +49,7 @@ export interface IpSetEntry {
 }
 
 /** Letters of the roles in names of sets. */
-const ROLE_LETTERS: Readonly<Record<ElementRole, string>> = {
+const ROLE_LETTERS: Readonly<Record<FilterRole, string>> = {
   block: "b",
   setup: "s",
   pass: "p",
@@ -68,8 +69,20 @@ function isEvery(endpoint: Endpoint): boolean {
   return endpoint.isAnyAddress && endpoint.isAnyPort;
 }
 
+/**
+ * The role of an element that filters.
+ *
+ * @throws {FirewallError} `BACKEND_REFUSED` for one that translates
+ */
+export function filterRole({ role }: Element): FilterRole {
+  const filtering = FILTER_ROLES.find((one) => one === role);
+  if (filtering !== undefined) return filtering;
+  throw new FirewallError("BACKEND_REFUSED", "iptables does not translate addresses here. Use nftables.");
+}
+
 function makeSet(element: Element, kind: string, facts: Pick<IpSet, "type" | "fields">): IpSet {
-  const { role, box } = element;
+  const { box } = element;
+  const role = filterRole(element);
   const family = box.source.family;
   return { suffix: `${ROLE_LETTERS[role]}${family}${kind}`, role, family, ...facts };
 }
@@ -140,7 +153,7 @@ const SUFFIX = /^([bsptq])([46])(t(\d)([sd])|e([sd])|n([sd]))$/;
 /** The set with this name behind the prefix of our chain; undefined when it is none of ours. */
 export function parseIpSet(suffix: string): IpSet | undefined {
   const [, letter, version, kind = "", , tupleSide, endSide, netSide] = SUFFIX.exec(suffix) ?? [];
-  const role = (Object.keys(ROLE_LETTERS) as ElementRole[]).find((one) => ROLE_LETTERS[one] === letter);
+  const role = FILTER_ROLES.find((one) => ROLE_LETTERS[one] === letter);
   if (role === undefined || kind === "") return undefined;
   const family = version === "4" ? 4 : 6;
   const word = (side: string | undefined): string => (side === "s" ? "src" : "dst");

@@ -1,7 +1,15 @@
 /** Boxes as keys of nftables sets, and back. */
 import { type Family, invariant, ipv4Words, Prefix, sameWords } from "../../base/index.ts";
-import { ALL_PORTS, allAddresses, ANY_PROTOCOL, type Box, Endpoint } from "../../pinhole/index.ts";
-import { type Field, FIELD_TEXT, type SetShape } from "./set-shape.ts";
+import type { ElementFacts } from "../../netlink/index.ts";
+import {
+  ALL_PORTS,
+  allAddresses,
+  ANY_PROTOCOL,
+  type Box,
+  type Element,
+  Endpoint,
+} from "../../pinhole/index.ts";
+import { type Field, FIELD_TEXT, PORT_BYTES, type SetShape } from "./set-shape.ts";
 
 const PROTOCOL_MAX = 255;
 
@@ -60,6 +68,24 @@ export function encodeBox(
   invariant(shape.family === box.destination.family, "both ends of a box are of one family");
   const key = encodeEnd(shape, box, "low");
   return shape.isInterval ? { key, keyEnd: encodeEnd(shape, box, "high") } : { key };
+}
+
+/** What a key of a map leads to: a host, and its port when that is one. */
+function encodeTarget(target: Endpoint): Uint8Array {
+  const addressBytes = target.family === 4 ? 4 : 16;
+  const view = new DataView(new ArrayBuffer(addressBytes + (target.isAnyPort ? 0 : PORT_BYTES)));
+  writeAddress(view, 0, target, "low");
+  if (!target.isAnyPort) view.setUint16(addressBytes, target.ports.low);
+  return new Uint8Array(view.buffer);
+}
+
+/** An element as it is told to the kernel, without its lifetime. */
+export function encodeElement(
+  shape: SetShape,
+  { box, target }: Pick<Element, "box" | "target">,
+): ElementFacts {
+  const key = encodeBox(shape, box);
+  return target === undefined ? key : { ...key, data: encodeTarget(target) };
 }
 
 function readAddress(view: DataView, at: number, family: Family): Uint32Array {

@@ -12,6 +12,8 @@
  *        └─ CHAIN-v6 ─ …
  * ```
  *
+ * What translates addresses is in translation-text.ts.
+ *
  * Chains begin empty. A set and the rule that asks it come with the first element that needs it, so packets
  * pay for nothing that nobody uses. Every name begins with the chain's, and nothing else of the table is read
  * or written.
@@ -21,6 +23,12 @@ import type { ElementRole } from "../../pinhole/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { type LimitMap, limitMapText } from "./limit-objects.ts";
 import { type SetIdentity, setSuffix, shapeExpression, shapeType } from "./set-shape.ts";
+import {
+  translationChains,
+  translationMapText,
+  translationRole,
+  translationText,
+} from "./translation-text.ts";
 
 /** Version of this arrangement. A table that says another number is built anew. */
 export const LAYOUT = 1;
@@ -68,6 +76,8 @@ export function structureText(
   limitMaps: readonly LimitMap[],
 ): string {
   const asked = [...sets].sort((a, b) => rank(a) - rank(b));
+  const hasTranslations = sets.some((set) => translationRole(set) !== undefined);
+  const chains = [...ourChains(plan), ...(hasTranslations ? translationChains(plan) : [])];
   const maps = limitMaps.map((map) => limitText(plan, map, "add")).join("");
   return `add table inet ${plan.table}
 table inet ${plan.table} {
@@ -78,9 +88,9 @@ ${FAMILIES.map((family) => familyChains(plan, family)).join("\n")}
 	chain ${plan.chain} {
 	}
 }
-${ourChains(plan)
+${hasTranslations ? translationText(plan) : ""}${chains
   .map((chain) => `flush chain inet ${plan.table} ${chain}\n`)
-  .join("")}${asked.map((set) => setText(plan, set, "add")).join("")}${maps}${rulesText(plan)}`;
+  .join("")}${asked.map((set) => contentText(plan, set, "add")).join("")}${maps}${rulesText(plan)}`;
 }
 
 /** Sets without limits are asked first. */
@@ -134,12 +144,16 @@ function verdictOf(plan: ChainPlan, family: Family, role: ElementRole): string {
 
 /**
  * The commands that make a set and the rule that asks it.
- *
- * @param place - `insert`: before all rules of its chain, where sets without limits belong; `add`: behind
- *   them
  */
-export function setText(plan: ChainPlan, set: SetIdentity, place: "add" | "insert" = placeOf(set)): string {
+export function setText(plan: ChainPlan, set: SetIdentity): string {
+  const isTranslating = translationRole(set) !== undefined;
+  return (isTranslating ? translationText(plan) : "") + contentText(plan, set, placeOf(set));
+}
+
+function contentText(plan: ChainPlan, set: SetIdentity, place: "add" | "insert"): string {
   const { shape, role } = set;
+  const translating = translationRole(set);
+  if (translating !== undefined) return translationMapText(plan, setName(plan, set), shape, translating);
   const name = setName(plan, set);
   const flags = shape.isInterval ? "interval, timeout" : "timeout";
   const rule = `${shapeExpression(shape)} @${name} ${verdictOf(plan, shape.family, role)}`;
@@ -148,6 +162,7 @@ ${place} rule inet ${plan.table} ${askingChain(plan, shape.family, role)} ${rule
 `;
 }
 
+/** Before all rules of its chain, where sets without limits belong, or behind them. */
 function placeOf(set: SetIdentity): "add" | "insert" {
   return set.role.endsWith("-limited") ? "add" : "insert";
 }

@@ -18,6 +18,7 @@ import {
   type Endpoint,
   hostEndpoint,
   type PacketFacts,
+  type Pair,
   pairsMeet,
 } from "../../pinhole/index.ts";
 import { Conntrack, ConntrackList } from "../../system/index.ts";
@@ -68,6 +69,21 @@ function firstPacket({
   };
 }
 
+function isInAny(boxes: readonly Box[], pairs: readonly Pair[]): boolean {
+  return boxes.some(({ protocol, source, destination }) =>
+    pairs.some((pair) => pairsMeet({ protocol, near: source, far: destination }, pair)),
+  );
+}
+
+/** The packets of a connection in both directions, as they come to this machine. */
+function tuplesOf({ family, original, reply }: ConntrackEntry): Pair[] {
+  return [original, reply].map((tuple) => ({
+    protocol: tuple.protocol,
+    near: hostEndpoint(family, tuple.source, tuple.sourcePort),
+    far: hostEndpoint(family, tuple.destination, tuple.destinationPort),
+  }));
+}
+
 /** Ends connections in the network namespace in which it was opened. */
 export class FlowCutter {
   readonly #tracker: Conntrack;
@@ -91,8 +107,10 @@ export class FlowCutter {
    */
   cut(cut: Cut): number {
     const wide = cut.boxes.filter((box) => !isExact(box));
-    const exact = cut.boxes.filter(isExact);
-    return this.#cutExact(exact, cut) + (wide.length === 0 ? 0 : this.#cutWide(wide, cut));
+    const wideTranslated = cut.translated.filter((box) => !isExact(box));
+    const ended = this.#cutExact(cut);
+    if (wide.length + wideTranslated.length === 0) return ended;
+    return ended + this.#cutWide(wide, wideTranslated, cut);
   }
 
   close(): void {
@@ -100,9 +118,14 @@ export class FlowCutter {
     this.#list.close();
   }
 
-  #cutExact(boxes: readonly Box[], cut: Cut): number {
+  #cutExact(cut: Cut): number {
     const keys = new Map<string, ConntrackKey>();
-    for (const { protocol, source, destination } of boxes) {
+    for (const { protocol, source, destination } of cut.translated.filter(isExact)) {
+      // The kernel finds an entry by the packets of either direction.
+      const name = `${protocol} ${source.key} ${destination.key}`;
+      keys.set(name, keyBetween(protocol, source, destination));
+    }
+    for (const { protocol, source, destination } of cut.boxes.filter(isExact)) {
       for (const [from, to] of [
         [source, destination],
         [destination, source],
@@ -119,21 +142,17 @@ export class FlowCutter {
     return this.#tracker.delete([...keys.values()]).deleted;
   }
 
-  #cutWide(boxes: readonly Box[], cut: Cut): number {
+  #cutWide(boxes: readonly Box[], translated: readonly Box[], cut: Cut): number {
     const keys: ConntrackKey[] = [];
     this.#list.begin();
     this.#list.readAll(new ConntrackEntry(), (entry) => {
       const first = firstPacket(entry);
       const from = hostEndpoint(entry.family, first.source, first.sourcePort);
       const to = hostEndpoint(entry.family, first.destination, first.destinationPort);
-      const isIn = boxes.some(({ protocol, source, destination }) => {
-        const box = { protocol, near: source, far: destination };
-        return [
-          { protocol: first.protocol, near: from, far: to },
-          { protocol: first.protocol, near: to, far: from },
-        ].some((pair) => pairsMeet(box, pair));
-      });
-      if (isIn && !cut.isPermitted(first)) keys.push(keyOf(entry));
+      const there = { protocol: first.protocol, near: from, far: to };
+      const back = { protocol: first.protocol, near: to, far: from };
+      const isIn = isInAny(boxes, [there, back]) && !cut.isPermitted(first);
+      if (isIn || isInAny(translated, tuplesOf(entry))) keys.push(keyOf(entry));
     });
     return this.#tracker.delete(keys).deleted;
   }

@@ -9,21 +9,21 @@
  */
 import { FirewallError } from "../../base/index.ts";
 import { TABLE_FAMILY } from "../../netlink/index.ts";
-import type {
-  BackendAbilities,
-  Cut,
-  DesiredState,
-  Drift,
-  Element,
-  KernelPlan,
-  PinholeBackend,
-  PreparedPlan,
-  Restoration,
-  StandingElement,
-  Traffic,
+import {
+  type BackendAbilities,
+  type Cut,
+  type DesiredState,
+  type Drift,
+  type Element,
+  type KernelPlan,
+  type PinholeBackend,
+  type PreparedPlan,
+  type Restoration,
+  type StandingElement,
+  type Traffic,
 } from "../../pinhole/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../../system/index.ts";
-import { encodeBox } from "./box-key.ts";
+import { encodeElement } from "./box-key.ts";
 import { type ChainPlan, checkPlan } from "./chain-plan.ts";
 import { limitText, setName, setText, structureText } from "./chain-text.ts";
 import { DriftMonitor } from "./drift-monitor.ts";
@@ -49,7 +49,7 @@ const ABILITIES: BackendAbilities = {
   expires: true,
   counts: true,
   limits: ["pps", "bps", "burst", "newPerSec", "quotaBytes"],
-  translates: false,
+  translates: true,
   expansionMax: EXPANSION_MAX,
 };
 
@@ -203,14 +203,14 @@ export class NftablesPinholes implements PinholeBackend {
   #remove(changes: SetChanges, element: Element): void {
     const set = this.#catalogue.release(element);
     if (set.shape.isInterval && set.layer === 0) return;
-    const facts = encodeBox(set.shape, element.box);
+    const facts = encodeElement(set.shape, element);
     changes.remove(set, facts);
     if (element.role === "pass-limited") this.#register.release(changes, element, set, facts);
   }
 
   #put(changes: SetChanges, element: StandingElement, now: number): void {
     const set = this.#catalogue.place(element);
-    const facts = encodeBox(set.shape, element.box);
+    const facts = encodeElement(set.shape, element);
     const isTimed = element.deadline !== Number.POSITIVE_INFINITY;
     changes.put(set, facts, isTimed ? element.deadline - now : undefined);
     if (element.role === "pass-limited") this.#register.subject(changes, element, set, facts);

@@ -13,7 +13,7 @@ import {
 } from "../../netlink/index.ts";
 import { type DesiredState, makeElement, type StandingElement } from "../../pinhole/index.ts";
 import { errnoName, type NetlinkSocket } from "../../system/index.ts";
-import { decodeBox, encodeBox, nameKey } from "./box-key.ts";
+import { decodeBox, encodeElement, nameKey } from "./box-key.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { markName, setName } from "./chain-text.ts";
 import { decodeGeneration } from "./generation-mark.ts";
@@ -126,8 +126,8 @@ export function readState(plan: ChainPlan, socket: NetlinkSocket): HeldState {
   };
 }
 
-/** What sets of one role and shape shall hold, whatever their layer. */
-type Expected = Map<string, StandingElement>;
+/** What sets of one role and shape shall hold, whatever their layer; with what keys lead to, for maps. */
+type Expected = Map<string, { readonly element: StandingElement; readonly data: Uint8Array | undefined }>;
 
 function kindOf({ role, shape }: SetIdentity): string {
   return setSuffix({ role, shape, layer: 0 });
@@ -143,8 +143,8 @@ function expect(desired: DesiredState): Map<string, Expected> {
       expected = new Map();
       kinds.set(kind, expected);
     }
-    const { key, keyEnd } = encodeBox(shape, element.box);
-    expected.set(nameKey(key, keyEnd), element);
+    const { key, keyEnd, data } = encodeElement(shape, element);
+    expected.set(nameKey(key, keyEnd), { element, data });
   }
   return kinds;
 }
@@ -155,10 +155,15 @@ function isStale(element: StandingElement, held: HeldElement, now: number): bool
   return !(Math.abs(leftMs - held.leftMs) < DEADLINE_TOLERANCE_MS);
 }
 
+function leadsTo(held: HeldElement, data: Uint8Array | undefined): boolean {
+  return data === undefined || Buffer.compare(held.data, data) === 0;
+}
+
 function surplusOf(set: SetIdentity, held: HeldElement): Surplus {
-  const { key, keyEnd } = held;
+  const { key, keyEnd, data } = held;
   const box = decodeBox(set.shape, key, keyEnd);
-  const facts = set.shape.isInterval ? { key, keyEnd } : { key };
+  const interval = set.shape.isInterval ? { key, keyEnd } : { key };
+  const facts = data.length === 0 ? interval : { ...interval, data };
   if (box === undefined) return { set, facts, name: `${setSuffix(set)} ${Buffer.from(key).toString("hex")}` };
   return { set, facts, name: makeElement(set.role, box).key };
 }
@@ -179,17 +184,20 @@ export function compareSets(state: HeldState, desired: DesiredState, catalogue: 
     const expected = kinds.get(kindOf(set));
     for (const held of elements) {
       const name = nameKey(held.key, held.keyEnd);
-      const element = expected?.get(name);
-      if (element === undefined) {
+      const wanted = expected?.get(name);
+      if (wanted === undefined || !leadsTo(held, wanted.data)) {
         surplus.push(surplusOf(set, held));
         continue;
       }
       expected?.delete(name);
+      const { element } = wanted;
       catalogue.adopt(element, set);
       present.push(element);
       if (isStale(element, held, desired.now)) stale.push(element);
     }
   }
-  const missing = [...kinds.values()].flatMap((expected) => [...expected.values()]);
+  const missing = [...kinds.values()].flatMap((expected) =>
+    [...expected.values()].map(({ element }) => element),
+  );
   return { present, missing, stale, surplus };
 }

@@ -35,7 +35,8 @@ export interface FieldText {
   readonly bareBytes: number;
 }
 
-const PORT_BYTES = 4;
+/** Bytes of a port within a concatenation. */
+export const PORT_BYTES = 4;
 const PROTOCOL_BYTES = 4;
 
 const ANY_TRANSPORT: Readonly<Record<"sport" | "dport" | "proto", FieldText>> = {

@@ -4,7 +4,7 @@
  * It keeps to the words of PinholeBackend like the others, and so serves as their oracle, for tests of
  * everything above, and for trying things out without a kernel. Time is what the caller says.
  */
-import { FirewallError, type Milliseconds } from "../../base/index.ts";
+import { FirewallError, type Milliseconds, type Port } from "../../base/index.ts";
 import {
   type BackendAbilities,
   BoxIndex,
@@ -12,6 +12,7 @@ import {
   type DesiredState,
   type Drift,
   type Element,
+  type Endpoint,
   type ElementRole,
   ELEMENT_ROLES,
   hostEndpoint,
@@ -31,12 +32,19 @@ const ABILITIES: BackendAbilities = {
   expires: true,
   counts: true,
   limits: ["pps", "bps", "burst", "newPerSec", "quotaBytes"],
-  translates: false,
+  translates: true,
   expansionMax: 64,
 };
 
 /** What becomes of a packet: `none` when no set holds it. */
 export type SimulatedVerdict = "accept" | "drop" | "none";
+
+/** What becomes of a packet that begins a connection. */
+export interface SimulatedPassage {
+  readonly verdict: SimulatedVerdict;
+  /** As it leaves. */
+  readonly packet: PacketFacts;
+}
 
 interface Held {
   readonly element: StandingElement;
@@ -49,6 +57,20 @@ export type Intercept = (plan: KernelPlan, occasion: "commit" | "restore") => vo
 
 function pairOf({ element: { box } }: Held): Pair {
   return { protocol: box.protocol, near: box.source, far: box.destination };
+}
+
+function pairOfPacket(packet: PacketFacts): Pair {
+  const { family, protocol, source, destination } = packet;
+  return {
+    protocol,
+    near: hostEndpoint(family, source, packet.sourcePort),
+    far: hostEndpoint(family, destination, packet.destinationPort),
+  };
+}
+
+/** The port that a target says; undefined when the packet's stays. */
+function portOf(target: Endpoint | undefined): Port | undefined {
+  return target === undefined || target.isAnyPort ? undefined : target.ports.low;
 }
 
 /** The simulator. */
@@ -170,11 +192,7 @@ export class SimulatedPinholes implements PinholeBackend {
    * @param bytes - its length, IP header included
    */
   judge(packet: PacketFacts, now: Milliseconds, bytes = 0): SimulatedVerdict {
-    const pair: Pair = {
-      protocol: packet.protocol,
-      near: hostEndpoint(packet.family, packet.source, packet.sourcePort),
-      far: hostEndpoint(packet.family, packet.destination, packet.destinationPort),
-    };
+    const pair = pairOfPacket(packet);
     if (this.#find("block", pair, now, bytes) !== undefined) return "drop";
     const role = packet.opensTcp ? "setup" : "pass";
     if (this.#find(role, pair, now, bytes) !== undefined) return "accept";
@@ -182,6 +200,35 @@ export class SimulatedPinholes implements PinholeBackend {
     if (limited === undefined) return "none";
     const meter = this.#meters.get(limited.limiter);
     return meter === undefined || meter.passes(bytes, packet.opensTcp, now) ? "accept" : "drop";
+  }
+
+  /**
+   * Sends a packet that begins a connection through.
+   *
+   * @param bytes - its length, IP header included
+   * @returns what becomes of it, and the packet as it leaves
+   */
+  forward(packet: PacketFacts, now: Milliseconds, bytes = 0): SimulatedPassage {
+    const to = this.#targetOf("dnat", packet, now);
+    const arrived: PacketFacts = {
+      ...packet,
+      destination: to?.prefix.words ?? packet.destination,
+      destinationPort: portOf(to) ?? packet.destinationPort,
+    };
+    const verdict = this.judge(arrived, now, bytes);
+    const from = this.#targetOf("snat", arrived, now);
+    const left = {
+      ...arrived,
+      source: from?.prefix.words ?? arrived.source,
+      sourcePort: portOf(from) ?? arrived.sourcePort,
+    };
+    return { verdict, packet: left };
+  }
+
+  #targetOf(way: "dnat" | "snat", packet: PacketFacts, now: Milliseconds): Endpoint | undefined {
+    const pair = pairOfPacket(packet);
+    const held = this.#find(way, pair, now, 0) ?? this.#find(`${way}-host`, pair, now, 0);
+    return held?.target;
   }
 
   #find(role: ElementRole, pair: Pair, now: Milliseconds, bytes: number): StandingElement | undefined {

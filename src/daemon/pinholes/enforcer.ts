@@ -6,7 +6,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { FirewallError } from "../../base/index.ts";
 import {
-  type Cut,
   type JournalChanges,
   type Moment,
   type Pinhole,
@@ -198,13 +197,13 @@ export class Enforcer {
     this.counters.commits += 1;
     this.counters.changes += plan.put.length + plan.remove.length;
     this.#parts.publish(events);
-    if (cut.length > 0) await this.#cut(cut);
+    if (cut.boxes.length + cut.translated.length > 0) await this.#cut(cut);
   }
 
-  async #cut(boxes: Cut["boxes"]): Promise<void> {
+  async #cut(list: PreparedCommit["cut"]): Promise<void> {
     const { backend, store } = this.#parts;
     try {
-      const ended = await backend.cut({ boxes, isPermitted: (packet) => store.permits(packet) });
+      const ended = await backend.cut({ ...list, isPermitted: (packet) => store.permits(packet) });
       this.counters.cutConnections += ended;
     } catch (error) {
       this.#tellHealth(this.health.fail(failure(error).message));

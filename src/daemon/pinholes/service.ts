@@ -25,8 +25,10 @@ import {
   type CommitRequest,
   type Drift,
   EventLog,
+  isTranslation,
   type MissedEvents,
   type Moment,
+  type NatMode,
   type Operation,
   type Pinhole,
   type PinholeBackend,
@@ -64,6 +66,8 @@ export interface ServiceStatus {
   readonly abilities: BackendAbilities;
   readonly generation: number;
   readonly pinholes: number;
+  /** Ways to translate addresses. */
+  readonly natModes: readonly NatMode[];
   /** Elements that shall be in force, and that are. */
   readonly desired: number;
   readonly enforced: number;
@@ -152,7 +156,8 @@ export class PinholeService {
   /**
    * Reads the journal, makes the packet filter hold what it says, and only then takes requests.
    *
-   * @throws {FirewallError} when the filter cannot be put right
+   * @throws {FirewallError} when the filter cannot be put right; `TRANSLATION_UNSUPPORTED` when it shall
+   *   translate addresses and cannot
    */
   static async start(options: ServiceOptions): Promise<PinholeService> {
     const service = new PinholeService(options);
@@ -237,12 +242,12 @@ export class PinholeService {
 
   /** What passed through each of these pinholes, in their order. */
   async traffic(pinholes: readonly Pinhole[]): Promise<Traffic[]> {
-    const elements = pinholes.flatMap((pinhole) => pinhole.elements);
-    const counts = await this.#options.backend.traffic(elements);
+    const elements = pinholes.map((pinhole) => pinhole.elements.filter((one) => !isTranslation(one)));
+    const counts = await this.#options.backend.traffic(elements.flat());
     let at = 0;
-    return pinholes.map((pinhole) => {
-      const own = counts.slice(at, at + pinhole.elements.length);
-      at += pinhole.elements.length;
+    return elements.map(({ length }) => {
+      const own = counts.slice(at, at + length);
+      at += length;
       return own.reduce(
         (sum, one) => ({ packets: sum.packets + one.packets, bytes: sum.bytes + one.bytes }),
         { packets: 0, bytes: 0 },
@@ -283,6 +288,7 @@ export class PinholeService {
       abilities: backend.abilities,
       generation: store.generation,
       pinholes: store.size,
+      natModes: store.natModes,
       desired: store.elementCount,
       enforced,
       isDegraded: health.isDegraded,
@@ -314,6 +320,10 @@ export class PinholeService {
 
   async #begin(): Promise<void> {
     const { store, journal, backend, bootId } = this.#options;
+    if (store.natModes.length > 0 && !backend.abilities.translates) {
+      const message = `${backend.name} does not translate addresses. Use another packet filter, or no translation.`;
+      throw new FirewallError("TRANSLATION_UNSUPPORTED", message);
+    }
     const moment = this.moment;
     const over = store.load(journal.load(), moment, bootId);
     await this.#enforcer.restore();
