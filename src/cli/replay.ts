@@ -3,7 +3,7 @@
  * kernel.
  */
 import { HOOK, type Hook, type Milliseconds, type Prefix } from "../base/index.ts";
-import { COUNTERS, Engine } from "../engine/index.ts";
+import { COUNTERS, Engine, type EngineOptions } from "../engine/index.ts";
 import type { Policy, RuleMemory, RuleReport } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { type CaptureRecord, decodeRecord, Packet } from "../wire/index.ts";
@@ -27,6 +27,8 @@ export interface ReplayOptions {
   readonly local: readonly Prefix[];
   /** Takes what rules print and log. */
   readonly report: RuleReport;
+  /** Told when a recogniser of the policy's own fails. */
+  readonly recogniserFailed: NonNullable<EngineOptions["recogniserFailed"]>;
 }
 
 /** Hook by address: to a local one INPUT, from one OUTPUT, any other FORWARD. */
@@ -63,6 +65,7 @@ class Replay {
       report: options.report,
       interfaceName: (index) => this.#interfaces[index] ?? "",
       counters: new Float64Array(COUNTERS.length),
+      recogniserFailed: options.recogniserFailed,
     });
   }
 

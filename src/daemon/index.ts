@@ -5,6 +5,7 @@ export {
   compileSource,
   type LoadedPolicy,
   loadPolicy,
+  loadRecognisers,
   PolicyInvalidError,
   readPolicySource,
 } from "./policy-file.ts";

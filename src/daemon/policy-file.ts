@@ -11,6 +11,7 @@ import {
   type Policy,
   type Problem,
   policyModules,
+  type Recogniser,
   type RuleRegistry,
   ruleToolkit,
 } from "../policy/index.ts";
@@ -75,6 +76,20 @@ async function loadModule(registry: RuleRegistry, path: string): Promise<string 
     const reason = cause instanceof Error ? cause.message : String(cause);
     return `cannot load the rules of ${path}: ${reason}`;
   }
+}
+
+/**
+ * Recognisers of modules, without a policy.
+ *
+ * @throws {FirewallError} `MODULE_UNLOADABLE` when one of them cannot be loaded
+ */
+export async function loadRecognisers(files: readonly string[]): Promise<readonly Recogniser[]> {
+  const registry = createRegistry();
+  for (const file of files) {
+    const fault = await loadModule(registry, resolve(file));
+    if (fault !== undefined) throw new FirewallError("MODULE_UNLOADABLE", fault);
+  }
+  return registry.recognisers;
 }
 
 /**

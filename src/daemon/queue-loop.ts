@@ -94,6 +94,7 @@ export class QueueLoop {
       report: reporter,
       interfaceName,
       counters: this.#counters,
+      recogniserFailed: (protocol, error, isOff) => reporter.recogniserError(protocol, error, isOff),
       ...(reporter.observes ? { observer: reporter } : {}),
     });
     this.desk = new FlowDesk({

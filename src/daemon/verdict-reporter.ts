@@ -127,6 +127,15 @@ export class VerdictReporter implements RuleReport, EngineObserver {
     this.#lines.add("ERROR", words, { event: "rule-error", chain, rule, error: reason });
   }
 
+  /** A recogniser of the policy's own has failed. */
+  recogniserError(protocol: string, error: unknown, isOff: boolean): void {
+    if (!this.#enabled("ERROR") || !this.#lines.admits(this.#now())) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    const what = isOff ? "failed too often and is switched off" : "failed";
+    const facts = { event: "recogniser-error", protocol, error: reason };
+    this.#lines.add("ERROR", `the recogniser of ${protocol} ${what}: ${reason}`, facts);
+  }
+
   /** An error in a promise that a rule has left behind. */
   strayError(error: unknown): void {
     if (!this.#enabled("ERROR") || !this.#lines.admits(this.#now())) return;

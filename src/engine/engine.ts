@@ -21,6 +21,7 @@ import {
   type RuleMemory,
   type RuleReport,
 } from "../policy/index.ts";
+import type { RecogniserFailure } from "../recognise/index.ts";
 import { COMMIT, DIRECTION, type Tracker } from "../state/index.ts";
 import { Packet } from "../wire/index.ts";
 import { COUNTER } from "./counters.ts";
@@ -54,6 +55,8 @@ export interface EngineOptions {
   /** Slots as in COUNTER. */
   readonly counters: Float64Array;
   readonly observer?: EngineObserver;
+  /** Told when a recogniser of the policy's own fails. */
+  readonly recogniserFailed?: RecogniserFailure;
 }
 
 /** Value of {@link Engine.transition} when the packet did not touch the state table. */
@@ -76,9 +79,28 @@ class EngineContext implements RuleContext {
 }
 
 /** An inspection, when some rule wants one. */
-function inspectionFor({ wants, policy }: Evaluator): Inspection | undefined {
+function inspectionFor(
+  { wants, policy }: Evaluator,
+  failed: RecogniserFailure | undefined,
+): Inspection | undefined {
+  if (wants === CONTENT.NOTHING) return undefined;
   const { pending, limits } = policy.settings;
-  return wants === CONTENT.NOTHING ? undefined : new Inspection({ wants, bounds: pending, limits });
+  return new Inspection({ wants, bounds: pending, limits, own: policy.recognisers, failed });
+}
+
+/** True when two policies look at the bytes of flows in the same way, so that what is known stays good. */
+function inspectsAlike(one: Evaluator, other: Evaluator): boolean {
+  const { pending, limits } = one.policy.settings;
+  const { pending: nextPending, limits: nextLimits } = other.policy.settings;
+  const { recognisers } = one.policy;
+  return (
+    one.wants === other.wants &&
+    pending.packets === nextPending.packets &&
+    pending.bytes === nextPending.bytes &&
+    limits.contentFlows === nextLimits.contentFlows &&
+    recognisers.length === other.policy.recognisers.length &&
+    recognisers.every((recogniser, at) => recogniser === other.policy.recognisers[at])
+  );
 }
 
 /** Judges packets, one at a time. */
@@ -98,6 +120,7 @@ export class Engine {
   ended = false;
   /** Present while the policy in force has rules about the bytes of flows. */
   #inspection: Inspection | undefined;
+  readonly #recogniserFailed: RecogniserFailure | undefined;
   readonly #context: EngineContext;
   readonly #observer: EngineObserver | undefined;
   #revision: number;
@@ -107,7 +130,8 @@ export class Engine {
     this.counters = options.counters;
     this.evaluator = new Evaluator(options.initial.policy, options.initial.memory);
     this.#revision = options.initial.revision;
-    this.#inspection = inspectionFor(this.evaluator);
+    this.#recogniserFailed = options.recogniserFailed;
+    this.#inspection = inspectionFor(this.evaluator, this.#recogniserFailed);
     this.#context = new EngineContext(options.interfaceName, options.report);
     this.#observer = options.observer;
   }
@@ -119,18 +143,11 @@ export class Engine {
 
   /** Puts another policy in force. Flows stay; from their next packet on they are judged by it. */
   swap(next: EnginePolicy): void {
-    const { wants, policy } = this.evaluator;
+    const before = this.evaluator;
     this.evaluator = new Evaluator(next.policy, next.memory);
     this.#revision = next.revision;
-    const { pending, limits } = policy.settings;
-    const { pending: nextPending, limits: nextLimits } = next.policy.settings;
-    const isSame =
-      wants === this.evaluator.wants &&
-      pending.packets === nextPending.packets &&
-      pending.bytes === nextPending.bytes &&
-      limits.contentFlows === nextLimits.contentFlows;
-    if (isSame) return;
-    this.#inspection = inspectionFor(this.evaluator);
+    if (inspectsAlike(before, this.evaluator)) return;
+    this.#inspection = inspectionFor(this.evaluator, this.#recogniserFailed);
     this.content = undefined;
     this.#context.content = undefined;
   }

@@ -3,7 +3,12 @@
  * of the state table they are known.
  */
 import { type LimitValues, type Milliseconds, MINUTE, PROTOCOL, TCP_FLAG } from "../base/index.ts";
-import { FlowRecognition, RecogniserSet } from "../recognise/index.ts";
+import {
+  FlowRecognition,
+  type Recogniser,
+  type RecogniserFailure,
+  RecogniserSet,
+} from "../recognise/index.ts";
 import { type FlowRecord, StreamTable } from "../stream/index.ts";
 import { FRAGMENT, type Packet } from "../wire/index.ts";
 import { type ContentBounds, type ContentSetting, InspectedContent } from "./flow-content.ts";
@@ -11,11 +16,24 @@ import { type ContentBounds, type ContentSetting, InspectedContent } from "./flo
 /** Idle time after which the bytes of a flow that is in no state table are forgotten. */
 const IDLE: Milliseconds = 10 * MINUTE;
 
-/** What is recognised, by the number noted on flows, from 1; the same for all engines of a process. */
-const RECOGNISERS = new RecogniserSet();
-const NOTES: ReadonlyMap<string, number> = new Map(
-  RECOGNISERS.protocols.map((protocol, index) => [protocol, index + 1]),
-);
+const BUILT_IN = new RecogniserSet();
+
+/** Largest number that can be noted on a flow. */
+const NOTE_MAX = 65_535;
+
+/**
+ * What is recognised, by the number noted on flows less 1; the same for all engines of a process. Names are
+ * added by policies with recognisers of their own and never taken away: flows outlive policies.
+ */
+const NOTED: string[] = [...BUILT_IN.protocols];
+const NOTES = new Map(NOTED.map((protocol, index) => [protocol, index + 1]));
+
+function addNotes(protocols: readonly string[]): void {
+  for (const protocol of protocols) {
+    if (NOTES.has(protocol) || NOTED.length >= NOTE_MAX) continue;
+    NOTES.set(protocol, NOTED.push(protocol));
+  }
+}
 
 /** The number that stands for a protocol on a flow of the state table, 0 when there is none. */
 export function protocolNote(protocol: string): number {
@@ -24,7 +42,7 @@ export function protocolNote(protocol: string): number {
 
 /** Name of the protocol that a number noted on a flow stands for, `""` when none. */
 export function notedProtocol(note: number): string {
-  return RECOGNISERS.protocols[note - 1] ?? "";
+  return NOTED[note - 1] ?? "";
 }
 
 /** What an inspection is made of. */
@@ -33,6 +51,10 @@ export interface InspectionOptions {
   readonly wants: number;
   readonly bounds: ContentBounds;
   readonly limits: LimitValues;
+  /** Recognisers of the policy's own. */
+  readonly own: readonly Recogniser[];
+  /** Told when one of them fails. */
+  readonly failed: RecogniserFailure | undefined;
 }
 
 /** See the head of this file. */
@@ -46,7 +68,10 @@ export class Inspection {
   #flow: FlowRecord<InspectedContent> | undefined = undefined;
 
   /** @param options - what is wanted, and limits */
-  constructor({ wants, bounds, limits }: InspectionOptions) {
+  constructor({ wants, bounds, limits, own, failed }: InspectionOptions) {
+    const watched = failed === undefined ? { own } : { own, failed };
+    const recognisers = own.length === 0 ? BUILT_IN : new RecogniserSet(watched);
+    addNotes(recognisers.protocols);
     const setting: ContentSetting = {
       wants,
       bounds,
@@ -59,7 +84,7 @@ export class Inspection {
       limits,
       open: (packet, flow) => {
         this.#unbind(flow);
-        return openContent(setting, packet, flow);
+        return openContent({ setting, recognisers }, packet, flow);
       },
       release: (flow) => {
         this.#unbind(flow);
@@ -144,13 +169,13 @@ export class Inspection {
 }
 
 function openContent(
-  setting: ContentSetting,
+  { setting, recognisers }: { setting: ContentSetting; recognisers: RecogniserSet },
   packet: Packet,
   flow: FlowRecord<InspectedContent>,
 ): InspectedContent {
   const isTcp = packet.protocol === PROTOCOL.TCP;
   const transport = isTcp ? "TCP" : "UDP";
-  const recognition = new FlowRecognition(RECOGNISERS, transport, packet.sourcePort, packet.destinationPort);
+  const recognition = new FlowRecognition(recognisers, transport, packet.sourcePort, packet.destinationPort);
   const earlier = flow.consumer as InspectedContent | undefined;
   earlier?.release();
   return new InspectedContent(setting, recognition, isTcp && (packet.tcpFlags & TCP_FLAG.SYN) === 0);

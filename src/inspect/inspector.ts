@@ -4,7 +4,7 @@
  * No I/O and no clock: packets and times come in, reports come out.
  */
 import { defaultLimits, type LimitValues, type Milliseconds, PROTOCOL } from "../base/index.ts";
-import { RecogniserSet } from "../recognise/index.ts";
+import { type Recogniser, type RecogniserFailure, RecogniserSet } from "../recognise/index.ts";
 import { type FlowRecord, type OverlapPolicy, type StreamObserver, StreamTable } from "../stream/index.ts";
 import { CaptureReader, decodePacket, decodeRecord, FRAGMENT, Packet } from "../wire/index.ts";
 import type { CaptureFault } from "../wire/index.ts";
@@ -16,6 +16,10 @@ const NO_TUNNELS: readonly TunnelName[] = [];
 /** How an inspector is made; all have defaults. */
 export interface InspectorOptions {
   readonly recognisers?: RecogniserSet;
+  /** Recognisers of one's own, where `recognisers` is left out. */
+  readonly own?: readonly Recogniser[];
+  /** Told when one of those fails. */
+  readonly failed?: RecogniserFailure;
   readonly limits?: LimitValues;
   readonly overlap?: OverlapPolicy;
   readonly observer?: StreamObserver;
@@ -35,8 +39,9 @@ export class Inspector {
   /** @param options - recognisers, limits */
   constructor(options: InspectorOptions = {}) {
     this.#limits = options.limits ?? defaultLimits();
-    this.#set = options.recognisers ?? new RecogniserSet();
-    const { onFlow } = options;
+    const { onFlow, own = [], failed } = options;
+    const watched = failed === undefined ? { own } : { own, failed };
+    this.#set = options.recognisers ?? new RecogniserSet(watched);
     this.#table = new StreamTable<InspectedFlow>({
       open: (packet, flow) => new InspectedFlow(this.#set, packet, this.#tunnels, flow.consumer),
       limits: this.#limits,

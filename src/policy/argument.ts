@@ -29,6 +29,8 @@ export interface Reading {
   readonly users: UserLookup | undefined;
   /** Names of the tables that the file declares. */
   readonly tables: readonly string[];
+  /** Names of the protocols that can be recognised. */
+  readonly protocols: readonly string[];
 }
 
 /** What a value may be. */

@@ -14,6 +14,7 @@ import { type Place, type Problem, ProblemList } from "./problem.ts";
 import type { RuleRegistry } from "./registry.ts";
 import { type DraftChain, type DraftRule, RuleReader } from "./rule-reader.ts";
 import { createRegistry } from "./rules/catalogue.ts";
+import { recognisableProtocols } from "./rules/recognition-rules.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 /** What the compiler needs besides the text. */
@@ -108,12 +109,13 @@ interface Draft {
 
 function readDraft(root: JsonValue, options: CompileOptions, problems: ProblemList): Draft {
   const registry = options.registry ?? createRegistry();
-  const strict: Reading = { problems, lenient: false, users: options.users, tables: [] };
+  const strict: Reading = { problems, lenient: false, users: options.users, tables: [], protocols: [] };
   const settings = readSettings(root.members.find((member) => member.name === "settings")?.value, strict);
   const reading: Reading = {
     ...strict,
     lenient: settings.compatibility === "pywall",
     tables: settings.tables.map(({ name }) => name),
+    protocols: recognisableProtocols(registry.recognisers),
   };
   checkSchemaMember(root, problems);
   reportModules(root, options, problems);
@@ -220,7 +222,9 @@ function build(draft: Draft, options: CompileOptions): Policy {
     return { name, index, rules: rules.map((rule) => buildRule(rule, keys.next(name, rule), chainIndex)) };
   });
   const defaultTarget = toTarget(draft.defaultTarget.name, chainIndex);
-  return Policy.fromChecked({ file: options.file, chains: built, defaultTarget, settings: draft.settings });
+  const recognisers = [...(options.registry?.recognisers ?? [])];
+  const { settings } = draft;
+  return Policy.fromChecked({ file: options.file, chains: built, defaultTarget, settings, recognisers });
 }
 
 function buildRule(rule: DraftRule, memoryKey: string, chainIndex: ReadonlyMap<string, number>): PolicyRule {

@@ -34,6 +34,7 @@ export {
   ContentRule,
   type FlowContent,
 } from "./content.ts";
+export { CONFIDENCE, DONE, HANDED_OVER, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recognise/index.ts";
 export { Evaluator, type VerdictReason } from "./evaluator.ts";
 export { type ExplainStep, explainPacket } from "./explanation.ts";
 export { policyJsonSchema } from "./json-schema.ts";

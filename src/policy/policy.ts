@@ -6,6 +6,7 @@
  * their own are made from it by {@link Policy.instantiate}, once for each worker.
  */
 import { type Hook, hookName, type Verdict } from "../base/index.ts";
+import type { Recogniser } from "../recognise/index.ts";
 import type { AddressTable } from "../tables/index.ts";
 import { type RuleDefinition, type RuleSetup, sharedMemory } from "./registry.ts";
 import type { Rule } from "./rule.ts";
@@ -71,6 +72,7 @@ export interface PolicyParts {
   /** A verdict or a chain. */
   readonly defaultTarget: Target;
   readonly settings: Settings;
+  readonly recognisers: readonly Recogniser[];
 }
 
 /** A rule where it stands, and the tables it may name. */
@@ -89,12 +91,15 @@ export class Policy {
   /** Where a packet goes at the end of any chain: a verdict or a chain. */
   readonly defaultTarget: Target;
   readonly settings: Settings;
+  /** Recognisers that its modules have registered. */
+  readonly recognisers: readonly Recogniser[];
 
   private constructor(parts: PolicyParts) {
     this.file = parts.file;
     this.chains = parts.chains;
     this.defaultTarget = parts.defaultTarget;
     this.settings = parts.settings;
+    this.recognisers = parts.recognisers;
   }
 
   /** For the compiler: these parts have passed all checks. */

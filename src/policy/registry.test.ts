@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compilePolicy, createRegistry, integer, required, Rule, type RuleDefinition } from "./index.ts";
+import {
+  compilePolicy,
+  createRegistry,
+  integer,
+  NO_MATCH,
+  type Recogniser,
+  required,
+  Rule,
+  type RuleDefinition,
+} from "./index.ts";
 
 class AnyRule extends Rule {
   override match(): boolean {
@@ -41,6 +50,39 @@ describe("registering", () => {
   for (const [words, name, changes, code] of rows) {
     test(`${words} gives ${code}`, () => assert.equal(registerCode(name, changes), code));
   }
+});
+
+describe("recognisers of one's own", () => {
+  const git: Recogniser = {
+    protocol: "Git",
+    transports: ["TCP"],
+    encrypted: false,
+    judge: () => NO_MATCH,
+  };
+  const policy = (name: string): string =>
+    JSON.stringify({ INPUT: [{ name: "ProtocolRule", protocols: [name], action: "DROP" }] });
+
+  test("rules may name their protocols, those of the policy alone", () => {
+    const registry = createRegistry();
+    registry.registerRecogniser(git);
+    const known = compilePolicy(policy("git"), { file: "f", registry });
+    assert.deepEqual(known.problems, []);
+    assert.deepEqual(known.policy?.recognisers, [git]);
+    const { problems } = compilePolicy(policy("Gitt"), { file: "f", registry });
+    assert.match(problems[0]?.message ?? "", /no protocol "Gitt"\. Did you mean "Git"\?/);
+    assert.equal(compilePolicy(policy("git"), { file: "f" }).policy, undefined);
+    assert.deepEqual(compilePolicy(policy("tls"), { file: "f" }).policy?.recognisers, []);
+  });
+
+  test("two of one name, and what is none, are refused", () => {
+    const registry = createRegistry();
+    registry.registerRecogniser(git);
+    const again = (): void => registry.registerRecogniser({ ...git, protocol: "GIT" });
+    assert.throws(again, { code: "RECOGNISER_NAME_TAKEN" });
+    const none = (): void => registry.registerRecogniser({ ...git, protocol: "" });
+    assert.throws(none, { code: "RECOGNISER_DEFINITION" });
+    assert.deepEqual(registry.recognisers, [git]);
+  });
 });
 
 describe("what a definition does wrong is a problem of the file that uses it", () => {

@@ -1,5 +1,6 @@
 /** Rules by name: what a policy file may say, and how a rule is made from it. */
 import { FirewallError, type LimitValues } from "../base/index.ts";
+import { checkRecogniser, type Recogniser } from "../recognise/index.ts";
 import type { AddressTable } from "../tables/index.ts";
 import type { ArgumentSet, ArgumentValues } from "./argument.ts";
 import type { Rule } from "./rule.ts";
@@ -107,8 +108,9 @@ function definitionFault(definition: RuleDefinition): string | undefined {
 /** Member names that every rule has. */
 export const COMMON_MEMBERS: readonly string[] = ["name", "action", "not", "comment", "shadow"];
 
-/** The rules a policy may name. */
+/** The rules a policy may name, and recognisers of one's own. */
 export class RuleRegistry {
+  readonly #recognisers: Recogniser[] = [];
   readonly #definitions = new Map<string, RuleDefinition>();
   readonly #aliases = new Map<string, string>();
 
@@ -137,6 +139,28 @@ export class RuleRegistry {
       );
     }
     this.#definitions.set(name, definition);
+  }
+
+  /**
+   * Adds a recogniser: it is asked before those that ship, and rules may name its protocol.
+   *
+   * @param recogniser - of one protocol, which may be one that is recognised already
+   * @throws {FirewallError} `RECOGNISER_DEFINITION` when it is none, `RECOGNISER_NAME_TAKEN` when one of that
+   *   protocol was registered before
+   */
+  registerRecogniser(recogniser: Recogniser): void {
+    checkRecogniser(recogniser);
+    const { protocol } = recogniser;
+    if (this.#recognisers.some((other) => other.protocol.toLowerCase() === protocol.toLowerCase())) {
+      const message = `a recogniser of "${protocol}" is registered already: choose another name`;
+      throw new FirewallError("RECOGNISER_NAME_TAKEN", message);
+    }
+    this.#recognisers.push(recogniser);
+  }
+
+  /** Recognisers of one's own, in the order of registration. */
+  get recognisers(): readonly Recogniser[] {
+    return this.#recognisers;
   }
 
   /** Adds an old name of a registered rule. */

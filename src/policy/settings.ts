@@ -175,7 +175,7 @@ export const SETTING_ARGUMENTS = {
   modules: withDefault(
     listOf(text(4096), { max: 256 }),
     [],
-    "Modules with rules of your own, relative to the policy file.",
+    "Modules with rules and recognisers of your own, relative to the policy file.",
   ),
   failMode: withDefault(
     choice(["open", "closed"]),

@@ -1,7 +1,8 @@
 /**
- * What modules with rules of one's own are handed beside the registry, so that they need not find this
- * package: a module in /etc has no node_modules above it.
+ * What modules with rules or recognisers of one's own are handed beside the registry, so that they need not
+ * find this package: a module in /etc has no node_modules above it.
  */
+import { CONFIDENCE, DONE, HANDED_OVER, NO_MATCH, OTHER_SIDE } from "../recognise/index.ts";
 import {
   choice,
   decimal,
@@ -14,6 +15,7 @@ import {
   text,
   withDefault,
 } from "./argument.ts";
+import { ANSWER, CONTENT, ContentRule } from "./content.ts";
 import { FLOW, makeGate, NEEDS, Rule, VerdictRule } from "./rule.ts";
 import { SourceTable } from "./source-table.ts";
 import { tableName } from "./table-declaration.ts";
@@ -27,6 +29,14 @@ export const ruleToolkit = {
   FLOW,
   makeGate,
   SourceTable,
+  ContentRule,
+  CONTENT,
+  ANSWER,
+  CONFIDENCE,
+  NO_MATCH,
+  DONE,
+  OTHER_SIDE,
+  HANDED_OVER,
   required,
   optional,
   withDefault,

@@ -35,6 +35,8 @@ export class Candidate {
   /** Bytes each direction must have before the next look. */
   readonly need: [number, number] = [0, 0];
   done = false;
+  /** Looks that were counted, see {@link Evidence.countLook}. */
+  looks = 0;
   /** Direction that the server sends in; -1 while unknown. */
   server: -1 | 0 | 1 = -1;
 
@@ -143,6 +145,13 @@ export class Evidence {
     const own = this.#own;
     own.state ??= make();
     return own.state as State;
+  }
+
+  /** Counts a look of this recogniser at this flow. @returns how many were counted */
+  countLook(): number {
+    const own = this.#own;
+    own.looks += 1;
+    return own.looks;
   }
 
   /** What this recogniser remembers, or `undefined` when it has made nothing. */

@@ -7,6 +7,7 @@
 import type { Cryptography } from "./crypto.ts";
 import { nodeCryptography } from "./crypto.ts";
 import { Evidence } from "./evidence.ts";
+import { OwnRecogniser, type RecogniserFailure } from "./own-recogniser.ts";
 import { guessByPort } from "./port-guess.ts";
 import { builtInRecognisers } from "./protocols/index.ts";
 import type { Recogniser, Transport } from "./recogniser.ts";
@@ -26,8 +27,10 @@ export interface RecognitionLimits {
 
 /** How a set is made; all have defaults. */
 export interface RecogniserSetOptions {
-  /** Recognisers of one's own; they are asked before the built-in ones. */
+  /** Recognisers of one's own; they are watched, and asked before the built-in ones. */
   readonly own?: readonly Recogniser[];
+  /** Told when one of them fails. */
+  readonly failed?: RecogniserFailure;
   readonly limits?: Partial<RecognitionLimits>;
   readonly cryptography?: Cryptography;
   /** Whether a flow that nothing matched is named by its port, with confidence "guessed". */
@@ -68,7 +71,8 @@ export class RecogniserSet {
 
   /** @param options - recognisers of one's own, limits */
   constructor(options: RecogniserSetOptions = {}) {
-    const recognisers = [...(options.own ?? []), ...builtInRecognisers];
+    const own = (options.own ?? []).map((each) => new OwnRecogniser(each, options.failed));
+    const recognisers = [...own, ...builtInRecognisers];
     this.limits = { ...DEFAULT_RECOGNITION_LIMITS, ...options.limits };
     this.evidence = new Evidence(options.cryptography ?? nodeCryptography);
     this.#guess = options.guessByPort ?? false;

@@ -1,6 +1,7 @@
 /** `postern inspect`: which protocols does that traffic speak? */
 import type { Command } from "commander";
 import { defaultLimits } from "../../base/index.ts";
+import { loadRecognisers } from "../../daemon/index.ts";
 import { type FlowReport, Inspector } from "../../inspect/index.ts";
 import { decodeRecord, Packet } from "../../wire/index.ts";
 import { readCapture } from "../capture-file.ts";
@@ -21,10 +22,21 @@ function writeFlow(output: Output, report: FlowReport): void {
   output.write(`${String(flow).padStart(6)}  ${l4.padEnd(4)}  ${client} > ${server}  ${words.trimEnd()}\n`);
 }
 
-async function inspect(capture: string, flags: { json?: boolean }): Promise<void> {
+function reportFailure(protocol: string, error: unknown, isOff: boolean): void {
+  const end = isOff ? "; it is asked no more" : "";
+  process.stderr.write(`the recogniser of ${protocol} failed: ${String(error)}${end}\n`);
+}
+
+function addModule(file: string, before: string[]): string[] {
+  return [...before, file];
+}
+
+async function inspect(capture: string, flags: { json?: boolean; module: string[] }): Promise<void> {
   const output = openOutput({ json: flags.json, jsonWhenPiped: true });
   const limits = defaultLimits();
-  const inspector = new Inspector({ limits, onFlow: (report) => writeFlow(output, report) });
+  const onFlow = (report: FlowReport): void => writeFlow(output, report);
+  const own = await loadRecognisers(flags.module);
+  const inspector = new Inspector({ limits, onFlow, own, failed: reportFailure });
   const packet = new Packet();
   try {
     await readCapture(capture, limits, (record) => {
@@ -47,6 +59,7 @@ export function addInspectCommand(program: Command): void {
         "left out.",
     )
     .argument("<capture>", "a pcap or pcapng file")
+    .option("--module <file>", "a module with recognisers of your own; may be repeated", addModule, [])
     .option("--json", "one JSON object a line, also for a person")
     .action(inspect);
 }

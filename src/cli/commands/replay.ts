@@ -52,6 +52,10 @@ const REPORT: RuleReport = {
     process.stderr.write(`rule ${rule} of chain ${chain} failed: ${String(error)}\n`),
 };
 
+function recogniserFailed(protocol: string, error: unknown): void {
+  process.stderr.write(`the recogniser of ${protocol} failed: ${String(error)}\n`);
+}
+
 /** What is known of the bytes of the packet's flow: ` [TLS www.example.org]`. */
 function contentWords({ content }: Engine): string {
   if (content === undefined || content.protocol === "") return "";
@@ -94,7 +98,7 @@ async function replay(policyFile: string, capture: string, flags: ReplayFlags): 
   const { policy } = await loadPolicy(readPolicySource(policyFile));
   const memory = filledMemory(policy);
   await replayCapture(
-    { policy, memory, capture, local: flags.local, report: REPORT },
+    { policy, memory, capture, local: flags.local, report: REPORT, recogniserFailed },
     createListener(output),
   );
 }

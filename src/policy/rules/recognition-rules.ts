@@ -1,11 +1,16 @@
 /** ProtocolRule, ServerNameRule and FingerprintRule: what a flow's first bytes tell, on any port. */
-import { RecogniserSet } from "../../recognise/index.ts";
+import { type Recogniser, RecogniserSet } from "../../recognise/index.ts";
 import { choice, listOf, reportWrongType, required, text, type ValueType, withDefault } from "../argument.ts";
 import { ANSWER, type Answer, CONTENT, ContentRule, type FlowContent } from "../content.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { didYouMean } from "../suggestion.ts";
 
-const PROTOCOLS = new RecogniserSet().protocols;
+const BUILT_IN = new RecogniserSet().protocols;
+
+/** Names of all protocols that rules may ask for. @param own - recognisers of one's own */
+export function recognisableProtocols(own: readonly Recogniser[]): readonly string[] {
+  return own.length === 0 ? BUILT_IN : [...own.map(({ protocol: name }) => name), ...BUILT_IN];
+}
 
 /**
  * Confidence in numbers, as {@link FlowContent.confidence} has it. A guess by the port is no ground at all.
@@ -15,13 +20,13 @@ const CONFIDENCE = { likely: 2, certain: 3 } as const;
 /** Name of a protocol that can be recognised; upper and lower case are one. */
 export const protocol: ValueType<string> = {
   words: "the name of a protocol",
-  schema: { enum: PROTOCOLS },
+  schema: { type: "string", examples: BUILT_IN },
   read(value, reading) {
     const { scalar } = value;
     if (typeof scalar !== "string") return reportWrongType(value, protocol.words, reading);
-    const known = PROTOCOLS.find((name) => name.toLowerCase() === scalar.toLowerCase());
+    const known = reading.protocols.find((name) => name.toLowerCase() === scalar.toLowerCase());
     if (known !== undefined) return known;
-    const hint = didYouMean(scalar, PROTOCOLS) || ` There are ${PROTOCOLS.join(", ")}`;
+    const hint = didYouMean(scalar, reading.protocols) || ` There are ${reading.protocols.join(", ")}`;
     reading.problems.error(value, "invalid-argument", `there is no protocol "${scalar}".${hint}`);
     return undefined;
   },
