@@ -106,6 +106,12 @@ export class FlowDesk {
     this.#note((did & COMMIT.MADE) === 0 ? "update" : "new", this.#tracker.slot);
   }
 
+  /** Notes that a rule has ended a flow for good. @param slot - of the flow; negative when it had none */
+  ended(slot: number): void {
+    // Any other flow than a connection is gone already, and that was told.
+    if (this.isWatched && slot >= 0 && this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
+  }
+
   /** Notes that a flow leaves. Its row can still be read. */
   removed(slot: number): void {
     // A killed connection was told when it was killed; what leaves later is what is left of it.

@@ -1,6 +1,6 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../backend/index.ts";
-import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT } from "../base/index.ts";
+import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT, verdictName } from "../base/index.ts";
 import { COUNTER, Engine, type EnginePolicy, type InspectedContent, notedProtocol } from "../engine/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
@@ -42,7 +42,10 @@ export function queueOptions(queue: number, wakeFd: number, policy: Policy): Que
 
 function flowDetails(content: InspectedContent | undefined): FlowDetails | undefined {
   const serverName = content?.facts.serverName;
-  return serverName === undefined ? undefined : { serverName };
+  const seal = content?.seal;
+  if (seal === undefined) return serverName === undefined ? undefined : { serverName };
+  const verdict = { verdict: verdictName(seal.verdict), cause: "rule", at: seal.at } as const;
+  return serverName === undefined ? { verdict } : { serverName, verdict };
 }
 
 /** The packet path of one queue. */
@@ -253,6 +256,7 @@ export class QueueLoop {
     else if (verdict === VERDICT.DROP) queue.drop();
     else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
     if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);
+    if (this.#engine.ended) this.desk.ended(this.#engine.tracker.slot);
     if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
   }
 

@@ -235,10 +235,13 @@ export class Engine {
     content.closeWhenDue();
     if (verdict === VERDICT.ACCEPT || content.seal !== undefined || !evaluator.isByContent) return;
     const { chain, rule, rejectWith } = evaluator;
-    content.seal = { verdict, chain, rule, rejectWith, revision: this.#revision };
+    const revision = this.#revision;
+    content.seal = { verdict, chain, rule, rejectWith, revision, at: this.#context.now };
     content.release();
     this.ended = true;
-    if (slot >= 0) tracker.kill(slot);
+    if (slot < 0) return;
+    tracker.attribute(slot, chain, rule, revision);
+    tracker.kill(slot);
   }
 
   /**

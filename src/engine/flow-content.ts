@@ -4,7 +4,7 @@
  * It consumes the flow's stream. Statistics and sample are there only while rules may still want them: they
  * are given back once the bounds of `settings.pending` are reached.
  */
-import type { Verdict } from "../base/index.ts";
+import type { Milliseconds, Verdict } from "../base/index.ts";
 import { StreamClassifier } from "../classify/index.ts";
 import {
   CONTENT,
@@ -48,6 +48,8 @@ export interface Seal {
   readonly rule: number;
   readonly rejectWith: RejectWith;
   readonly revision: number;
+  /** When it was given. */
+  readonly at: Milliseconds;
 }
 
 /** See the head of this file. */
