@@ -13,14 +13,14 @@ const CLEAR_BELOW = "\u001b[J";
 /** Ctrl-C as a terminal in raw mode sends it. */
 const INTERRUPT = "\u0003";
 
-function draw(states: readonly State[], meter: RateMeter): void {
+function draw(states: readonly State[], meter: RateMeter, colour: boolean): void {
   const rows = (process.stdout.rows || 24) - 2;
   const width = process.stdout.columns || 80;
   meter.update(states, performance.now());
   const rateOf = (state: State): number => meter.rateOf(state);
   const top = sortStates(states, "rate", rows - 1, rateOf);
   const head = `${states.length} states, fastest first; q quits`;
-  const lines = [head, ...listingLines(top, { colour: true, width, rateOf })];
+  const lines = [head, ...listingLines(top, { colour, width, rateOf })];
   process.stdout.write(`${HOME}${lines.map((line) => line + CLEAR_LINE).join("\n")}\n${CLEAR_BELOW}`);
 }
 
@@ -41,8 +41,9 @@ function untilQuit(): Promise<void> {
  * Shows states until the person leaves.
  *
  * @param list - reads the table anew
+ * @param colour - whether lines may be coloured
  */
-export async function watchScreen(list: () => AsyncIterable<State>): Promise<void> {
+export async function watchScreen(list: () => AsyncIterable<State>, colour: boolean): Promise<void> {
   const meter = new RateMeter();
   const quit = untilQuit().then(() => true);
   process.stdout.write(ENTER);
@@ -50,7 +51,7 @@ export async function watchScreen(list: () => AsyncIterable<State>): Promise<voi
     for (let left = false; !left; ) {
       const states: State[] = [];
       for await (const state of list()) states.push(state);
-      draw(states, meter);
+      draw(states, meter, colour);
       left = await Promise.race([
         quit,
         new Promise<false>((resolve) => setTimeout(resolve, REFRESH_MS, false)),

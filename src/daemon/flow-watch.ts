@@ -14,7 +14,6 @@ export class FlowWatch {
   readonly filter: StateFilter;
   readonly #facts = new StateFacts();
   #waiting: WatchEvent[] = [];
-  #lost = 0;
   #wake: () => void = () => undefined;
   #closed = false;
 
@@ -30,13 +29,13 @@ export class FlowWatch {
     this.own = own;
   }
 
-  /** Takes what workers tell. @param lost - events that they had no room for */
+  /** Takes what workers tell. @param lost - events behind these that they had no room for */
   take(events: readonly FlowEvent[], lost: number): void {
-    this.#lost += lost;
     for (const event of events) {
       this.#facts.bind(event.state);
       if (this.filter.matches(this.#facts)) this.#add(event);
     }
+    if (lost > 0) this.#lose(lost);
     this.#wake();
   }
 
@@ -46,26 +45,27 @@ export class FlowWatch {
     this.#wake();
   }
 
-  /** Events as they come, until the watch is closed. Where some were lost, a gap says how many. */
+  /** Events as they come, until the watch is closed. Where some were lost stands a gap that says how many. */
   async *events(): AsyncGenerator<WatchEvent> {
     while (!this.#closed) {
-      const { gap, events } = this.#takeWaiting();
-      if (gap > 0) yield { kind: "gap", lost: gap };
+      const events = this.#waiting;
+      this.#waiting = [];
       yield* events;
-      if (this.#waiting.length === 0 && this.#lost === 0 && !this.#closed) await this.#news();
+      if (this.#waiting.length === 0 && !this.#closed) await this.#news();
     }
-  }
-
-  #takeWaiting(): { gap: number; events: WatchEvent[] } {
-    const taken = { gap: this.#lost, events: this.#waiting };
-    this.#lost = 0;
-    this.#waiting = [];
-    return taken;
   }
 
   #add(event: WatchEvent): void {
     if (this.#waiting.length < WAITING_MAX) this.#waiting.push(event);
-    else this.#lost += 1;
+    else this.#lose(1);
+  }
+
+  /** Notes that events were lost behind those that wait; gaps side by side are one. */
+  #lose(count: number): void {
+    const last = this.#waiting.at(-1);
+    if (last?.kind === "gap")
+      this.#waiting[this.#waiting.length - 1] = { kind: "gap", lost: last.lost + count };
+    else this.#waiting.push({ kind: "gap", lost: count });
   }
 
   #news(): Promise<void> {

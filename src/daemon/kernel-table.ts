@@ -10,6 +10,8 @@ import {
   type State,
   StateFilter,
 } from "../view/index.ts";
+import type { WatchEvent } from "../client/index.ts";
+import { FlowWatch } from "./flow-watch.ts";
 import type { FlowEvent } from "./worker-protocol.ts";
 
 /** States handed on before other work has its turn. */
@@ -113,6 +115,21 @@ export class KernelTable {
     });
     void watch.run().catch(() => tell([], 1));
     return () => watch.stop();
+  }
+
+  /**
+   * What connections do, as it happens, until the loop is left.
+   *
+   * @throws {FirewallError} `FILTER_INVALID`, `NETLINK_REFUSED`
+   */
+  async *events(filter: string): AsyncGenerator<WatchEvent> {
+    const watch = new FlowWatch(StateFilter.parse(filter, { user: resolveUser }), false);
+    const stop = this.watch((events, lost) => watch.take(events, lost));
+    try {
+      yield* watch.events();
+    } finally {
+      stop();
+    }
   }
 
   #openFlow(): KernelFlow {

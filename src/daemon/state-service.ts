@@ -114,7 +114,7 @@ export class StateService {
    * @throws {FirewallError} `TIMEOUT_INVALID`; nothing is changed then
    */
   async setTimeouts(values: Partial<TimeoutValues>): Promise<TimeoutValues> {
-    const [timeouts] = await this.#parts.pool.callAll("setTimeouts", values);
+    const timeouts = await this.#parts.pool.setTimeouts(values);
     if (timeouts === undefined) throw new FirewallError("NO_WORKER", "no worker is running; try again");
     return timeouts;
   }
@@ -157,7 +157,7 @@ export class StateService {
     const own = [...this.#watches.keys()].filter((watch) => watch.own);
     const [first] = own;
     const filter = first === undefined ? null : own.length > 1 ? "" : first.filter.text;
-    await this.#parts.pool.callAll("watchFlows", { filter });
+    await this.#parts.pool.watchFlows(filter);
   }
 
   #reset(killed: readonly State[]): number {

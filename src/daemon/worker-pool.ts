@@ -1,7 +1,7 @@
 /** All queue workers of a firewall: started together, asked together, and started anew when one dies. */
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { FirewallError, type Milliseconds, MINUTE } from "../base/index.ts";
+import { FirewallError, type Milliseconds, MINUTE, type TimeoutValues } from "../base/index.ts";
 import type { WorkerStatus } from "../client/index.ts";
 import { COUNTERS_BYTES } from "../engine/index.ts";
 import type { Policy, RuleMemory } from "../policy/index.ts";
@@ -66,6 +66,9 @@ export class WorkerPool {
   #fail: (reason: Error) => void = () => undefined;
   #policy: PoolPolicy;
   #tell: (events: readonly FlowEvent[], lost: number) => void = () => undefined;
+  /** Which flows make events, and timeouts that were set: a worker that is started anew must hear of both. */
+  #watched: string | null = null;
+  #timeouts: Partial<TimeoutValues> = {};
   #deaths: Milliseconds[] = [];
   #stopping = false;
   readonly #pulse: NodeJS.Timeout;
@@ -146,6 +149,25 @@ export class WorkerPool {
   /** Lets somebody hear what watched flows do. */
   onEvents(tell: (events: readonly FlowEvent[], lost: number) => void): void {
     this.#tell = tell;
+  }
+
+  /** Has all workers make events of the flows that a filter chooses. @param filter - null for none */
+  async watchFlows(filter: string | null): Promise<void> {
+    this.#watched = filter;
+    await this.callAll("watchFlows", { filter });
+  }
+
+  /**
+   * Changes timeouts in all workers.
+   *
+   * @param values - those to change, in milliseconds; none to read
+   * @returns all timeouts; `undefined` when no worker is running
+   * @throws {FirewallError} `TIMEOUT_INVALID`; nothing is changed then
+   */
+  async setTimeouts(values: Partial<TimeoutValues>): Promise<TimeoutValues | undefined> {
+    const [timeouts] = await this.callAll("setTimeouts", values);
+    this.#timeouts = { ...this.#timeouts, ...values };
+    return timeouts;
   }
 
   /** Asks all workers the same. @returns their answers, in the order of the queues */
@@ -241,8 +263,16 @@ export class WorkerPool {
     await worker.ready;
     seat.worker = worker;
     seat.revision = revision;
+    await this.#remind(worker);
     if (this.#stopping) await worker.stop();
     else if (revision !== this.#policy.revision) await this.#catchUp(seat);
+  }
+
+  /** Tells a new worker what all were told. If it dies of that, its death is reported. */
+  async #remind(worker: WorkerHandle): Promise<void> {
+    const timeouts = worker.call("setTimeouts", this.#timeouts);
+    const watched = worker.call("watchFlows", { filter: this.#watched });
+    await Promise.allSettled([timeouts, watched]);
   }
 
   /** Brings a worker that was started while the policy changed to the one in force. */

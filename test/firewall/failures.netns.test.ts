@@ -1,42 +1,13 @@
 /** What may go wrong in a running firewall, and what the policy promised for it. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
-
-const root = new URL("../../..", import.meta.url).pathname;
-
-/** A rule of one's own on UDP port 5000, with this body. */
-function ownRule(body: string): { folder: string; policyFile: string } {
-  const folder = mkdtempSync(join(tmpdir(), "postern-bad-rule-"));
-  mkdirSync(join(folder, "node_modules"));
-  symlinkSync(root, join(folder, "node_modules", "postern"));
-  writeFileSync(
-    join(folder, "bad.mjs"),
-    `import { Rule } from "postern/rules";
-     class BadRule extends Rule { ${body} }
-     export default (registry) => registry.register("BadRule", {
-       summary: "Does harm.", arguments: {}, action: "required", create: () => new BadRule(),
-     });`,
-  );
-  const policyFile = join(folder, "policy.json");
-  const policy = {
-    settings: {
-      compatibility: "strict",
-      workers: 1,
-      modules: ["./bad.mjs"],
-      outcomes: { ruleError: "DROP" },
-    },
-    INPUT: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "OWN" }],
-    OWN: [{ name: "BadRule", action: "ACCEPT" }],
-  };
-  writeFileSync(policyFile, JSON.stringify(policy));
-  return { folder, policyFile };
-}
+import { ownRule } from "./own-rule.ts";
 
 async function answers(from: Namespace, address: string, port: number, timeoutMs = 500): Promise<boolean> {
   return (await from.traffic.sendUdp({ address, port, say: "x", timeoutMs })).outcome === "answered";

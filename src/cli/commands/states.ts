@@ -19,6 +19,7 @@ import {
   sortStates,
   verboseLines,
 } from "../../view/index.ts";
+import { resolveUser } from "../../system/index.ts";
 import { EXIT } from "../exit.ts";
 import { openOutput, type Output } from "../output.ts";
 import { parseCount } from "../numbers.ts";
@@ -44,9 +45,14 @@ interface KillFlags extends TableFlags {
 
 /** Without a running firewall only the kernel's table can be asked, with root's rights. */
 function statesOf(flags: TableFlags, filter: string): AsyncIterable<State> {
-  StateFilter.parse(filter);
+  checkFilter(filter);
   if (flags.source === "kernel") return new KernelTable(0).list(filter);
   return client(flags).getStates({ filter, source: flags.source });
+}
+
+/** Complains about a filter before anybody is asked. @throws {FirewallError} `FILTER_INVALID` */
+function checkFilter(filter: string): void {
+  StateFilter.parse(filter, { user: resolveUser });
 }
 
 function client(flags: TableFlags): FirewallClient {
@@ -87,13 +93,16 @@ async function show(id: string, flags: TableFlags): Promise<void> {
 async function watch(words: readonly string[], flags: TableFlags): Promise<void> {
   const output = openOutput({ ...flags, live: true });
   const filter = words.join(" ");
-  StateFilter.parse(filter);
-  if (!output.json && output.colour) {
-    await watchScreen(() => statesOf(flags, filter));
+  checkFilter(filter);
+  if (!output.json && process.stdout.isTTY) {
+    await watchScreen(() => statesOf(flags, filter), output.colour);
     return;
   }
-  const source = flags.source === "kernel" ? "kernel" : flags.source;
-  for await (const event of client(flags).watchStates({ filter, source })) {
+  const events =
+    flags.source === "kernel"
+      ? new KernelTable(0).events(filter)
+      : client(flags).watchStates({ filter, source: flags.source });
+  for await (const event of events) {
     output.write(output.json ? `${JSON.stringify(event)}\n` : `${eventText(event)}\n`);
   }
 }
@@ -117,7 +126,7 @@ async function killIn(flags: KillFlags, filter: string): Promise<KillAnswer> {
 
 async function kill(words: readonly string[], flags: KillFlags): Promise<void> {
   const filter = words.join(" ");
-  StateFilter.parse(filter);
+  checkFilter(filter);
   reportKill(flags, await killIn(flags, filter));
 }
 
