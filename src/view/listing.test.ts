@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { sampleDatagramState, samplePeer, sampleState } from "../testing/sample-state.ts";
 import {
+  type DirectionStatus,
+  type FamilyStatus,
+  type InterfaceStatus,
+  kernelStateId,
   listingLines,
   parseStateId,
   pfLimit,
@@ -13,16 +17,10 @@ import {
   sizeText,
   sortStates,
   spanText,
-  trackerStateId,
-} from "./index.ts";
-import {
-  type DirectionStatus,
-  type FamilyStatus,
-  type InterfaceStatus,
-  kernelStateId,
   stateStatus,
   statusLines,
   sumInterfaces,
+  trackerStateId,
 } from "./index.ts";
 import { fitsPattern } from "./pattern.ts";
 import { defaultTimeouts, profileTimeouts, Tracker } from "../state/index.ts";
@@ -48,12 +46,20 @@ describe("list for people", () => {
     const closing = sampleState({ src: samplePeer({ level: 6, levelName: "FIN_WAIT_1" }) });
     const lines = listingLines([WEB, opening, closing], { colour: true, width: 10 });
     assert.deepEqual(lines, [
-      "\u001b[1mIF   PROTO\u001b[0m",
-      "\u001b[32mem0  tcp  \u001b[0m",
-      "\u001b[33mem0  tcp  \u001b[0m",
-      "\u001b[90mem0  tcp  \u001b[0m",
+      "\u001b[1mPROTO  LOC\u001b[0m",
+      "\u001b[32mtcp    203\u001b[0m",
+      "\u001b[33mtcp    203\u001b[0m",
+      "\u001b[90mtcp    203\u001b[0m",
     ]);
     assert.ok(!listingLines([WEB]).join("").includes("\u001b"));
+  });
+
+  it("leaves columns out where lines would not fit, the rate last", () => {
+    const titles = (width: number): string[] =>
+      (listingLines([WEB], { width })[0] ?? "").split(/\s+/).filter((title) => title !== "");
+    assert.deepEqual(titles(1000).length, 12);
+    assert.ok(!titles(140).includes("NOTES") && titles(140).includes("EXPIRES"));
+    assert.deepEqual(titles(80), ["PROTO", "LOCAL", "REMOTE", "BYTES", "RATE"]);
   });
 
   it("lets no name of a server steer the terminal", () => {

@@ -7,7 +7,7 @@ import { endText, interfaceText, levelsText } from "./verbose.ts";
 export interface ListingOptions {
   /** Whether to colour; true only for a terminal. */
   readonly colour?: boolean;
-  /** Cuts lines at this many columns; not cut when left out. */
+  /** Columns of the screen: columns of the list are left out until lines fit, then lines are cut. */
   readonly width?: number;
   /** How fast a state is, in bytes per second; over its whole life when left out. */
   readonly rateOf?: RateOf;
@@ -51,11 +51,14 @@ const COLUMNS: readonly Column[] = [
   { title: "NOTES", text: notesText },
 ];
 
+/** Titles of the columns that are left out one after the other where lines would not fit. */
+const EXPENDABLE = ["NOTES", "RULE", "EXPIRES", "IF", "AGE", "PKTS", "STATE", "BYTES"];
+
 const GAP = "  ";
 
 const ESCAPE = "\u001b[";
 const RESET = `${ESCAPE}0m`;
-const COLOUR = { title: "1", open: "32", opening: "33", closing: "90", none: "" } as const;
+const COLOUR = { title: "1", open: "32", opening: "33", closing: "90" } as const;
 
 /** One end, with the other side of translation behind a slash when it differs. */
 function sideText(state: State, end: number): string {
@@ -118,10 +121,34 @@ function colourOf({ src, dst }: State): string {
   return names.some((name) => opening.includes(name)) ? COLOUR.opening : COLOUR.closing;
 }
 
+/** One column of a list, as text. */
+interface Filled {
+  readonly column: Column;
+  readonly cells: readonly string[];
+  readonly width: number;
+}
+
+function fill(column: Column, states: readonly State[], rateOf: RateOf): Filled {
+  const cells = states.map((state) => column.text(state, rateOf));
+  const width = cells.reduce((widest, cell) => Math.max(widest, cell.length), column.title.length);
+  return { column, cells, width };
+}
+
+/** Leaves columns out until the others fit. */
+function fitting(filled: readonly Filled[], room: number): readonly Filled[] {
+  let left = filled;
+  for (const title of EXPENDABLE) {
+    const needed = left.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length);
+    if (needed <= room) break;
+    left = left.filter(({ column }) => column.title !== title);
+  }
+  return left;
+}
+
 /** Puts cells side by side and takes trailing blanks off. */
-function lineOf(cells: readonly string[], widths: readonly number[]): string {
-  const padded = cells.map((cell, at) =>
-    COLUMNS[at]?.right === true ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
+function lineOf(filled: readonly Filled[], textOf: (one: Filled) => string): string {
+  const padded = filled.map((one) =>
+    one.column.right === true ? textOf(one).padStart(one.width) : textOf(one).padEnd(one.width),
   );
   return padded.join(GAP).trimEnd();
 }
@@ -133,19 +160,21 @@ function lineOf(cells: readonly string[], widths: readonly number[]): string {
  * @returns lines without line ends; the heading alone when there are none
  */
 export function listingLines(states: readonly State[], options: ListingOptions = {}): string[] {
-  const rateOf = options.rateOf ?? averageRate;
-  const titles = COLUMNS.map(({ title }) => title);
-  const rows = states.map((state) => COLUMNS.map(({ text }) => text(state, rateOf)));
-  const widths = titles.map((title, at) =>
-    rows.reduce((widest, row) => Math.max(widest, row[at]?.length ?? 0), title.length),
+  const { width = Number.POSITIVE_INFINITY, rateOf = averageRate } = options;
+  const filled = fitting(
+    COLUMNS.map((column) => fill(column, states, rateOf)),
+    width,
   );
   const finish = (line: string, colour: string): string => {
-    const cut = options.width === undefined ? line : line.slice(0, options.width);
-    return options.colour === true && colour !== "" ? `${ESCAPE}${colour}m${cut}${RESET}` : cut;
+    const cut = line.slice(0, width);
+    return options.colour === true ? `${ESCAPE}${colour}m${cut}${RESET}` : cut;
   };
-  const body = rows.map((row, at) => {
-    const state = states[at];
-    return finish(lineOf(row, widths), state === undefined ? COLOUR.none : colourOf(state));
-  });
-  return [finish(lineOf(titles, widths), COLOUR.title), ...body];
+  const body = states.map((state, at) =>
+    finish(
+      lineOf(filled, ({ cells }) => cells[at] ?? ""),
+      colourOf(state),
+    ),
+  );
+  const title = lineOf(filled, ({ column }) => column.title);
+  return [finish(title, COLOUR.title), ...body];
 }

@@ -144,3 +144,19 @@ netnsTest(
     await firewall.stop();
   },
 );
+
+netnsTest(
+  "the kernel's connections are watched without a running firewall, one line an event",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const track = "table inet t { chain c { type filter hook input priority 0; ct state new accept; }; }";
+    await host.must(["nft", track]);
+    await host.traffic.listenTcp({ port: 80 });
+    const words = ["states", "watch", "tcp", "port", "80", "--source", "kernel", "--json"];
+    const watch = host.start([process.execPath, POSTERN, ...words]);
+    while (watch.lines.length === 0) await client.traffic.connectTcp({ address: host.ipv4, port: 80 });
+    const { state } = JSON.parse(watch.lines[0] ?? "") as Exclude<WatchEvent, { kind: "gap" }>;
+    assert.deepEqual([state.source, state.nk.ports[1]], ["kernel", 80]);
+    await watch.stop();
+  },
+);
