@@ -8,7 +8,6 @@
  * firewall.
  */
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
 import {
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
@@ -33,6 +32,7 @@ import type { SocketPlace } from "./socket-place.ts";
 import { StateService } from "./state-service.ts";
 import { TableRegistry } from "./table-registry.ts";
 import { TableService } from "./table-service.ts";
+import { packageVersion } from "./package-version.ts";
 import { WorkerPool } from "./worker-pool.ts";
 import type { PolicySource } from "./worker-protocol.ts";
 
@@ -89,11 +89,6 @@ function changedSettings(before: Settings, after: Settings): string[] {
     ...FIXED_SETTINGS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name])),
     ...limits.map((name) => `limits.${name}`),
   ];
-}
-
-function packageVersion(): string {
-  const file = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /** What a running firewall is made of. */

@@ -16,4 +16,5 @@ export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinho
 export type { SocketPlace } from "./socket-place.ts";
 export { AgentDirectory } from "./pinholes/agent-directory.ts";
 export { PinholeDaemon } from "./pinholes/pinhole-daemon.ts";
+export type { OpenDoor, PinholeDoor, PinholeHouse } from "./pinholes/pinhole-door.ts";
 export { openTlsDoor, openUnixDoor } from "./pinholes/http/http-door.ts";

@@ -60,6 +60,11 @@ export class AnswerMemory {
     throw new PinholeRefusal("KEY_REUSED", "This idempotency key came with other operations before.");
   }
 
+  /** The answer under a key, whatever was asked for. */
+  recall(agent: string, key: string): CommitAnswer | undefined {
+    return this.#kept.get(nameOf(agent, key))?.answer;
+  }
+
   /** Keeps an answer. */
   keep(kept: Omit<KeptAnswer, "until">, wall: Milliseconds): KeptAnswer {
     const name = nameOf(kept.agent, kept.key);

@@ -201,6 +201,11 @@ export class PinholeStore {
     return this.#endAll(pinholes, "fail", moment);
   }
 
+  /** The answer that an agent was given under an idempotency key, whatever he asked for. */
+  answer(agent: Agent, key: string): CommitAnswer | undefined {
+    return this.#answers.recall(agent.name, key);
+  }
+
   /** A pinhole, living or ended a while ago; undefined when there is none that the agent may see. */
   find(agent: Agent, id: string): Pinhole | undefined {
     const { population } = this.#bench;

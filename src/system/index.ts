@@ -19,6 +19,7 @@ export {
   kernelRelease,
   parseCapabilities,
   readCapabilities,
+  readOpenFilesMax,
   readSysctl,
 } from "./kernel-settings.ts";
 export { LocalAddresses } from "./local-addresses.ts";

@@ -52,3 +52,9 @@ export function parseCapabilities(status: string): CapabilityName[] {
 export function readCapabilities(): CapabilityName[] {
   return parseCapabilities(readText("/proc/thread-self/status") ?? "");
 }
+
+/** How many files this process may have open, sockets among them. */
+export function readOpenFilesMax(): number {
+  const found = /^Max open files\s+(\d+)/m.exec(readText("/proc/self/limits") ?? "");
+  return found === null ? Number.POSITIVE_INFINITY : Number(found[1]);
+}

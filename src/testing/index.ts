@@ -17,3 +17,4 @@ export {
   type Vector,
   VECTORS,
 } from "./simco/vectors.ts";
+export { type HousePlan, openHouse, type TestHouse } from "./pinholes/house.ts";

@@ -10,6 +10,7 @@ import type { LimitValues } from "../../base/index.ts";
 import { type PinholeBackend, type PinholeEventRecord, PinholeStore } from "../../pinhole/index.ts";
 import { FolderLock, machineBootId, machineMoment } from "../../system/index.ts";
 import type { Log } from "../log.ts";
+import { packageVersion } from "../package-version.ts";
 import { OwnerLock } from "../owner-lock.ts";
 import type { AgentDirectory } from "./agent-directory.ts";
 import { DiskJournal } from "./journal.ts";
@@ -67,7 +68,7 @@ export class PinholeDaemon {
     try {
       const service = await startService(options, closings);
       const { agents, limits, log } = options;
-      const house: PinholeHouse = { service, agents, limits, log };
+      const house: PinholeHouse = { service, agents, limits, log, version: packageVersion() };
       const doors: PinholeDoor[] = [];
       for (const open of options.doors) {
         const door = await open(house);

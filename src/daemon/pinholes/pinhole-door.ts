@@ -16,6 +16,8 @@ export interface PinholeHouse {
   readonly agents: AgentDirectory;
   readonly limits: LimitValues;
   readonly log: Log;
+  /** Of the program. */
+  readonly version: string;
 }
 
 /** An open door. */

@@ -2,9 +2,8 @@
 import { rmSync } from "node:fs";
 import { FirewallError } from "../../../base/index.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "../../socket-place.ts";
-import type { OpenDoor, PinholeDoor, PinholeHouse } from "../pinhole-door.ts";
-import { houseRoutes } from "./house-routes.ts";
-import type { PinholeRoute } from "./route.ts";
+import type { OpenDoor, PinholeDoor } from "../pinhole-door.ts";
+import { allRoutes } from "./routes.ts";
 import { createPinholeServer, type PinholeServer, type TlsMaterial } from "./server.ts";
 
 /** Connections that wait to be let in; the kernel has a limit of its own (`net.core.somaxconn`). */
@@ -15,10 +14,6 @@ export interface TlsPlace {
   readonly host: string;
   readonly port: number;
   readonly material: TlsMaterial;
-}
-
-function allRoutes(house: PinholeHouse): PinholeRoute[] {
-  return houseRoutes(house);
 }
 
 /** Ends requests that are waiting for nothing but time, and all connections. */

@@ -8,6 +8,7 @@ import type { SecureContextOptions } from "node:tls";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Agent } from "../../../pinhole/index.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
+import { readOpenFilesMax } from "../../../system/index.ts";
 import { RequestMeter } from "../request-meter.ts";
 import { ConnectionKeeper } from "./connection-keeper.ts";
 import { identityOf } from "./peer.ts";
@@ -168,6 +169,17 @@ function addRoute(server: FastifyInstance, route: PinholeRoute, reception: Recep
   server.route({ method: route.method, url: route.path, schema: fastifySchema(route), handler });
 }
 
+/** Files that the process needs for other things than connections. */
+const OTHER_FILES = 512;
+/** Part of the files that one door may take; there may be others. */
+const DOOR_SHARE = 0.75;
+
+/** A door that took every file would keep everybody out, the newest first. */
+function connectionsMax({ limits }: PinholeHouse): number {
+  const room = Math.floor((readOpenFilesMax() - OTHER_FILES) * DOOR_SHARE);
+  return Math.max(1, Math.min(limits.pinholeConnections, room));
+}
+
 /**
  * Makes a server with routes; it does not listen yet.
  *
@@ -178,7 +190,7 @@ export function createPinholeServer(
   routes: readonly PinholeRoute[],
   tls?: TlsMaterial,
 ): PinholeServer {
-  const { pinholeBodyBytes, pinholeConnections, pinholeIdle } = house.limits;
+  const { pinholeBodyBytes, pinholeIdle } = house.limits;
   const server = fastify({
     serverFactory: (handler) => makeServer(tls, handler),
     bodyLimit: pinholeBodyBytes,
@@ -187,7 +199,7 @@ export function createPinholeServer(
   });
   server.server.setTimeout(pinholeIdle);
   server.server.keepAliveTimeout = pinholeIdle;
-  const keeper = new ConnectionKeeper(server.server, pinholeConnections);
+  const keeper = new ConnectionKeeper(server.server, connectionsMax(house));
   const reception = new Reception(house, keeper);
   reception.addTo(server);
   server.setErrorHandler((error: Error, request, reply) => {
