@@ -4,9 +4,11 @@
  * (SO_PEERCRED), never from the request.
  */
 import { rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { FirewallError } from "../base/index.ts";
 import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from "../client/index.ts";
+import { type PeerCredentials, readPeerCredentials } from "../system/index.ts";
 import { PolicyInvalidError } from "./policy-file.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "./socket-place.ts";
 import type { StateService } from "./state-service.ts";
@@ -31,10 +33,15 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Most clients at a time; further ones are refused by the kernel's backlog. */
 const CONNECTIONS_MAX = 256;
 
+/** Permission bits: who may write to a socket may use it. */
+const GROUP_MAY = 0o020;
+const OTHERS_MAY = 0o002;
+
 /** Failures whose HTTP status is not 409. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   FILTER_INVALID: 400,
   TIMEOUT_INVALID: 400,
+  PEER_REFUSED: 403,
   STATE_GONE: 404,
   WATCHES_LIMIT: 503,
   TABLE_UNKNOWN: 404,
@@ -86,6 +93,29 @@ function addRoutes(server: FastifyInstance, target: ControlTarget): void {
   addLimitRoutes(server, target.limits);
 }
 
+/**
+ * Whether the process at the other end may ask, by the same rule that the socket's mode states. The file's
+ * own mode may be another by now, and a connection may have been handed on.
+ */
+function mayAsk(peer: PeerCredentials | undefined, { mode = 0o600, userId, groupId }: SocketPlace): boolean {
+  if (peer === undefined) return false;
+  if (peer.userId === 0 || peer.userId === (userId ?? process.geteuid?.())) return true;
+  if (groupId !== undefined && peer.groupIds.includes(groupId)) return (mode & GROUP_MAY) !== 0;
+  return (mode & OTHERS_MAY) !== 0;
+}
+
+/** Refuses every request on connections of processes that may not ask. */
+function admitPeers(server: FastifyInstance, place: SocketPlace): void {
+  const admitted = new WeakSet<Socket>();
+  server.server.on("connection", (socket: Socket) => {
+    if (mayAsk(readPeerCredentials(socket), place)) admitted.add(socket);
+  });
+  server.addHook("onRequest", async (request) => {
+    if (admitted.has(request.raw.socket)) return;
+    throw new FirewallError("PEER_REFUSED", `this user may not use ${place.path}; ask its owner or use sudo`);
+  });
+}
+
 /** The control socket of a running firewall. */
 export class ControlServer {
   readonly #server: FastifyInstance;
@@ -114,6 +144,7 @@ export class ControlServer {
       const problem = { type: "about:blank", title: "Not found", status: 404, detail, code: "NOT_FOUND" };
       return reply.status(404).type("application/problem+json").send(problem);
     });
+    admitPeers(server, options);
     addRoutes(server, target);
     await listenAtSocket(options, () => server.listen({ path: options.path }));
     return new ControlServer(server, options.path);
