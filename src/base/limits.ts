@@ -186,6 +186,26 @@ export const LIMITS = {
     min: 1,
     max: 65_536,
     meaning: "streams of events about pinholes of one owner at one door; one more is refused",
+  simcoConnections: {
+    unit: "connections",
+    default: 16_384,
+    min: 1,
+    max: 1_048_576,
+    meaning: "connections of the SIMCO door at a time; one more is closed as it comes",
+  },
+  simcoSessions: {
+    unit: "connections",
+    default: 4096,
+    min: 1,
+    max: 1_048_576,
+    meaning: "SIMCO sessions at a time, open or being opened; one more is refused with 0x0321",
+  },
+  simcoBacklogBytes: {
+    unit: "bytes",
+    default: 1_048_576,
+    min: 65_536,
+    max: 1_073_741_824,
+    meaning: "octets that a SIMCO agent has not read yet; beyond it its session is ended",
   },
   captureRecordBytes: {
     unit: "bytes",

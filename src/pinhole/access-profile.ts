@@ -47,6 +47,8 @@ export interface AccessProfile {
   readonly wildcards: WildcardRights;
   /** Longest lease, in seconds; a longer wish is granted this much. */
   readonly lifetimeMax: number;
+  /** May ask for more time than a lease has left. */
+  readonly mayExtend: boolean;
   /** May ask for a lease without end: for pinholes of the local configuration. */
   readonly mayLastForever: boolean;
   /** Pinholes at a time. */
@@ -73,6 +75,7 @@ export const DEFAULT_PROFILE: AccessProfile = {
   directions: ["in", "out", "both"],
   wildcards: { internal: true, external: true, ports: true, protocol: true, anyToAny: false },
   lifetimeMax: DAY_SECONDS,
+  mayExtend: true,
   mayLastForever: false,
   pinholesMax: 100_000,
   requestsPerSecond: 200,
@@ -208,6 +211,7 @@ export interface ProfileSpec {
   readonly directions?: readonly PinholeDirection[];
   readonly wildcards?: Partial<WildcardRights>;
   readonly lifetimeMax?: number;
+  readonly mayExtend?: boolean;
   readonly mayLastForever?: boolean;
   readonly pinholesMax?: number;
   readonly limit?: PinholeLimits;

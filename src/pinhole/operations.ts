@@ -111,6 +111,7 @@ export class Assignment {
       throw new PinholeRefusal("ID_TAKEN", message, { conflicts: [found.id] });
     }
     const granted = grantedSeconds(request.spec.lifetime, this.#agent.profile);
+    this.#checkExtension(found, granted);
     return this.#answer("open", this.#bench.renew(found, granted, this.#cause), false);
   }
 
@@ -124,6 +125,7 @@ export class Assignment {
   #renew(id: string, seconds: number | null, revision: number | undefined): OperationAnswer {
     const pinhole = this.#mine(id, revision);
     const granted = grantedSeconds(seconds, this.#agent.profile);
+    this.#checkExtension(pinhole, granted);
     return this.#answer("renew", this.#bench.renew(pinhole, granted, this.#cause), false);
   }
 
@@ -165,6 +167,12 @@ export class Assignment {
       throw new PinholeRefusal("LIFETIME_FORBIDDEN", `You may see ${pinhole.id} and not change it.`);
     }
     throw new PinholeRefusal("PINHOLE_FORBIDDEN", `The pinhole ${pinhole.id} is somebody else's.`);
+  }
+
+  #checkExtension({ deadline, id }: Pinhole, granted: number | null): void {
+    if (this.#agent.profile.mayExtend) return;
+    if (deadlineAfter(granted, this.#cause.moment.now) <= deadline) return;
+    throw new PinholeRefusal("NOT_EXTENDABLE", `Your profile does not allow to extend ${id}.`);
   }
 
   #checkRoom(): void {

@@ -41,6 +41,8 @@ export const REFUSALS = {
   PINHOLE_FORBIDDEN: { simco: 0x0345, http: 403, pcp: 2 },
   /** The agent may see the pinhole and not change it. */
   LIFETIME_FORBIDDEN: { simco: 0x0351, http: 403, pcp: 2 },
+  /** The agent may end a lease sooner, and not later. */
+  NOT_EXTENDABLE: { simco: 0x0352, http: 409, pcp: 2 },
   GROUP_FORBIDDEN: { simco: 0x0346, http: 403, pcp: 2 },
   /** The address is outside what the agent may open. */
   ADDRESS_FORBIDDEN: { simco: 0x0347, http: 403, pcp: 2 },

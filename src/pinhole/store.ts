@@ -29,7 +29,7 @@ import {
   recordOf,
 } from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
-import { type NatMode, PinholeRequest } from "./specification.ts";
+import { type NatMode, PinholeRequest, type PinholeSpec } from "./specification.ts";
 import { Tombstones } from "./tombstones.ts";
 import { Transaction } from "./transaction.ts";
 import { type TranslationPlan, Translations } from "./translation.ts";
@@ -218,6 +218,17 @@ export class PinholeStore {
     return this.#bench.population.byNumber(number);
   }
 
+  /** True: a stranger's pinhole looks as if it were not there. */
+  get hidesForeign(): boolean {
+    return this.#options.hideForeign ?? false;
+  }
+
+  /** True when a block stands against what a specification asks for. */
+  isBlocked(spec: PinholeSpec): boolean {
+    const { protocol, internal, external } = PinholeRequest.check(spec);
+    return this.#bench.population.meeting("block", { protocol, near: internal, far: external }).length > 0;
+  }
+
   /**
    * One page of the living pinholes that an agent may see, in the order in which they were made.
    *
@@ -380,8 +391,8 @@ export class PinholeStore {
   }
 
   #results(transaction: Transaction, cause: Cause): CommitAnswer["results"] {
-    const { limits, hideForeign = false } = this.#options;
-    const assignment = new Assignment(this.#bench, transaction.agent, cause, { room: limits, hideForeign });
+    const house = { room: this.#options.limits, hideForeign: this.hidesForeign };
+    const assignment = new Assignment(this.#bench, transaction.agent, cause, house);
     return transaction.operations.map((operation, index) => {
       try {
         return assignment.carryOut(operation);

@@ -21,3 +21,14 @@ export function decodeText(octets: Uint8Array): string {
     return String.fromCharCode(...octets);
   }
 }
+
+/** Octets as hexadecimal digits. */
+export function encodeHex(octets: Uint8Array): string {
+  return [...octets].map((octet) => octet.toString(16).padStart(2, "0")).join("");
+}
+
+/** Hexadecimal digits as octets; undefined for any other text. */
+export function decodeHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return undefined;
+  return Uint8Array.from(text.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
+}
