@@ -186,6 +186,7 @@ export const LIMITS = {
     min: 1,
     max: 65_536,
     meaning: "streams of events about pinholes of one owner at one door; one more is refused",
+  },
   simcoConnections: {
     unit: "connections",
     default: 16_384,

@@ -18,3 +18,10 @@ export { AgentDirectory } from "./pinholes/agent-directory.ts";
 export { PinholeDaemon } from "./pinholes/pinhole-daemon.ts";
 export type { OpenDoor, PinholeDoor, PinholeHouse } from "./pinholes/pinhole-door.ts";
 export { openTlsDoor, openUnixDoor } from "./pinholes/http/http-door.ts";
+export {
+  openSimcoDoor,
+  openSimcoSocket,
+  SIMCO_PORT,
+  type SimcoBoxOptions,
+  type SimcoPlace,
+} from "./pinholes/simco/simco-door.ts";

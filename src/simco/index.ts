@@ -39,3 +39,10 @@ export {
   type Version,
 } from "./parameter-set.ts";
 export { REPLY, type ReplyFacts, type ReplyName, replyName } from "./reply-code.ts";
+export { type Box, capabilitiesFor, type Directory, type RuleStore } from "./server/box.ts";
+export { SimcoServer, type ServerOptions } from "./server/server.ts";
+export { type ServerSession, SESSION_TIMES, type SessionTimes } from "./server/session.ts";
+export { ADMISSION, SESSION_TABLE, type SessionState } from "./server/session-states.ts";
+export { endpointOf, REQUEST_LABEL } from "./server/translation.ts";
+export type { Peer, Transport } from "./server/transport.ts";
+export { claimedIdentity, type Claim, isProof, type Mac, makeToken, ROLE } from "./token.ts";

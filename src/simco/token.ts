@@ -1,9 +1,10 @@
 /**
  * How an agent and a middlebox prove to each other who they are, without TLS.
  *
- * RFC 4540 carries challenges and tokens and does not say what is in them. Here a token says who sends it, and
- * proves it with HMAC-SHA-256 over its role, its name, the other's challenge and, under TLS, the connection
- * itself. The role keeps a token from being sent back to where it came from; a challenge is used once.
+ * RFC 4540 carries challenges and tokens and does not say what is in them. Here a token says who sends it,
+ * and proves it with HMAC-SHA-256 over its role, its name, the other's challenge and, under TLS, the
+ * connection itself. The role keeps a token from being sent back to where it came from; a challenge is used
+ * once.
  */
 import { decodeText, encodeText } from "./text.ts";
 

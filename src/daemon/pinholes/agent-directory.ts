@@ -35,12 +35,18 @@ class AgentBook {
   readonly #users: Map<number, Agent> = new Map();
   readonly #groups: Map<number, Agent> = new Map();
   readonly #certificates: Map<string, Agent> = new Map();
+  readonly #names: Map<string, { readonly agent: Agent; readonly key?: Uint8Array }> = new Map();
 
   constructor(entries: readonly AgentEntry[], { file = "", socketUser }: AgentSources) {
     for (const entry of entries) this.#enter(entry, file);
     if (!this.#users.has(ROOT_ID)) this.#add(this.#users, ROOT_ID, ROOT, file);
     if (socketUser === undefined || this.#users.has(socketUser.userId)) return;
-    this.#users.set(socketUser.userId, { name: socketUser.name, profile: DEFAULT_PROFILE });
+    this.#add(this.#users, socketUser.userId, { name: socketUser.name, profile: DEFAULT_PROFILE }, file);
+  }
+
+  /** An agent by its name, with the key that is shared with it. */
+  find(name: string): { readonly agent: Agent; readonly key?: Uint8Array } | undefined {
+    return this.#names.get(name);
   }
 
   identify(identity: Identity): Agent | undefined {
@@ -54,6 +60,8 @@ class AgentBook {
 
   #enter(entry: AgentEntry, file: string): void {
     const agent: Agent = { name: entry.name, profile: entry.profile };
+    const { simcoKey: key } = entry;
+    this.#names.set(agent.name, { agent, ...(key === undefined ? {} : { key }) });
     for (const user of entry.users) this.#add(this.#users, accountId("user", user, file), agent, file);
     for (const group of entry.groups) this.#add(this.#groups, accountId("group", group, file), agent, file);
     for (const name of entry.certificates) this.#add(this.#certificates, certificateName(name), agent, file);
@@ -66,6 +74,7 @@ class AgentBook {
       throw new FirewallError("AGENTS_INVALID", message);
     }
     agents.set(key, agent);
+    if (!this.#names.has(agent.name)) this.#names.set(agent.name, { agent });
   }
 }
 
@@ -122,5 +131,15 @@ export class AgentDirectory {
   /** The agent that an identity belongs to; undefined when nobody named it. */
   identify(identity: Identity): Agent | undefined {
     return this.#book.identify(identity);
+  }
+
+  /** The agent of this name; undefined when there is none. */
+  byName(name: string): Agent | undefined {
+    return this.#book.find(name)?.agent;
+  }
+
+  /** The key that is shared with an agent, for SIMCO; undefined when there is none. */
+  keyOf(name: string): Uint8Array | undefined {
+    return this.#book.find(name)?.key;
   }
 }

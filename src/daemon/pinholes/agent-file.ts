@@ -25,6 +25,8 @@ export interface AgentEntry {
   readonly groups: readonly string[];
   /** Of client certificates: `CN=…`, `DNS:…`, `URI:…`, `email:…`, or `sha256:` and a fingerprint. */
   readonly certificates: readonly string[];
+  /** Key that is shared with the agent, for SIMCO without TLS certificates; undefined when there is none. */
+  readonly simcoKey: Uint8Array | undefined;
 }
 
 /** What the file says. */
@@ -93,6 +95,7 @@ const PROFILE_SHAPES: Readonly<Record<keyof ProfileSpec, Shape>> = {
   directions: [listOf((value) => DIRECTIONS.includes(value)), "a list of in, out, both"],
   wildcards: [isRecord(WILDCARDS, FLAG[0]), `an object with true or false for ${WILDCARDS.join(", ")}`],
   lifetimeMax: [(value) => isWhole(value, 1, 0xffffffff), "whole seconds above 0"],
+  mayExtend: FLAG,
   mayLastForever: FLAG,
   pinholesMax: [(value) => isWhole(value, 0), "a whole number"],
   limit: [isRecord(LIMIT_FIELDS, COUNT[0]), `an object with numbers for ${LIMIT_FIELDS.join(", ")}`],
@@ -100,11 +103,15 @@ const PROFILE_SHAPES: Readonly<Record<keyof ProfileSpec, Shape>> = {
   requestBurst: COUNT,
 };
 
+/** At least 16 octets in hexadecimal digits. */
+const KEY = /^(?:[0-9a-f]{2}){16,}$/i;
+
 const AGENT_SHAPES: Readonly<Record<string, Shape>> = {
   profile: [isText, "the name of a profile"],
   users: TEXTS,
   groups: TEXTS,
   certificates: TEXTS,
+  simcoKey: [(value) => isText(value) && KEY.test(value), "32 or more hexadecimal digits"],
 };
 
 const FILE_SHAPES: Readonly<Record<string, Shape>> = {
@@ -116,8 +123,8 @@ const FILE_SHAPES: Readonly<Record<string, Shape>> = {
 
 const AGENT_NAME = /^[\x21-\x7e]{1,255}$/;
 
-/** Names of limits that belong to pinholes. */
-const LIMIT_NAMES = Object.keys(LIMITS).filter((name) => name.startsWith("pinhole")) as LimitName[];
+/** Names of limits that belong to pinholes and their doors. */
+const LIMIT_NAMES = Object.keys(LIMITS).filter((name) => /^(?:pinhole|simco)/.test(name)) as LimitName[];
 
 /** Reads a file that is checked step by step. */
 class AgentFileReader {
@@ -165,6 +172,7 @@ class AgentFileReader {
     const fields = this.#check(where, value, AGENT_SHAPES);
     const profile = profiles.get(String(fields["profile"]));
     if (profile === undefined) throw this.#wrong(`${where}.profile`, "must be the name of a profile");
+    const { simcoKey } = fields;
     const texts = (field: string): readonly string[] => (fields[field] ?? []) as string[];
     return {
       name,
@@ -172,6 +180,7 @@ class AgentFileReader {
       users: texts("users"),
       groups: texts("groups"),
       certificates: texts("certificates"),
+      simcoKey: typeof simcoKey === "string" ? Buffer.from(simcoKey, "hex") : undefined,
     };
   }
 

@@ -9,9 +9,8 @@ import type { LimitValues, Milliseconds } from "../../base/index.ts";
 import { maySee, type PinholeEventRecord } from "../../pinhole/index.ts";
 import { AuthGuard } from "./auth-guard.ts";
 import type { Box, RuleStore } from "./box.ts";
-import { RequestRate } from "./request-rate.ts";
 import { noticedSeconds, RuleDesk } from "./rule-desk.ts";
-import { ServerSession, SESSION_TIMES, type SessionHouse, type SessionTimes } from "./session.ts";
+import { type Meter, ServerSession, SESSION_TIMES, type SessionHouse, type SessionTimes } from "./session.ts";
 import type { Peer, Transport } from "./transport.ts";
 
 /** What a server is made of. */
@@ -21,6 +20,7 @@ export interface ServerOptions {
   readonly limits: Pick<LimitValues, "simcoSessions" | "simcoBacklogBytes">;
   /** Names this server in the events of what its sessions change. */
   readonly name: string;
+  readonly meter: Meter;
   readonly times?: SessionTimes;
   /** Told of sessions that open and close. */
   readonly onSession?: (what: "opened" | "closed", session: ServerSession) => void;
@@ -39,7 +39,6 @@ export class SimcoServer {
   readonly #options: ServerOptions;
   readonly #house: SessionHouse;
   readonly #guard: AuthGuard = new AuthGuard();
-  readonly #rate: RequestRate = new RequestRate();
   /** Every connection, open as a session or not. */
   readonly #sessions: Map<string, ServerSession> = new Map();
   readonly #byAgent: Map<string, Set<ServerSession>> = new Map();
@@ -52,11 +51,11 @@ export class SimcoServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const { box, store, limits, times = SESSION_TIMES } = options;
+    const { box, store, limits, meter, times = SESSION_TIMES } = options;
     this.#house = {
       box,
       desk: new RuleDesk(box, store),
-      rate: this.#rate,
+      meter,
       limits,
       times,
       now: () => store.moment.now,
@@ -81,12 +80,6 @@ export class SimcoServer {
     return count;
   }
 
-  /** True when a request waits for its agent's rate: then {@link SimcoServer.tick} should come soon. */
-  get hasDelayed(): boolean {
-    for (const { isDelayed } of this.#sessions.values()) if (isDelayed) return true;
-    return false;
-  }
-
   /** A connection has come. */
   accept(peer: Peer, transport: Transport): ServerSession {
     this.#serial += 1;
@@ -95,7 +88,7 @@ export class SimcoServer {
     return session;
   }
 
-  /** Looks at the clock; to be called about once a second. */
+  /** Looks at the clock; to be called several times a second. */
   tick(): void {
     for (const session of this.#sessions.values()) session.tick();
   }
@@ -103,7 +96,7 @@ export class SimcoServer {
   /** Ends every session: what is being carried out is answered first. */
   close(): void {
     this.#isClosing = true;
-    for (const session of [...this.#sessions.values()]) session.terminate();
+    for (const session of this.#sessions.values()) session.terminate();
     this.#stopListening();
   }
 

@@ -15,7 +15,6 @@ import { VERSION } from "../parameter-set.ts";
 import { REPLY, type ReplyName } from "../reply-code.ts";
 import type { Box } from "./box.ts";
 import { Opening, type OpeningOutcome } from "./opening.ts";
-import type { RequestRate } from "./request-rate.ts";
 import { negative, type RuleDesk, type RuleRequest } from "./rule-desk.ts";
 import { admit, nextSessionState, type SessionEvent, type SessionState } from "./session-states.ts";
 import type { Peer, Transport } from "./transport.ts";
@@ -37,11 +36,21 @@ export const SESSION_TIMES: SessionTimes = {
   stalledMs: 30 * SECOND,
 };
 
+/** Says how fast an agent may be. */
+export interface Meter {
+  /**
+   * Takes one request.
+   *
+   * @returns 0 when it may go on; else how long it should wait, in milliseconds, and nothing was taken
+   */
+  take(agent: Agent, now: Milliseconds): Milliseconds;
+}
+
 /** What all sessions share. */
 export interface SessionHouse {
   readonly box: Box;
   readonly desk: RuleDesk;
-  readonly rate: RequestRate;
+  readonly meter: Meter;
   readonly limits: Pick<LimitValues, "simcoBacklogBytes">;
   readonly times: SessionTimes;
   now(): Milliseconds;
@@ -85,6 +94,8 @@ export class ServerSession {
   #isBusy = false;
   #isDelayed = false;
   #isPaused = false;
+  /** A request whose agent must wait. */
+  #held: DataView | undefined;
   /** No more octets will come, and what has come is still answered. */
   #isLast = false;
   /** To be ended when the present request is answered. */
@@ -118,11 +129,6 @@ export class ServerSession {
   /** True while a request is being carried out. */
   get isBusy(): boolean {
     return this.#isBusy;
-  }
-
-  /** True when a request waits for its agent's rate, or for replies to be read. */
-  get isDelayed(): boolean {
-    return this.#isDelayed;
   }
 
   /** Takes what has come. */
@@ -161,7 +167,7 @@ export class ServerSession {
     this.#hangUp();
   }
 
-  /** Looks at the clock; to be called about once a second. */
+  /** Looks at the clock. */
   tick(): void {
     if (this.#isOver) return;
     const now = this.#house.now();
@@ -201,25 +207,29 @@ export class ServerSession {
   #proceed(): void {
     this.#isDelayed = false;
     while (!this.#isOver && !this.#isBusy && !this.#isDelayed) {
-      if (this.#mustWait()) {
-        this.#isDelayed = true;
-        break;
-      }
-      const next = this.#reader.next(this.#state === "OPEN" ? PAYLOAD_MAX : OPENING_PAYLOAD_MAX);
+      const next =
+        this.#held ?? this.#reader.next(this.#state === "OPEN" ? PAYLOAD_MAX : OPENING_PAYLOAD_MAX);
+      this.#held = undefined;
       if (next === undefined) {
         if (this.#isLast) this.#hangUp();
         break;
       }
       if (next === "header-length") this.#failFormat();
+      else if (this.#mustWait()) this.#hold(next);
       else this.#take(next);
     }
     this.#steer();
   }
 
+  /** Keeps a request until its agent may send another, or has read what waits for it. */
+  #hold(message: DataView): void {
+    this.#held = message;
+    this.#isDelayed = true;
+  }
+
   #mustWait(): boolean {
-    if (this.#reader.waiting === 0) return false;
     if (this.#transport.backlog > REPLIES_WAITING_MAX) return true;
-    return this.#agent !== undefined && !this.#house.rate.has(this.#agent, this.#house.now());
+    return this.#agent !== undefined && this.#house.meter.take(this.#agent, this.#house.now()) > 0;
   }
 
   /** Memory for requests is bounded by not taking more of them. */
@@ -233,7 +243,6 @@ export class ServerSession {
   }
 
   #take(message: DataView): void {
-    if (this.#agent !== undefined) this.#house.rate.take(this.#agent, this.#house.now());
     const request = decodeRequest(message);
     const { tid } = decodeHeader(message);
     if (typeof request !== "string") {
@@ -275,8 +284,8 @@ export class ServerSession {
   }
 
   #facts(): Parameters<Opening["begin"]>[1] {
-    const { box, now } = this.#house;
-    return { box, peer: this.peer, isFull: this.#house.isFull(this), now: now() };
+    const { box } = this.#house;
+    return { box, peer: this.peer, isFull: this.#house.isFull(this), now: this.#house.now() };
   }
 
   #settle({ tid }: MessageOf<"SE"> | MessageOf<"SA">, outcome: OpeningOutcome): void {
@@ -292,8 +301,12 @@ export class ServerSession {
   }
 
   async #serve(request: RuleRequest): Promise<void> {
-    const agent = this.#agent;
-    if (agent === undefined) return;
+    const agent = this.#house.box.directory.agent(this.#agent?.name ?? "");
+    if (agent === undefined) {
+      // Its name was taken out of the directory while the session was open.
+      this.#refuse(request.tid, "TRANSACTION_FORBIDDEN", false);
+      return;
+    }
     this.#isBusy = true;
     let reply: Message;
     try {

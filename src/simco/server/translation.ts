@@ -19,6 +19,7 @@ import {
 import { type AddressTuple, LOCATION } from "../address-tuple.ts";
 import { decodeMessage } from "../decode.ts";
 import { encodeMessage } from "../encode.ts";
+import { HEADER_OCTETS } from "../header.ts";
 import type { MessageOf } from "../message.ts";
 import { ALL_PORTS_COUNT, DIRECTION, IP_VERSION, PARITY, RESERVED_PARITY } from "../parameter-set.ts";
 import { decodeHex, encodeHex } from "../text.ts";
@@ -145,23 +146,40 @@ function sameEndpoint(tuple: AddressTuple, spec: EndpointSpec | undefined): bool
   return JSON.stringify(endpointOf(tuple)) === JSON.stringify(spec);
 }
 
-/** What a status reply says of a pinhole's request. */
-export function rememberedOf({ request }: Pinhole): Remembered {
-  const { spec, internal, external, protocol, direction } = request;
+/**
+ * The request that a pinhole carries along, as far as it says what the pinhole does: anybody may write
+ * labels.
+ */
+function carriedBy({ request }: Pinhole): EndsRequest | undefined {
+  const { spec } = request;
   const octets = decodeHex(spec.labels?.[REQUEST_LABEL] ?? "");
-  const message =
-    octets === undefined || octets.length < 8 ? "none" : decodeMessage(new DataView(octets.buffer));
-  const synthesised = {
-    enable: { parity: spec.parity === "same" ? PARITY.SAME : PARITY.ANY, direction: NUMBERS[direction] },
+  if (octets === undefined || octets.length < HEADER_OCTETS) return undefined;
+  const message = decodeMessage(new DataView(octets.buffer));
+  if (typeof message === "string") return undefined;
+  if (message.name !== "PER" && message.name !== "PEA" && message.name !== "PDR") return undefined;
+  const { internal, external } = message;
+  const isTrue = sameEndpoint(internal, spec.internal) && sameEndpoint(external, spec.external);
+  return isTrue ? message : undefined;
+}
+
+/** What a status reply says of a pinhole's request. */
+export function rememberedOf(pinhole: Pinhole): Remembered {
+  const { spec, internal, external, protocol, direction } = pinhole.request;
+  const enable = {
+    parity: spec.parity === "same" ? PARITY.SAME : PARITY.ANY,
+    direction: NUMBERS[direction],
+  };
+  const carried = carriedBy(pinhole);
+  if (carried !== undefined) {
+    return {
+      enable: carried.name === "PDR" ? enable : carried.enable,
+      internal: carried.internal,
+      external: carried.external,
+    };
+  }
+  return {
+    enable,
     internal: tupleOf(internal, protocol, LOCATION.INTERNAL),
     external: tupleOf(external, protocol, LOCATION.EXTERNAL),
   };
-  if (typeof message === "string") return synthesised;
-  if (message.name !== "PER" && message.name !== "PEA" && message.name !== "PDR") return synthesised;
-  // A label is text that anybody may have written: it counts as far as it says what the pinhole does.
-  const isTrue =
-    sameEndpoint(message.internal, spec.internal) && sameEndpoint(message.external, spec.external);
-  if (!isTrue) return synthesised;
-  const enable = message.name === "PDR" ? synthesised.enable : message.enable;
-  return { enable, internal: message.internal, external: message.external };
 }

@@ -5,8 +5,7 @@
  * thousand connections that say nothing keep nobody out. A connection that waits for an answer, or listens to
  * events, stays.
  */
-import type { Server as HttpServer } from "node:http";
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 
 interface Visit {
   readonly socket: Socket;
@@ -28,9 +27,9 @@ export class ConnectionKeeper {
   #shownOut = 0;
 
   /** @param max - connections at a time */
-  constructor(server: Pick<HttpServer, "on">, max: number) {
+  constructor(server: Pick<Server, "once" | "addListener">, max: number) {
     this.#max = max;
-    server.on("connection", (socket: Socket) => this.#enter(socket));
+    server.addListener("connection", (socket: Socket) => this.#enter(socket));
   }
 
   /** Connections that are open. */
