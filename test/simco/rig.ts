@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { SimulatedPinholes } from "#backend";
-import { defaultLimits, FirewallError, type LimitValues } from "#base";
+import { defaultLimits, type FirewallError, type LimitValues } from "#base";
 import {
   AgentDirectory,
   Log,
@@ -21,7 +21,7 @@ import {
   PinholeService,
   type SimcoPlace,
 } from "#daemon";
-import { type PinholeEventRecord, PinholeStore } from "#pinhole";
+import { type PinholeEventRecord, PinholeStore, type TranslationPlan } from "#pinhole";
 import {
   decodeFromMiddlebox,
   decodeHeader,
@@ -73,6 +73,8 @@ export interface RigOptions {
   readonly profiles?: Readonly<Record<string, object>>;
   readonly hideForeign?: boolean;
   readonly journal?: PinholeJournal;
+  /** Addresses to translate to; absent: a pure filter. */
+  readonly translation?: TranslationPlan;
   /** Seconds that the clock is ahead. */
   readonly ahead?: number;
 }
@@ -267,6 +269,7 @@ export class SimcoRig {
         expansionMax: 64,
         entropy: fakeEntropy(),
         hideForeign: agents.hidesForeign,
+        ...(options.translation === undefined ? {} : { translation: options.translation }),
       }),
       journal: options.journal ?? new MemoryJournal(),
       backend: filter,
@@ -277,7 +280,7 @@ export class SimcoRig {
     });
     const log = new Log({ level: "CRITICAL" });
     const place = { host: "127.0.0.1", port: 0, identity: BOX_NAME, key: KEY, ...options.place };
-    const door = await openSimcoDoor(place)({ service, agents, limits, log });
+    const door = await openSimcoDoor(place)({ service, agents, limits, log, version: "0.0.0" });
     const port = Number(/:(\d+)$/.exec(door.address)?.[1]);
     const close = async (): Promise<void> => {
       await door.close();

@@ -11,6 +11,7 @@ import {
   type OperationAnswer,
   type Pinhole,
   PinholeRefusal,
+  type PinholeSpec,
   type PinholeStore,
   remainingSeconds,
   type Right,
@@ -49,6 +50,9 @@ const RIGHTS = {
   PRS: "monitor",
   PRL: "monitor",
 } as const satisfies Record<RuleRequest["name"], Right>;
+
+/** How what is permitted without a reservation is translated, where there is translation. */
+const TRADITIONAL: Pick<PinholeSpec, "nat"> = { nat: { mode: "traditional" } };
 
 /** What is to be done, or why not. */
 type Decision = ReplyName | Operation;
@@ -149,17 +153,19 @@ export class RuleDesk {
     if (refusal !== undefined) return refusal;
     const { lifetime, reserve } = request;
     if (lifetime === 0) return "CONFIG_FAILED";
-    if (!this.#translates(reserve.natMode)) return "NAT_MODE_UNSUPPORTED";
+    const nat = this.#translation(reserve.natMode);
+    if (nat === "unsupported") return "NAT_MODE_UNSUPPORTED";
     const family = outsideFamily(request, facts.capabilities.externalFamilies);
-    const spec = reservationOf(request, family, group.id);
+    const spec = { ...reservationOf(request, family, group.id), ...nat };
     return { op: "open", spec: { ...spec, lifetime: this.#granted(agent, lifetime) } };
   }
 
   /** A pure filter does not look at the mode (RFC 5189 section 2.3.8, DEC-41). */
-  #translates(mode: number): boolean {
+  #translation(mode: number): Pick<PinholeSpec, "nat"> | "unsupported" {
     const { translates, translatesTwice } = this.#box.capabilities;
-    if (!translates || mode === NAT_MODE.TRADITIONAL) return true;
-    return mode === NAT_MODE.TWICE && translatesTwice;
+    if (!translates) return {};
+    if (mode === NAT_MODE.TRADITIONAL) return TRADITIONAL;
+    return mode === NAT_MODE.TWICE && translatesTwice ? { nat: { mode: "twice" } } : "unsupported";
   }
 
   #granted({ profile }: Agent, wanted: number): number {
@@ -175,7 +181,8 @@ export class RuleDesk {
       checkWildcards(request, facts) ??
       checkBothWays(request) ??
       this.#checkConflictAndLifetime(store, request);
-    return refusal ?? { op: "open", spec: this.#spec(agent, request, group.id) };
+    const nat = this.#box.capabilities.translates ? TRADITIONAL : {};
+    return refusal ?? { op: "open", spec: { ...this.#spec(agent, request, group.id), ...nat } };
   }
 
   #decideEnabling(store: PinholeStore, agent: Agent, request: MessageOf<"PEA">): Decision {
@@ -201,11 +208,7 @@ export class RuleDesk {
     return { op: "open", spec: this.#spec(agent, request, undefined) };
   }
 
-  #spec(
-    agent: Agent,
-    request: EndsRequest,
-    group: string | undefined,
-  ): Extract<Operation, { op: "open" }>["spec"] {
+  #spec(agent: Agent, request: EndsRequest, group: string | undefined): PinholeSpec {
     return { ...specOf(request, group), lifetime: this.#granted(agent, request.lifetime) };
   }
 

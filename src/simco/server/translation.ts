@@ -76,7 +76,8 @@ export function leaseTuple({ side, address, protocol, port, count }: PortLease):
     protocol,
     location: side === "outside" ? LOCATION.OUTSIDE : LOCATION.INSIDE,
     port,
-    count,
+    // A whole address has no ports, and a tuple counts at least one.
+    count: Math.max(1, count),
     address: parsed?.words ?? new Uint32Array(4),
   };
 }

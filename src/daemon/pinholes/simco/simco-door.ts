@@ -10,6 +10,7 @@ import { rmSync } from "node:fs";
 import { createServer, isIP, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, TLSSocket } from "node:tls";
 import { FirewallError, type Milliseconds, parseAddress, Prefix } from "../../../base/index.ts";
+import type { NatMode } from "../../../pinhole/index.ts";
 import {
   type Box,
   type Capabilities,
@@ -117,6 +118,21 @@ function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
   return createHmac("sha256", key).update(data).digest();
 }
 
+/** What translation changes in what is announced: it is for hosts, not for networks of ours. */
+function translating(modes: readonly NatMode[]): Partial<Capabilities> {
+  if (modes.length === 0) return {};
+  return {
+    translates: true,
+    translatesPorts: true,
+    translatesTwice: modes.includes("twice"),
+    internalWildcards: false,
+  };
+}
+
+function natModes({ service }: PinholeHouse): Promise<readonly NatMode[]> {
+  return service.read((store) => store.natModes);
+}
+
 let doors = 0;
 
 /** Serves connections, wherever they come from. */
@@ -134,9 +150,15 @@ class SimcoReception {
   readonly #sessionSockets: WeakMap<ServerSession, Socket> = new WeakMap();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(house: PinholeHouse, options: SimcoBoxOptions, material: TlsMaterial | "unix" | undefined) {
+  /** @param modes - ways to translate addresses that are to be had */
+  constructor(
+    house: PinholeHouse,
+    options: SimcoBoxOptions,
+    material: TlsMaterial | "unix" | undefined,
+    modes: readonly NatMode[],
+  ) {
     this.#house = house;
-    this.#options = options;
+    this.#options = { ...options, capabilities: { ...translating(modes), ...options.capabilities } };
     this.#isUnix = material === "unix";
     doors += 1;
     this.#server = new SimcoServer({
@@ -299,7 +321,7 @@ function listening(server: Server, where: { host: string; port: number } | { pat
 export function openSimcoDoor(place: SimcoPlace): OpenDoor {
   return async (house): Promise<PinholeDoor> => {
     const { host, port, material } = place;
-    const reception = new SimcoReception(house, place, material);
+    const reception = new SimcoReception(house, place, material, await natModes(house));
     try {
       await listening(reception.listener, { host, port });
     } catch (cause) {
@@ -323,7 +345,7 @@ export function openSimcoSocket(place: SocketPlace, options: SimcoBoxOptions = {
   return async (house): Promise<PinholeDoor> => {
     const { path } = place;
     await clearSocketPath(path);
-    const reception = new SimcoReception(house, options, "unix");
+    const reception = new SimcoReception(house, options, "unix", await natModes(house));
     await listenAtSocket(place, () => listening(reception.listener, { path }));
     return {
       address: path,
