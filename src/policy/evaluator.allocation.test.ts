@@ -34,9 +34,21 @@ const portRules = Array.from({ length: 20 }, (_, at) => ({
   dst_port: 1000 + at,
 }));
 
+/**
+ * Rules that are looked up: exact values, ranges, networks of both families, interfaces, and one in between.
+ */
+const lookedUpRules = Array.from({ length: 40 }, (_, at) => [
+  { name: "PortRangeRule", protocol: "TCP", dst_lo: 1000 * at + 500, dst_hi: 1000 * at + 900 },
+  { name: "SourceIPRule", cidr_range: `203.0.${at}.0/24`, action: "DROP" },
+  { name: "SourceIPRule", cidr_range: `2001:db8:${at + 1}::/48`, action: "DROP" },
+  { name: "InterfaceRule", in: `eth${at}`, action: "DROP" },
+  { name: "TCPStateRule", match_if: ["LAST_ACK"], action: "DROP" },
+]).flat();
+
 /** Twenty port rules; one of each rule that keeps or compares something; and tables that count. */
 const POLICIES: Readonly<Record<string, object>> = {
   "20 port rules": { INPUT: portRules },
+  "200 rules, most of them looked up": { INPUT: lookedUpRules },
   "address tables": {
     settings: {
       tables: { some: { addresses: ["192.0.2.0/24", "!192.0.2.7", "2001:db8::/32"], counters: true } },

@@ -1,15 +1,13 @@
 /**
  * The way of one packet through the chains.
  *
- * The policy is laid out flat when the evaluator is made: all rules of all chains in one row, a chain being a
- * start and an end, and a target being one number. A packet then costs a walk along that row. A jump notes
- * where it came from on a small stack, for RETURN; the stack cannot overflow, because the compiler admits no
- * loop of jumps and so no walk is deeper than there are chains.
+ * The policy is laid out flat when the evaluator is made, see rule-row.ts. A packet then costs a walk along
+ * that row, and where many rules say as data what they match, a lookup in place of many questions, see
+ * rule-lookup.ts; both come to the same rule, and the walk is what is meant. A jump notes where it came from
+ * on a small stack, for RETURN; the stack cannot overflow, because the compiler admits no loop of jumps and
+ * so no walk is deeper than there are chains.
  */
 import {
-  type Hook,
-  HOOK,
-  HOOK_NAMES,
   invariant,
   type Milliseconds,
   PROTOCOL,
@@ -19,18 +17,12 @@ import {
   verdictName,
 } from "../base/index.ts";
 import { FRAGMENT, NO_USER, type Packet } from "../wire/index.ts";
-import { CONTENT, wantedContent } from "./content.ts";
-import type { Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
-import {
-  type Gate,
-  isVerdictRule,
-  makeGate,
-  NEEDS,
-  type RejectWith,
-  type Rule,
-  type RuleContext,
-  type VerdictRule,
-} from "./rule.ts";
+import { CONTENT } from "./content.ts";
+import { PacketFacts } from "./packet-facts.ts";
+import type { Policy, RuleMemory } from "./policy.ts";
+import { NEEDS, type RejectWith, type Rule, type RuleContext, type VerdictRule } from "./rule.ts";
+import { LOOKUP_FROM, NOT_FOUND, type RuleLookup } from "./rule-lookup.ts";
+import { GATE_WORDS, RuleRow, TARGET, verdictCode } from "./rule-row.ts";
 
 /** Why a packet got its verdict. */
 export type VerdictReason =
@@ -49,25 +41,8 @@ export type VerdictReason =
   /** The packet belongs to a connection that was ended on request. */
   | "killed";
 
-// Targets as numbers: a chain by its index, everything else below zero.
-const NEXT = -1;
-const ACCEPT = -2;
-const DROP = -3;
-const REJECT = -4;
-const RETURN = -5;
-const OWN = -6;
-/** No target: the chain has no more rules. */
-const END = -7;
-
-/** Numbers of a gate in the row of gates: protocol, destination ports, source ports. */
-const GATE_WORDS = 5;
+const { NEXT, ACCEPT, DROP, REJECT, RETURN, OWN, END } = TARGET;
 const ANY = -1;
-/** Of an inverted rule: there a shut gate would mean a match. */
-const OPEN_GATE = makeGate();
-
-function gateWords(gate: Gate): number[] {
-  return [gate.protocol, gate.destinationLow, gate.destinationHigh, gate.sourceLow, gate.sourceHigh];
-}
 
 // What may become of a packet once a rule that waits for bytes has them; bits.
 const MAY_PASS = 1;
@@ -81,26 +56,6 @@ function outcomeOf(target: number): number {
 
 /** Errors of rules that are reported in one second; more are only counted. */
 const REPORTS_PER_SECOND = 10;
-
-function verdictCode(verdict: Verdict): number {
-  if (verdict === VERDICT.ACCEPT) return ACCEPT;
-  return verdict === VERDICT.DROP ? DROP : REJECT;
-}
-
-function targetCode(target: Target): number {
-  switch (target.kind) {
-    case "chain":
-      return target.chain;
-    case "verdict":
-      return verdictCode(target.verdict);
-    case "return":
-      return RETURN;
-    case "own":
-      return OWN;
-    case "next":
-      return NEXT;
-  }
-}
 
 /** Bits of {@link NEEDS} that this packet has not. */
 export function missingParts(packet: Packet): number {
@@ -137,29 +92,29 @@ export class Evaluator {
   /** Bits of CONTENT that some rule of the policy wants. */
   readonly wants: number;
   readonly #rules: readonly Rule[];
-  /** The same row; `undefined` where a rule does not decide itself. */
   readonly #verdictRules: readonly (VerdictRule | undefined)[];
-  /** Places in the row of rules that want to know what became of the packets they met. */
   readonly #settles: Uint8Array;
-  /** Places of those that the packet has met so far, each once. */
-  readonly #met: Int32Array;
-  #metCount = 0;
   readonly #needs: Uint8Array;
   readonly #gates: Int32Array;
   readonly #not: Uint8Array;
   readonly #targets: Int32Array;
-  /** Bits of CONTENT that each rule wants. */
   readonly #wants: Uint8Array;
   readonly #shadow: Uint8Array;
+  readonly #starts: Int32Array;
+  readonly #hookChains: Int32Array;
+  readonly #default: number;
+  /** The lookup of each chain that has one. */
+  readonly #lookups: readonly (RuleLookup | undefined)[];
+  readonly #hasLookups: boolean;
+  readonly #facts: PacketFacts = new PacketFacts();
+  /** Places of rules that want to know what became of the packet and that it has met, each once. */
+  readonly #met: Int32Array;
+  #metCount = 0;
   /** What may become of the packet once the rules that wait have their bytes; 0 when none waits. */
   #outcomes = 0;
   /** The first rule that waits, by chain and index. */
   #waitingChain = -1;
   #waitingRule = -1;
-  /** Start of each chain in the row; the last entry is the end of the last chain. */
-  readonly #starts: Int32Array;
-  readonly #hookChains: Int32Array;
-  readonly #default: number;
   readonly #returns: Int32Array;
   readonly #callers: Int32Array;
   /** The rule being asked, by its place in the row. */
@@ -176,31 +131,28 @@ export class Evaluator {
   /**
    * @param policy - the policy; its rules are made anew
    * @param memory - the memory that all evaluators of this policy share, see {@link allocateMemory}
+   * @param lookupFrom - a value of LOOKUP_FROM: when rules are looked up instead of asked one by one
    */
-  constructor(policy: Policy, memory: RuleMemory) {
+  constructor(policy: Policy, memory: RuleMemory, lookupFrom: number = LOOKUP_FROM.WHERE_FASTER) {
     this.policy = policy;
-    const rows: readonly PolicyRule[] = policy.chains.flatMap((chain) => chain.rules);
-    this.#rules = policy.instantiate(memory).flat();
-    this.#verdictRules = this.#rules.map((rule) => (isVerdictRule(rule) ? rule : undefined));
-    this.#settles = Uint8Array.from(this.#rules, (rule) => (rule.settle === undefined ? 0 : 1));
-    this.#met = new Int32Array(this.#settles.reduce((sum, each) => sum + each, 0));
-    this.#needs = Uint8Array.from(this.#rules, (rule) => rule.needs);
-    this.#gates = Int32Array.from(
-      this.#rules.flatMap((rule, at) => gateWords(rows[at]?.not ? OPEN_GATE : rule.gate)),
-    );
-    this.#not = Uint8Array.from(rows, (rule) => (rule.not ? 1 : 0));
-    this.#targets = Int32Array.from(rows, (rule) => targetCode(rule.target));
-    this.#wants = Uint8Array.from(this.#rules, wantedContent);
-    this.#shadow = Uint8Array.from(rows, (rule) => (rule.shadow ? 1 : 0));
-    this.wants = this.#wants.reduce((bits, each) => bits | each, CONTENT.NOTHING);
-    this.#matches = new Float64Array(rows.length);
-    this.#starts = new Int32Array(policy.chains.length + 1);
-    for (const { index, rules } of policy.chains) {
-      this.#starts[index + 1] = (this.#starts[index] ?? 0) + rules.length;
-    }
-    this.#hookChains = new Int32Array(8).fill(-1);
-    for (const name of HOOK_NAMES) this.#hookChains[HOOK[name]] = this.#hookChain(HOOK[name]);
-    this.#default = targetCode(policy.defaultTarget);
+    const row = new RuleRow(policy, memory);
+    this.#rules = row.rules;
+    this.#verdictRules = row.verdictRules;
+    this.#settles = row.settles;
+    this.#met = new Int32Array(row.settles.reduce((sum, each) => sum + each, 0));
+    this.#needs = row.needs;
+    this.#gates = row.gates;
+    this.#not = row.not;
+    this.#targets = row.targets;
+    this.#wants = row.wants;
+    this.#shadow = row.shadow;
+    this.wants = row.allWants;
+    this.#matches = new Float64Array(row.rules.length);
+    this.#starts = row.starts;
+    this.#hookChains = row.hookChains;
+    this.#default = row.defaultTarget;
+    this.#lookups = policy.chains.map(({ index }) => row.lookup(index, this.#facts.interfaces, lookupFrom));
+    this.#hasLookups = this.#lookups.some((lookup) => lookup !== undefined);
     this.#returns = new Int32Array(policy.chains.length);
     this.#callers = new Int32Array(policy.chains.length);
   }
@@ -221,6 +173,7 @@ export class Evaluator {
       return this.#end(VERDICT[this.policy.settings.outcomes.malformed], "malformed", -1, -1);
     }
     this.#missing = missingParts(packet);
+    if (this.#hasLookups) this.#facts.bind(packet, context);
     this.#enter(start);
     this.#metCount = 0;
     this.#outcomes = 0;
@@ -261,10 +214,6 @@ export class Evaluator {
     return this.#matches[(this.#starts[chain] ?? 0) + rule] ?? 0;
   }
 
-  #hookChain(hook: Hook): number {
-    return this.policy.hookChain(hook)?.index ?? -1;
-  }
-
   #walk(context: RuleContext): Verdict {
     for (;;) {
       const target = this.#firstMatch(context);
@@ -276,8 +225,10 @@ export class Evaluator {
     }
   }
 
-  /** Asks the chain's rules from where it stands; the target of the first that matches, or {@link END}. */
+  /** The target of the chain's first rule that matches, from where it stands, or {@link TARGET.END}. */
   #firstMatch(context: RuleContext): number {
+    const lookup = this.#lookups[this.#chain];
+    if (lookup !== undefined) return this.#lookUp(lookup, context);
     const end = this.#starts[this.#chain + 1] ?? 0;
     for (let at = this.#next; at < end; at += 1) {
       if (this.#isShut(at, context.packet)) continue;
@@ -288,6 +239,27 @@ export class Evaluator {
       return target;
     }
     return END;
+  }
+
+  /** The same: looks rules up, and asks those before the one found that cannot be looked up. */
+  #lookUp(lookup: RuleLookup, context: RuleContext): number {
+    const found = lookup.find(this.#facts, context, this.#missing, this.#next);
+    const { stops } = lookup;
+    for (let index = lookup.firstStop(this.#next); index < stops.length; index += 1) {
+      const at = stops[index] as number;
+      if (at >= found) break;
+      if (this.#isShut(at, context.packet)) continue;
+      this.#at = at;
+      const target = this.#ask(at, context);
+      if (target === NEXT) continue;
+      this.#next = at + 1;
+      return target;
+    }
+    if (found === NOT_FOUND) return END;
+    this.#at = found;
+    this.#next = found + 1;
+    this.#noteMatch(found);
+    return this.#targets[found] as number;
   }
 
   /** True when the packet cannot meet the rule, going by its gate alone. */

@@ -196,3 +196,68 @@ export const probePackets: fc.Arbitrary<ProbePacket> = fc
     ...(fragment === "first" && { moreFragments: true }),
     ...(fragment === "later" && { fragmentOffset: 1480, payload: new Uint8Array(8) }),
   }));
+
+const CHAINS = ["INPUT", "OUTPUT", "FORWARD", "first", "second", "last"] as const;
+const VERDICTS = ["ACCEPT", "DROP", "REJECT"];
+
+/** Kinds that take an action; every other one has its own, or none. */
+const WITHOUT_ACTION: readonly string[] = [
+  "RejectRule",
+  "ReturnRule",
+  "PortKnocking",
+  "LogRule",
+  "PrintRule",
+];
+
+const anyRule: fc.Arbitrary<RuleArguments> = fc
+  .oneof(
+    { weight: 9, arbitrary: fc.constantFrom(...STATELESS_KINDS.filter((name) => name !== "TrueRule")) },
+    { weight: 3, arbitrary: fc.constantFrom(...Object.keys(RULE_ARGUMENTS)) },
+  )
+  .chain((name) => (RULE_ARGUMENTS[name] ?? NONE).map((values) => ({ name, ...values })));
+
+/** A rule of a chain; it may jump to later chains only, so that no policy loops. */
+function ruleOf(chain: number): fc.Arbitrary<RuleArguments> {
+  const later = CHAINS.slice(Math.max(chain + 1, 3), -1);
+  const isLast = chain === CHAINS.length - 1;
+  const targets = [...VERDICTS, ...VERDICTS, ...later, ...(isLast ? [] : ["RETURN"])];
+  return fc
+    .record({
+      rule: anyRule,
+      action: fc.constantFrom(...targets),
+      not: fc.constantFrom(undefined, undefined, undefined, undefined, true, false),
+      shadow: fc.constantFrom(undefined, undefined, undefined, undefined, undefined, true),
+    })
+    .map(({ rule, action, not, shadow }) => {
+      const name = String(rule["name"]);
+      if (isLast && name === "ReturnRule") return { name: "TCPRule", action: "DROP" };
+      if (WITHOUT_ACTION.includes(name)) return rule;
+      return present({ ...rule, action, not, ...(VERDICTS.includes(action) && { shadow }) });
+    });
+}
+
+/** Little memory for what rules remember, so that some of it has to give way. */
+const SMALL = { limitSources: 16, knockSources: 16, tableEntries: 16 };
+
+/**
+ * Policies of every kind of rule.
+ *
+ * @param rulesMax - of each chain
+ */
+export function policies(rulesMax: number): fc.Arbitrary<RuleArguments> {
+  return fc
+    .record({
+      rules: fc.tuple(
+        ...CHAINS.map((_, chain) => fc.array(ruleOf(chain), { maxLength: rulesMax, size: "max" })),
+      ),
+      default_chain: fc.constantFrom("ACCEPT", "DROP", "REJECT", "last"),
+      compatibility: fc.constantFrom("strict", "strict", "pywall"),
+    })
+    .map(({ rules, default_chain, compatibility }) => ({
+      settings: { compatibility, tables: TABLES, limits: SMALL },
+      default_chain,
+      ...Object.fromEntries(CHAINS.map((name, at) => [name, rules[at] ?? []])),
+      // A default chain must not end.
+      last: [...(rules[CHAINS.length - 1] ?? []), { name: "TrueRule", action: "DROP" }],
+    }));
+}
