@@ -59,6 +59,21 @@ export class ApiError extends FirewallError {
   }
 }
 
+/** Reads a whole answer, up to a limit. */
+export function readAnswer(answer: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    answer.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > ANSWER_BYTES_MAX) answer.destroy(new Error(`answer beyond ${ANSWER_BYTES_MAX} bytes`));
+      else chunks.push(chunk);
+    });
+    answer.on("error", reject);
+    answer.on("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
+  });
+}
+
 /**
  * Sends one request and reads the whole answer.
  *
@@ -74,20 +89,11 @@ export function callApi(socket: string, call: ApiRequest): Promise<unknown> {
     const outgoing = request(
       { socketPath: socket, path: call.path, method: call.method, headers },
       (answer) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        answer.on("data", (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > ANSWER_BYTES_MAX) answer.destroy(new Error(`answer beyond ${ANSWER_BYTES_MAX} bytes`));
-          else chunks.push(chunk);
-        });
-        answer.on("error", reject);
-        answer.on("end", () => {
-          const text = Buffer.concat(chunks).toString("utf8");
+        readAnswer(answer).then((text) => {
           const status = answer.statusCode ?? 0;
           if (status >= 400) reject(answerError(status, text));
           else resolve(text === "" ? undefined : JSON.parse(text));
-        });
+        }, reject);
       },
     );
     outgoing.on("error", (cause: NodeJS.ErrnoException) => reject(connectError(socket, cause)));

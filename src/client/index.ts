@@ -26,3 +26,33 @@ export type {
   TableReport,
   TableTestReport,
 } from "./table-api.ts";
+export {
+  type FleetOptions,
+  type FleetOutcome,
+  type FleetResult,
+  type FleetStatus,
+  PinholeFleet,
+} from "./pinhole-fleet.ts";
+export {
+  type ApplyOptions,
+  connectPinholes,
+  PinholeClient,
+  type WatchOptions,
+} from "./pinhole-client.ts";
+export { PinholeError, type PinholePlace } from "./pinhole-connection.ts";
+export {
+  endpoint,
+  type EndpointSpec,
+  type PinholeBackendReport,
+  type PinholeCapabilities,
+  type PinholeEvent,
+  type PinholeGroupReport,
+  type PinholeOperation,
+  type PinholeProblem,
+  type PinholeQuery,
+  type PinholeReport,
+  type PinholeSpec,
+  type PinholeStatus,
+  type PinholeWish,
+} from "./pinhole-api.ts";
+export { PinholeTransaction } from "./pinhole-transaction.ts";

@@ -18,3 +18,4 @@ export {
   VECTORS,
 } from "./simco/vectors.ts";
 export { type HousePlan, openHouse, type TestHouse } from "./pinholes/house.ts";
+export { CertificateAuthority, type CertificateFiles } from "./certificates.ts";
