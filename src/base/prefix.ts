@@ -16,6 +16,11 @@ function wordMask(bits: number): number {
   return bits >= 32 ? 0xffffffff : (0xffffffff << (32 - bits)) >>> 0;
 }
 
+/** Masks by their bits: there are few, and prefixes very many. */
+const MASKS: Uint32Array[] = Array.from({ length: 129 }, (_, bits) =>
+  Uint32Array.from({ length: ADDRESS_WORDS }, (__, at) => wordMask(bits - 32 * at)),
+);
+
 /** Length of the prefix that a netmask such as `255.255.255.0` stands for, `undefined` when it has holes. */
 function netmaskLength(text: string): number | undefined {
   const mask = parseAddress(text);
@@ -56,13 +61,10 @@ export class Prefix {
   constructor(family: Family, words: AddressWords, length: number) {
     this.family = family;
     this.length = length;
-    const bits = family === 4 ? 96 + length : length;
-    this.#masks = new Uint32Array(ADDRESS_WORDS);
+    this.#masks = MASKS[family === 4 ? 96 + length : length] ?? new Uint32Array(ADDRESS_WORDS);
     this.words = new Uint32Array(ADDRESS_WORDS);
     for (let at = 0; at < ADDRESS_WORDS; at += 1) {
-      const mask = wordMask(bits - 32 * at);
-      this.#masks[at] = mask;
-      this.words[at] = (words[at] ?? 0) & mask;
+      this.words[at] = (words[at] ?? 0) & (this.#masks[at] ?? 0);
     }
   }
 

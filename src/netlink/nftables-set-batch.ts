@@ -2,8 +2,8 @@
  * nf_tables transactions that change what sets and maps hold.
  *
  * A set's elements go out in messages of up to 64 KiB each, because an attribute is no longer than that. Each
- * message asks for an answer: when all of them say yes the transaction is in force; otherwise the kernel
- * names the message it refuses and takes nothing.
+ * message is answered only when the kernel refuses it, and then nothing of the transaction is taken. One
+ * message should ask for an answer in any case: its yes says that all of it is in force.
  */
 import { ATTRIBUTE_VALUE_MAX_BYTES, MESSAGE_FLAG } from "./message.ts";
 import type { MessageWriter } from "./message-writer.ts";
@@ -109,7 +109,11 @@ export class SetBatch {
     return this.#transaction.sequence;
   }
 
-  /** Adds elements. One that is there already stays; Linux 6.12 and later give it the new lifetime. */
+  /**
+   * Adds elements. One that is there already stays; Linux 6.12 and later give it the new lifetime.
+   *
+   * @param flags - `MESSAGE_FLAG.ACK` to be told when the transaction is in force
+   */
   put(set: SetName, elements: readonly ElementFacts[], flags = 0): void {
     const create = MESSAGE_FLAG.CREATE | flags;
     this.#elements(NFTABLES_MESSAGE.NEW_ELEMENTS, create, { set, elements, named: false });
@@ -148,7 +152,7 @@ export class SetBatch {
   }
 
   #beginObject(type: number, flags: number, table: TableName): MessageWriter {
-    return this.#transaction.begin(type, flags | MESSAGE_FLAG.ACK, table.family);
+    return this.#transaction.begin(type, flags, table.family);
   }
 
   #nameObject(writer: MessageWriter, table: TableName, object: Pick<ObjectFacts, "name" | "type">): void {
@@ -165,7 +169,7 @@ export class SetBatch {
     const { set, elements, named } = list;
     let at = 0;
     while (at < elements.length) {
-      const writer = this.#transaction.begin(type, flags | MESSAGE_FLAG.ACK, set.table.family);
+      const writer = this.#transaction.begin(type, flags, set.table.family);
       writer.text(LIST_TABLE, set.table.name);
       writer.text(LIST_SET, set.name);
       writer.beginNest(LIST_ELEMENTS);

@@ -58,7 +58,21 @@ interface Way {
   readonly protocol: number;
 }
 
-function waysOf({ kind, protocol, direction }: PinholeRequest): Way[] {
+/** Ways that were asked for: there are few combinations. */
+const known = new Map<string, readonly Way[]>();
+
+function waysOf({ kind, protocol, direction }: PinholeRequest): readonly Way[] {
+  const name = `${kind} ${protocol} ${direction}`;
+  const ways = known.get(name) ?? findWays(kind, protocol, direction);
+  known.set(name, ways);
+  return ways;
+}
+
+function findWays(
+  kind: PinholeRequest["kind"],
+  protocol: number,
+  direction: PinholeRequest["direction"],
+): readonly Way[] {
   const both = [true, false];
   if (kind === "block") return both.map((inbound) => ({ role: "block", inbound, protocol }));
   const begun = both.filter((inbound) => direction === "both" || inbound === (direction === "in"));
@@ -91,10 +105,13 @@ export function compileElements(
 ): Element[] {
   if (request.kind === "reserve") return [];
   const ways = waysOf(request);
-  return sidesOf(request, expansionMax).flatMap(({ internal, external }) =>
-    ways.map((way) => {
-      const [source, destination] = way.inbound ? [external, internal] : [internal, external];
-      return makeElement(roleOf(way, isLimited), { protocol: way.protocol, source, destination });
-    }),
-  );
+  const elements: Element[] = [];
+  for (const { internal, external } of sidesOf(request, expansionMax)) {
+    for (const way of ways) {
+      const source = way.inbound ? external : internal;
+      const destination = way.inbound ? internal : external;
+      elements.push(makeElement(roleOf(way, isLimited), { protocol: way.protocol, source, destination }));
+    }
+  }
+  return elements;
 }

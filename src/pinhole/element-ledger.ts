@@ -7,21 +7,9 @@
  * all.
  */
 import type { Milliseconds } from "../base/index.ts";
+import { Claim } from "./claim.ts";
 import type { Element, StandingElement } from "./element.ts";
 import type { UndoLog } from "./undo-log.ts";
-
-interface Entry {
-  readonly element: Element;
-  /** Deadlines by the number of the pinhole that holds the element, in order of arrival. */
-  readonly holders: Map<number, Milliseconds>;
-}
-
-/** What an element was before a transaction touched it. */
-interface Before {
-  readonly element: Element;
-  readonly deadline: Milliseconds | undefined;
-  readonly limiter: number;
-}
 
 /** What a transaction changes in the filter. */
 export interface ElementChanges {
@@ -33,24 +21,12 @@ export interface ElementChanges {
 
 const NOBODY: ReadonlySet<number> = new Set();
 
-function latest(holders: ReadonlyMap<number, Milliseconds>): Milliseconds {
-  let deadline = Number.NEGATIVE_INFINITY;
-  for (const one of holders.values()) if (one > deadline) deadline = one;
-  return deadline;
-}
-
-/** Where elements are equal, the limits of the pinhole that came first count. */
-function limiterOf({ element, holders }: Entry): number {
-  if (!element.role.endsWith("-limited")) return 0;
-  for (const number of holders.keys()) return number;
-  return 0;
-}
-
 /** The account of all elements. */
 export class ElementLedger {
-  readonly #entries: Map<string, Entry> = new Map();
+  readonly #claims: Map<string, Claim> = new Map();
   readonly #undo: UndoLog;
-  #touched: Map<string, Before> = new Map();
+  /** What elements were before a transaction touched them; undefined: not there. */
+  #touched: Map<string, StandingElement | undefined> = new Map();
 
   /** @param undo - where every change is noted */
   constructor(undo: UndoLog) {
@@ -59,12 +35,12 @@ export class ElementLedger {
 
   /** How many elements are in force, or will be. */
   get size(): number {
-    return this.#entries.size;
+    return this.#claims.size;
   }
 
   /** True when some pinhole holds an element with this key. */
   has(key: string): boolean {
-    return this.#entries.has(key);
+    return this.#claims.has(key);
   }
 
   /**
@@ -73,28 +49,26 @@ export class ElementLedger {
    * @param number - the pinhole's number
    */
   hold(element: Element, number: number, deadline: Milliseconds): void {
-    const entry = this.#entries.get(element.key) ?? this.#enter(element);
-    this.#touch(entry);
-    const former = entry.holders.get(number);
-    entry.holders.set(number, deadline);
+    const claim = this.#claims.get(element.key) ?? this.#enter(element);
+    this.#touch(claim);
+    const former = claim.deadlineOf(number);
+    claim.set(number, deadline);
     this.#undo.note(() => {
-      if (former !== undefined) entry.holders.set(number, former);
-      else this.#drop(entry, number);
+      if (former !== undefined) claim.set(number, former);
+      else this.#drop(claim, number);
     });
   }
 
   /** A pinhole no longer needs an element. */
   release(element: Element, number: number): void {
-    const entry = this.#entries.get(element.key);
-    if (entry === undefined || !entry.holders.has(number)) return;
-    this.#touch(entry);
-    const holders = [...entry.holders];
-    this.#drop(entry, number);
+    const claim = this.#claims.get(element.key);
+    if (claim?.deadlineOf(number) === undefined) return;
+    this.#touch(claim);
+    const { holders } = claim;
+    this.#drop(claim, number);
     this.#undo.note(() => {
-      // The order of arrival comes back too.
-      entry.holders.clear();
-      for (const [holder, deadline] of holders) entry.holders.set(holder, deadline);
-      this.#entries.set(element.key, entry);
+      claim.restore(holders);
+      this.#claims.set(element.key, claim);
     });
   }
 
@@ -102,15 +76,15 @@ export class ElementLedger {
   changes(): ElementChanges {
     const changes: ElementChanges = { put: [], begun: [], remove: [] };
     for (const [key, before] of this.#touched) {
-      const entry = this.#entries.get(key);
-      if (entry === undefined) {
-        if (before.deadline !== undefined) changes.remove.push(before.element);
+      const claim = this.#claims.get(key);
+      if (claim === undefined) {
+        if (before !== undefined) changes.remove.push(before);
         continue;
       }
-      const standing = this.#standing(entry);
-      if (standing.deadline === before.deadline && standing.limiter === before.limiter) continue;
+      const { standing } = claim;
+      if (standing.deadline === before?.deadline && standing.limiter === before.limiter) continue;
       changes.put.push(standing);
-      if (before.deadline === undefined) changes.begun.push(standing);
+      if (before === undefined) changes.begun.push(standing);
     }
     return changes;
   }
@@ -126,34 +100,31 @@ export class ElementLedger {
    * @param without - numbers of pinholes that shall not count
    */
   *standing(without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
-    for (const entry of this.#entries.values()) {
-      if (without.size === 0) yield this.#standing(entry);
+    for (const claim of this.#claims.values()) {
+      if (without.size === 0) yield claim.standing;
       else {
-        const holders = new Map([...entry.holders].filter(([number]) => !without.has(number)));
-        if (holders.size > 0) yield this.#standing({ element: entry.element, holders });
+        const rest = new Claim(claim.element);
+        rest.restore(new Map([...claim.holders].filter(([number]) => !without.has(number))));
+        if (!rest.isIdle) yield rest.standing;
       }
     }
   }
 
-  #standing(entry: Entry): StandingElement {
-    return { ...entry.element, deadline: latest(entry.holders), limiter: limiterOf(entry) };
+  #enter(element: Element): Claim {
+    const claim = new Claim(element);
+    this.#claims.set(element.key, claim);
+    return claim;
   }
 
-  #enter(element: Element): Entry {
-    const entry: Entry = { element, holders: new Map() };
-    this.#entries.set(element.key, entry);
-    return entry;
+  #drop(claim: Claim, number: number): void {
+    claim.delete(number);
+    if (claim.isIdle) this.#claims.delete(claim.element.key);
   }
 
-  #drop(entry: Entry, number: number): void {
-    entry.holders.delete(number);
-    if (entry.holders.size === 0) this.#entries.delete(entry.element.key);
-  }
-
-  #touch(entry: Entry): void {
-    const { key } = entry.element;
+  #touch(claim: Claim): void {
+    const { key } = claim.element;
     if (this.#touched.has(key)) return;
-    const deadline = entry.holders.size === 0 ? undefined : latest(entry.holders);
-    this.#touched.set(key, { element: entry.element, deadline, limiter: limiterOf(entry) });
+    if (claim.isIdle) this.#touched.set(key, undefined);
+    else this.#touched.set(key, claim.standing);
   }
 }

@@ -1,22 +1,45 @@
 /** Groups of pinholes: made with their first member, gone with their last (RFC 5189 section 2.3.3). */
+import { Bag } from "./bag.ts";
 import { NumberSource } from "./identifier.ts";
 import type { PinholeGroup } from "./pinhole.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import type { UndoLog } from "./undo-log.ts";
 
-interface Group extends PinholeGroup {
-  readonly members: Set<string>;
+class Group implements PinholeGroup {
+  readonly id: string;
+  readonly number: number;
+  readonly owner: string;
+  readonly bag: Bag<string> = new Bag();
+
+  constructor({ id, number, owner }: Omit<PinholeGroup, "members">) {
+    this.id = id;
+    this.number = number;
+    this.owner = owner;
+  }
+
+  get members(): ReadonlySet<string> {
+    const members: string[] = [];
+    this.bag.collect(members);
+    return new Set(members);
+  }
 }
 
 const NUMBERED = /^gr_(\d{1,10})$/;
 
 function nameOf(owner: string, id: string): string {
-  return NUMBERED.test(id) ? id : `${owner}\0${id}`;
+  return `${owner}\0${id}`;
+}
+
+/** The number in an id of ours; undefined for an owner's own name. */
+function numberIn(id: string): number | undefined {
+  const number = id.startsWith("gr_") ? NUMBERED.exec(id)?.[1] : undefined;
+  return number === undefined ? undefined : Number(number);
 }
 
 /** All groups. */
 export class GroupRegistry {
-  readonly #groups: Map<string, Group> = new Map();
+  /** Those with a name of their owner's. */
+  readonly #named: Map<string, Group> = new Map();
   readonly #numbers: Map<number, Group> = new Map();
   readonly #undo: UndoLog;
   #source: NumberSource;
@@ -42,7 +65,7 @@ export class GroupRegistry {
 
   /** The group of an owner with this id; undefined when there is none. */
   find(owner: string, id: string): PinholeGroup | undefined {
-    return this.#groups.get(nameOf(owner, id));
+    return this.#lookUp(owner, id);
   }
 
   byNumber(number: number): PinholeGroup | undefined {
@@ -50,7 +73,7 @@ export class GroupRegistry {
   }
 
   all(): Iterable<PinholeGroup> {
-    return this.#groups.values();
+    return this.#numbers.values();
   }
 
   /**
@@ -59,7 +82,7 @@ export class GroupRegistry {
    * @throws {PinholeRefusal} `NO_SUCH_GROUP`, `GROUP_FORBIDDEN`
    */
   choose(owner: string, id: string | undefined): PinholeGroup {
-    const found = id === undefined ? undefined : this.#groups.get(nameOf(owner, id));
+    const found = id === undefined ? undefined : this.#lookUp(owner, id);
     // "All members of a group have one owner": also an administrator makes groups of his own.
     if (found !== undefined && found.owner !== owner) {
       throw new PinholeRefusal("GROUP_FORBIDDEN", `The group ${id} is somebody else's.`, { field: "group" });
@@ -69,19 +92,19 @@ export class GroupRegistry {
       throw new PinholeRefusal("NO_SUCH_GROUP", `There is no group ${id}.`, { field: "group" });
     }
     const number = this.#source.next((taken) => this.#numbers.has(taken));
-    return this.#enter({ id: id ?? `gr_${number}`, number, owner, members: new Set() });
+    return this.#enter(new Group({ id: id ?? `gr_${number}`, number, owner }));
   }
 
   /** Takes a group of a former run. */
   restore(facts: Omit<PinholeGroup, "members">): PinholeGroup {
-    return this.#groups.get(nameOf(facts.owner, facts.id)) ?? this.#enter({ ...facts, members: new Set() });
+    return this.#lookUp(facts.owner, facts.id) ?? this.#enter(new Group(facts));
   }
 
   /** A pinhole comes in. */
   join(group: PinholeGroup, pinhole: string): void {
     const known = this.#numbers.get(group.number);
-    known?.members.add(pinhole);
-    this.#undo.note(() => known?.members.delete(pinhole));
+    known?.bag.add(pinhole);
+    this.#undo.note(() => known?.bag.delete(pinhole));
   }
 
   /**
@@ -90,16 +113,23 @@ export class GroupRegistry {
    * @returns true when it was the last, and the group is gone
    */
   leave(owner: string, id: string, pinhole: string): boolean {
-    const group = this.#groups.get(nameOf(owner, id));
+    const group = this.#lookUp(owner, id);
     if (group === undefined) return false;
-    group.members.delete(pinhole);
-    const isGone = group.members.size === 0;
+    group.bag.delete(pinhole);
+    const isGone = group.bag.size === 0;
     if (isGone) this.#drop(group);
     this.#undo.note(() => {
-      group.members.add(pinhole);
+      group.bag.add(pinhole);
       if (isGone) this.#file(group);
     });
     return isGone;
+  }
+
+  #lookUp(owner: string, id: string): Group | undefined {
+    const number = numberIn(id);
+    if (number === undefined) return this.#named.get(nameOf(owner, id));
+    const group = this.#numbers.get(number);
+    return group?.id === id ? group : undefined;
   }
 
   #enter(group: Group): Group {
@@ -109,12 +139,12 @@ export class GroupRegistry {
   }
 
   #file(group: Group): void {
-    this.#groups.set(nameOf(group.owner, group.id), group);
     this.#numbers.set(group.number, group);
+    if (numberIn(group.id) === undefined) this.#named.set(nameOf(group.owner, group.id), group);
   }
 
   #drop(group: Group): void {
-    this.#groups.delete(nameOf(group.owner, group.id));
     this.#numbers.delete(group.number);
+    if (numberIn(group.id) === undefined) this.#named.delete(nameOf(group.owner, group.id));
   }
 }

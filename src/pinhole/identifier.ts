@@ -16,6 +16,9 @@ const TIME_CHARACTERS = 10;
 const SEQUENCE_CHARACTERS = 3;
 const SEQUENCES = BASE ** SEQUENCE_CHARACTERS;
 const CHANCE_CHARACTERS = 13;
+
+/** Ids for which chance is drawn together. */
+const DRAWN_AT_ONCE = 64;
 const NUMBERS = 0x1_0000_0000;
 
 function encode(value: number, characters: number): string {
@@ -40,6 +43,9 @@ function decode(text: string): number {
 export class IdSource {
   readonly #entropy: Entropy;
   readonly #prefix: string;
+  /** Chance that was drawn and is not used up. */
+  #chance: Uint8Array = new Uint8Array(0);
+  #chanceAt = 0;
   #time = 0;
   #sequence = 0;
 
@@ -72,13 +78,25 @@ export class IdSource {
       this.#time = Math.max(time, this.#time + 1);
       this.#sequence = 0;
     }
-    const chance = [...this.#entropy(CHANCE_CHARACTERS)].map((byte) => ALPHABET[byte % BASE]).join("");
     return (
       this.#prefix +
       encode(this.#time, TIME_CHARACTERS) +
       encode(this.#sequence, SEQUENCE_CHARACTERS) +
-      chance
+      this.#draw()
     );
+  }
+
+  #draw(): string {
+    if (this.#chanceAt + CHANCE_CHARACTERS > this.#chance.length) {
+      this.#chance = this.#entropy(DRAWN_AT_ONCE * CHANCE_CHARACTERS);
+      this.#chanceAt = 0;
+    }
+    let text = "";
+    for (let index = 0; index < CHANCE_CHARACTERS; index += 1) {
+      text += ALPHABET[(this.#chance[this.#chanceAt + index] ?? 0) % BASE] ?? "";
+    }
+    this.#chanceAt += CHANCE_CHARACTERS;
+    return text;
   }
 }
 

@@ -7,8 +7,8 @@ export class OrderedIds {
 
   add(id: string): void {
     if (this.#gone.delete(id)) return;
-    const at = (this.#ids.at(-1) ?? "") < id ? this.#ids.length : this.#find(id);
-    this.#ids.splice(at, 0, id);
+    if ((this.#ids.at(-1) ?? "") < id) this.#ids.push(id);
+    else this.#ids.splice(this.#find(id), 0, id);
   }
 
   remove(id: string): void {

@@ -8,6 +8,7 @@
  * beforehand; see box-index.ts.
  */
 import { type AddressWords, type Family, invariant, Prefix } from "../base/index.ts";
+import { Bag } from "./bag.ts";
 import { allAddresses } from "./endpoint.ts";
 
 const WORD_BITS = 32;
@@ -19,7 +20,7 @@ interface Node<Value> {
   readonly prefix: Prefix;
   /** Bits of the prefix, counted from the first of the four words. */
   readonly bits: number;
-  readonly values: Set<Value>;
+  readonly values: Bag<Value>;
   /** Values here and below. */
   count: number;
   zero: Node<Value> | undefined;
@@ -45,7 +46,7 @@ function sharedBits(a: AddressWords, b: AddressWords, limit: number): number {
 }
 
 function makeNode<Value>(prefix: Prefix): Node<Value> {
-  return { prefix, bits: bitsOf(prefix), values: new Set(), count: 0, zero: undefined, one: undefined };
+  return { prefix, bits: bitsOf(prefix), values: new Bag(), count: 0, zero: undefined, one: undefined };
 }
 
 function childOf<Value>(node: Node<Value>, words: AddressWords): Node<Value> | undefined {
@@ -112,7 +113,7 @@ export class PrefixTree<Value> {
     const found: Value[] = [];
     this.#descend(prefix, (node, isBelow) => {
       if (isBelow) collect(node, found);
-      else found.push(...node.values);
+      else node.values.collect(found);
     });
     return found;
   }
@@ -167,7 +168,7 @@ function dropIfIdle<Value>(parent: Node<Value>, node: Node<Value>): void {
 function collect<Value>(top: Node<Value>, found: Value[]): void {
   const waiting = [top];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    for (const value of node.values) found.push(value);
+    node.values.collect(found);
     if (node.zero !== undefined) waiting.push(node.zero);
     if (node.one !== undefined) waiting.push(node.one);
   }

@@ -250,7 +250,23 @@ function readEndpoint(endpoint: EndpointSpec | undefined, field: string, spec: P
   if (endpoint === undefined || endpoint === null) throw malformed(field, "is missing");
   const { family } = endpoint;
   if (family !== 4 && family !== 6) throw malformed(`${field}.family`, "must be 4 or 6");
-  return new Endpoint(readPrefix(endpoint, field), readPorts(endpoint, field, spec.protocol));
+  return readNetwork(endpoint, field).withPorts(readPorts(endpoint, field, spec.protocol));
+}
+
+/** Networks that were read lately: those of a call are asked for eight times. */
+const networks = new Map<string, Endpoint>();
+
+const NETWORKS_MAX = 16_384;
+
+function readNetwork(endpoint: EndpointSpec, field: string): Endpoint {
+  const { family, address = "", prefix = "" } = endpoint;
+  const name = `${family} ${address}/${prefix}`;
+  const known = networks.get(name);
+  if (known !== undefined) return known;
+  const network = new Endpoint(readPrefix(endpoint, field), ALL_PORTS);
+  if (networks.size >= NETWORKS_MAX) networks.clear();
+  networks.set(name, network);
+  return network;
 }
 
 function illegalAddress(field: string, words: string): PinholeRefusal {

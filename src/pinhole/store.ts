@@ -369,8 +369,9 @@ export class PinholeStore {
   }
 
   #carryOut({ transaction, options }: CommitRequest, moment: Moment, kept: KeptAnswer[]): CommitAnswer {
-    const { agent, fingerprint } = transaction;
+    const { agent } = transaction;
     const { idempotencyKey: key, expectGeneration } = options;
+    const fingerprint = key === undefined ? "" : transaction.fingerprint;
     const known = key === undefined ? undefined : this.#answers.find(agent.name, key, fingerprint);
     if (known !== undefined) return known;
     if (expectGeneration !== undefined && expectGeneration !== this.#generation) {

@@ -70,6 +70,20 @@ export type Christening = () => PinholeRef;
 
 const CLIENT_ID = /^[A-Za-z0-9_.:~-]{1,128}$/;
 
+/** What an operation asks for, whatever ids were given. */
+function identityOf(operation: StagedOperation): readonly unknown[] {
+  switch (operation.op) {
+    case "open":
+      return [operation.request.identity, operation.request.spec.lifetime, operation.clientId];
+    case "close":
+      return [operation.id, operation.revision];
+    case "renew":
+      return [operation.id, operation.seconds, operation.revision];
+    case "enable":
+      return [operation.id, operation.request.identity, operation.request.spec.lifetime, operation.revision];
+  }
+}
+
 /** An open transaction. */
 export class Transaction {
   readonly id: string;
@@ -78,7 +92,6 @@ export class Transaction {
   readonly deadline: Milliseconds;
   readonly #christen: Christening;
   readonly #operationsMax: number;
-  readonly #fingerprint: Fingerprint = new Fingerprint();
   #operations: StagedOperation[] = [];
   #isOpen = true;
 
@@ -111,7 +124,11 @@ export class Transaction {
 
   /** Names what is asked for, whatever ids were given: equal for the same operations. */
   get fingerprint(): string {
-    return this.#fingerprint.text;
+    const fingerprint = new Fingerprint();
+    for (const operation of this.#operations) {
+      fingerprint.add(operation.op, JSON.stringify(identityOf(operation)));
+    }
+    return fingerprint.text;
   }
 
   /**
@@ -129,13 +146,13 @@ export class Transaction {
       throw new PinholeRefusal("SPEC_MALFORMED", message, { field: "clientId" });
     }
     const ref = this.#christen();
-    this.#add({ op: "open", ...ref, clientId, request }, [request.identity, spec.lifetime, clientId]);
+    this.#add({ op: "open", id: ref.id, number: ref.number, clientId, request });
     return ref;
   }
 
   /** Asks for the end of a pinhole. */
   close(id: string, revision?: number): void {
-    this.#add({ op: "close", id, revision }, [id, revision]);
+    this.#add({ op: "close", id, revision });
   }
 
   /**
@@ -147,7 +164,7 @@ export class Transaction {
   renew(id: string, seconds: number | null, revision?: number): void {
     checkRight(this.agent, "renew");
     checkLifetime(seconds);
-    this.#add({ op: "renew", id, seconds, revision }, [id, seconds, revision]);
+    this.#add({ op: "renew", id, seconds, revision });
   }
 
   /**
@@ -162,7 +179,7 @@ export class Transaction {
       throw new PinholeRefusal("SPEC_INCONSISTENT", message, { field: "kind" });
     }
     checkRequest(request, this.agent);
-    this.#add({ op: "enable", id, request, revision }, [id, request.identity, spec.lifetime, revision]);
+    this.#add({ op: "enable", id, request, revision });
   }
 
   /**
@@ -204,7 +221,7 @@ export class Transaction {
     }
   }
 
-  #add(operation: StagedOperation, identity: readonly unknown[]): void {
+  #add(operation: StagedOperation): void {
     if (!this.#isOpen) {
       throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
     }
@@ -213,6 +230,5 @@ export class Transaction {
       throw new PinholeRefusal("QUOTA_EXCEEDED", message);
     }
     this.#operations.push(operation);
-    this.#fingerprint.add(operation.op, JSON.stringify(identity));
   }
 }

@@ -192,7 +192,29 @@ export class Workbench {
     invariant(state !== undefined, "a pinhole goes from state to state by the table");
     const { request, limit, leases } = pinhole;
     const filtering = compileElements(request, limit !== undefined, this.#expansionMax);
-    return { ...pinhole, state, elements: [...filtering, ...compileTranslations(request, leases)] };
+    const translating = leases.length === 0 ? [] : compileTranslations(request, leases);
+    const elements = translating.length === 0 ? filtering : [...filtering, ...translating];
+    // One literal, so that all pinholes are of one make; there are very many.
+    const { id, number, clientId, owner, group, revision, generation } = pinhole;
+    const { granted, deadline, createdAt, end } = pinhole;
+    return {
+      id,
+      number,
+      clientId,
+      owner,
+      request,
+      elements,
+      group,
+      state,
+      revision,
+      generation,
+      granted,
+      deadline,
+      createdAt,
+      limit,
+      leases,
+      end,
+    };
   }
 
   #enter(pinhole: Pinhole): void {

@@ -33,6 +33,7 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
 const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
@@ -42,6 +43,9 @@ const MSG_DONTWAIT = 0x40;
 const ADDRESS_BYTES = 12;
 const ADDRESS_PORT = 4;
 const RECEIVE_BYTES = 262_144;
+
+/** Room for the answers to a long request. */
+const ANSWERS_BYTES = 8_388_608;
 
 /** Netlink protocols. */
 export const NETLINK_PROTOCOL = {
@@ -180,7 +184,9 @@ export class NetlinkSocket {
    * @returns false when that takes a capability (CAP_NET_ADMIN) that we lack
    */
   allowRequests(bytes: number): boolean {
-    // The kernel doubles the number, for its own bookkeeping.
+    // Each message of a long request may be answered. The kernel doubles both numbers, for its own
+    // bookkeeping.
+    setOption(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, ANSWERS_BYTES);
     return setOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes);
   }
 

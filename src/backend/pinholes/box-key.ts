@@ -13,6 +13,9 @@ import { type Field, FIELD_TEXT, PORT_BYTES, type SetShape } from "./set-shape.t
 
 const PROTOCOL_MAX = 255;
 
+/** Bytes of the longest key: two IPv6 addresses, two ports, a protocol. */
+const KEY_MAX_BYTES = 44;
+
 /** Which end of an interval. */
 type End = "low" | "high";
 
@@ -28,13 +31,8 @@ function writeAddress(view: DataView, at: number, endpoint: Endpoint, end: End):
   }
 }
 
-function writeField(
-  view: DataView,
-  at: number,
-  box: Box,
-  part: { readonly field: Field; readonly end: End },
-): void {
-  const { field, end } = part;
+// oxlint-disable-next-line max-params -- an object for two of them would be made for each field of each key
+function writeField(view: DataView, at: number, box: Box, field: Field, end: End): void {
   switch (field) {
     case "saddr":
       return writeAddress(view, at, box.source, end);
@@ -50,14 +48,18 @@ function writeField(
   }
 }
 
+/** Room for the longest key; what lies between fields is never written and stays zero. */
+const scratch = new Uint8Array(KEY_MAX_BYTES);
+const scratchView = new DataView(scratch.buffer);
+
 function encodeEnd(shape: SetShape, box: Box, end: End): Uint8Array {
-  const view = new DataView(new ArrayBuffer(shape.keyBytes));
+  scratch.fill(0);
   let at = 0;
   for (const field of shape.fields) {
-    writeField(view, at, box, { field, end });
+    writeField(scratchView, at, box, field, end);
     at += FIELD_TEXT[shape.family][field].bytes;
   }
-  return new Uint8Array(view.buffer);
+  return scratch.slice(0, shape.keyBytes);
 }
 
 /** A box as the key of an element: one value, or the first and last of an interval. */

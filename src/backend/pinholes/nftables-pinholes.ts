@@ -238,8 +238,15 @@ export class NftablesPinholes implements PinholeBackend {
   }
 
   #transact(request: Uint8Array): void {
-    const refused = this.#socket.exchange(request).answers.find((answer) => answer.errno !== 0);
-    if (refused === undefined) return;
+    const { answers } = this.#socket.exchange(request);
+    const refused = answers.find((answer) => answer.errno !== 0);
+    if (refused === undefined) {
+      if (answers.length > 0) return;
+      throw new FirewallError(
+        "BACKEND_UNAVAILABLE",
+        "The kernel does not answer whether a change is in force.",
+      );
+    }
     const failure = failureOf(refused);
     if (failure.code === "BACKEND_DRIFTED") this.#generation = undefined;
     throw failure;

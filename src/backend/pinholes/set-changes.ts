@@ -3,6 +3,7 @@
  */
 import {
   type ElementFacts,
+  MESSAGE_FLAG,
   type ObjectFacts,
   SetBatch,
   type SetName,
@@ -108,7 +109,7 @@ export class SetChanges {
     for (const object of this.#objects) batch.putObject(mark.table, object);
     for (const [name, { put }] of this.#sets) batch.put(this.#name(name), put);
     for (const [name, { put }] of this.#maps) batch.put(this.#name(name), put);
-    batch.put(mark, [{ key: encodeGeneration(to) }]);
+    batch.put(mark, [{ key: encodeGeneration(to) }], MESSAGE_FLAG.ACK);
     return batch.end();
   }
 
