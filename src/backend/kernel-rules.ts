@@ -17,6 +17,8 @@ import {
   type TableName,
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
+import { RejectMarks } from "./reject-mark.ts";
+import { renewalText } from "./seal-text.ts";
 import {
   type ExpectedReset,
   expectedResetText,
@@ -66,11 +68,13 @@ export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
 
 /** Our rules, installed. */
 export class KernelRules {
+  readonly #plan: TablePlan;
   readonly #table: string;
   #installed = true;
 
-  private constructor(table: string) {
-    this.#table = table;
+  private constructor(plan: TablePlan) {
+    this.#plan = plan;
+    this.#table = plan.table;
   }
 
   /**
@@ -88,7 +92,7 @@ export class KernelRules {
     } finally {
       nftables.close();
     }
-    const rules = new KernelRules(plan.table);
+    const rules = new KernelRules(plan);
     try {
       rules.#startQueueing(plan.queues, expression);
     } catch (error) {
@@ -108,6 +112,23 @@ export class KernelRules {
     const nftables = Nftables.open();
     try {
       nftables.run(resets.map((reset) => expectedResetText(this.#table, reset)).join("\n"));
+    } finally {
+      nftables.close();
+    }
+  }
+
+  /**
+   * Puts another generation of seals in force, which voids those of every other. No packet may be on its way
+   * with a wish to be sealed.
+   *
+   * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table
+   */
+  renewSeals(generation: number): void {
+    const { table, markMask, seals } = this.#plan;
+    if (seals === undefined) return;
+    const nftables = Nftables.open();
+    try {
+      nftables.run(renewalText(table, { ...seals, generation }, new RejectMarks(markMask)));
     } finally {
       nftables.close();
     }

@@ -25,6 +25,11 @@ export const REJECT_KIND = {
   SEAL_ACCEPT: 5,
   /** The packet is dropped, and so is every later one of its flow. */
   SEAL_DROP: 6,
+  /**
+   * Upwards: the kernel's tracker has found that the packet fits its connection, whose fate is sealed.
+   * Downwards: the seal ends.
+   */
+  VOUCHED: 7,
 } as const;
 
 /** What is asked, by its number. */
@@ -55,6 +60,11 @@ export class RejectMarks {
     }
     this.mask = mask >>> 0;
     this.#shift = shift;
+  }
+
+  /** True for the mark of a packet that the kernel's tracker vouches for. */
+  isVouched(mark: number): boolean {
+    return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED;
   }
 
   /** The mask's bits for what is asked, unsigned. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks } from "./reject-mark.ts";
+import { SealMarks } from "./seal-text.ts";
 import { tableText } from "./table-text.ts";
 
 const PLAN = { table: "postern", hooks: ["INPUT"], priority: 5, markMask: DEFAULT_MARK_MASK } as const;
@@ -40,6 +41,17 @@ describe("reject marks", () => {
   }
 });
 
+describe("seal marks", () => {
+  it("use the lowest seven bits of the mask", () => {
+    const marks = new SealMarks(0xff00_0000);
+    assert.equal(marks.mask, 0x7f00_0000);
+    assert.equal(marks.bits(63, true), 0x7f00_0000);
+    assert.equal(marks.generationOf(0x8500_0001), 5);
+    assert.equal(new SealMarks(0xfe00_0000).bits(1, true), 0x8200_0000);
+    assert.throws(() => new SealMarks(0x3f), { code: "MARK_MASK_INVALID" });
+  });
+});
+
 describe("our table's text", () => {
   it("has a queueing and a late chain for each hook that is judged, and no others", () => {
     const text = tableText({ ...PLAN, hooks: ["FORWARD", "INPUT"], priority: -3 });
@@ -52,6 +64,15 @@ describe("our table's text", () => {
   it("speaks of no table but ours", () => {
     const names = [...tableText(PLAN).matchAll(/table (\S+ \S+)/g)].map((match) => match[1]);
     assert.deepEqual([...new Set(names)], ["inet postern"]);
+  });
+
+  it("judges sealed flows before it queues, and only where flows may be sealed", () => {
+    const seals = { connectionMarkMask: 0x7f00_0000, generation: 5 };
+    const text = tableText({ ...PLAN, seals });
+    assert.match(text, /jump sealed\n\t\tgoto to-userspace/);
+    assert.match(text, /ct mark & 0x7f000000 == 0x05000000 accept/);
+    assert.match(text, /ct mark & 0x7f000000 == 0x45000000 drop/);
+    assert.doesNotMatch(tableText(PLAN), /ct mark/);
   });
 
   for (const table of ["", "a b", "x;flush ruleset", "1st", "x".repeat(60), "a\nb"]) {

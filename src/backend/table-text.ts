@@ -18,6 +18,7 @@
  */
 import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
+import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
 /** The chain that holds nothing but the queueing rule. */
 export const USERSPACE_CHAIN = "to-userspace";
@@ -38,6 +39,8 @@ export interface TablePlan {
   readonly priority: number;
   /** Bits of the packet mark that are ours. */
   readonly markMask: number;
+  /** Present when flows may be sealed, see seal-text.ts. */
+  readonly seals?: SealForm | undefined;
 }
 
 function hexadecimal(value: number): string {
@@ -89,10 +92,10 @@ function refusalChain(name: string, clear: string, code: string): string {
 	}`;
 }
 
-function refusalChains(marks: RejectMarks): string {
+function refusalChains(marks: RejectMarks, seals: SealForm | undefined): string {
   const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
   const bits = (kind: RejectKind): string => hexadecimal(marks.bits(kind));
-  return `${refusalChain("refuse-port", clear, "port-unreachable")}
+  return `${seals === undefined ? "" : `${sealChains(seals, marks)}\n`}${refusalChain("refuse-port", clear, "port-unreachable")}
 ${refusalChain("refuse-host", clear, "host-unreachable")}
 ${refusalChain("refuse-prohibited", clear, "admin-prohibited")}
 	chain refuse-reset {
@@ -105,7 +108,7 @@ ${refusalChain("refuse-prohibited", clear, "admin-prohibited")}
 		meta mark & ${hexadecimal(marks.mask)} vmap { ${bits(REJECT_KIND.RESET)} : goto refuse-reset, \
 ${bits(REJECT_KIND.HOST_UNREACHABLE)} : goto refuse-host, \
 ${bits(REJECT_KIND.ADMIN_PROHIBITED)} : goto refuse-prohibited, \
-${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port }
+${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port${seals === undefined ? "" : sealVerdicts(marks)} }
 		${clear}
 	}`;
 }
@@ -173,12 +176,17 @@ delete table inet ${plan.table}
 table inet ${plan.table} {
 ${ANSWER_SETS}
 ${ANSWER_CHAINS}
-${refusalChains(marks)}
+${refusalChains(marks, plan.seals)}
 	chain ${USERSPACE_CHAIN} {
 	}
 	chain queueing {
 		meta mark & ${mask} != 0 meta mark set meta mark & ${hexadecimal(~marks.mask)}
-		goto ${USERSPACE_CHAIN}
+${
+  plan.seals === undefined
+    ? ""
+    : `		jump ${SEALED_CHAIN}
+`
+}		goto ${USERSPACE_CHAIN}
 	}
 ${hooks.map((hook) => hookChains(hook, plan, mask)).join("\n")}
 }

@@ -1,0 +1,124 @@
+/**
+ * Seals in nftables' language: flows whose fate is sealed are judged here and no longer come up.
+ *
+ * A verdict of userspace carries the wish as a mark (see reject-mark.ts), and the late chain notes it in the
+ * connection's mark: the *generation* of seals in force, and whether the flow is dropped. Early on the way a
+ * packet of TCP or UDP whose connection bears the generation in force is accepted or dropped. Seals of
+ * another generation mean nothing, so putting a new one in force voids all seals at once.
+ *
+ * SYN, FIN and RST of sealed flows still come up, since the state table must know of them. Such a packet
+ * bears a connection's mark only when the kernel's tracker has found that it fits the connection; that is
+ * told upwards as *vouched*. A vouched packet that comes back accepted as it is ends its flow's seal: what
+ * follows is judged anew.
+ *
+ * An ICMP error belongs to the connection that it quotes and has its mark, but is no packet of it: hence the
+ * test for the protocol.
+ */
+import { FirewallError, invariant } from "../base/index.ts";
+import { REJECT_KIND, type RejectMarks } from "./reject-mark.ts";
+
+/** Generations of seals: 1 to this one. */
+export const SEAL_GENERATIONS = 63;
+
+/** Bits of a connection's mark that are used: six for the generation, one for dropped flows. */
+const WIDTH = 7;
+const DROPPED = 0x40;
+
+/** Name of the chain that judges packets of sealed flows. */
+export const SEALED_CHAIN = "sealed";
+
+/** Puts seals into the marks of connections. */
+export class SealMarks {
+  /** The bits of the mask that are used. */
+  readonly mask: number;
+  readonly #shift: number;
+
+  /**
+   * @param mask - seven or more adjacent bits, of which the lowest seven are used
+   * @throws {FirewallError} `MARK_MASK_INVALID`
+   */
+  constructor(mask: number) {
+    const shift = 31 - Math.clz32(mask & -mask);
+    const used = 2 ** WIDTH - 1;
+    if (!Number.isInteger(mask) || mask <= 0 || mask > 0xffff_ffff || ((mask >>> shift) & used) !== used) {
+      const message = `The mask of connection marks 0x${mask.toString(16)} must have seven or more adjacent bits.`;
+      throw new FirewallError("MARK_MASK_INVALID", message, { details: { mask } });
+    }
+    this.mask = (used << shift) >>> 0;
+    this.#shift = shift;
+  }
+
+  /** The mark's bits for a seal, unsigned. @param generation - 1 to {@link SEAL_GENERATIONS} */
+  bits(generation: number, isDropped: boolean): number {
+    invariant(generation >= 1 && generation <= SEAL_GENERATIONS, "seals have a generation");
+    return ((generation | (isDropped ? DROPPED : 0)) << this.#shift) >>> 0;
+  }
+
+  /** The generation that a connection's mark names; 0 when it bears no seal. */
+  generationOf(mark: number): number {
+    return ((mark & this.mask) >>> this.#shift) & SEAL_GENERATIONS;
+  }
+}
+
+function hexadecimal(value: number): string {
+  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+/** What the chains are made from. */
+export interface SealForm {
+  /** Bits of the connection mark that are ours. */
+  readonly connectionMarkMask: number;
+  /** Generation of seals in force. */
+  readonly generation: number;
+}
+
+/** Rules of each chain, by its name. */
+function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, readonly string[]> {
+  const seals = new SealMarks(form.connectionMarkMask);
+  const mask = hexadecimal(seals.mask);
+  const rest = hexadecimal(~seals.mask);
+  const [accepted, dropped] = [false, true].map((isDropped) =>
+    hexadecimal(seals.bits(form.generation, isDropped)),
+  );
+  const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
+  const vouched = `meta mark & ${hexadecimal(~marks.mask)} | ${hexadecimal(marks.bits(REJECT_KIND.VOUCHED))}`;
+  return new Map([
+    ["vouch", [`meta mark set ${vouched}`]],
+    [
+      SEALED_CHAIN,
+      [
+        `ct mark & ${mask} == 0 return`,
+        `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 goto vouch`,
+        `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
+        `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} drop`,
+      ],
+    ],
+    ["seal-accept", [clear, `ct mark set ct mark & ${rest} | ${accepted}`]],
+    ["seal-drop", [clear, `ct mark set ct mark & ${rest} | ${dropped}`, "drop"]],
+    ["unseal", [clear, `ct mark & ${mask} != 0 ct mark set ct mark & ${rest}`]],
+  ]);
+}
+
+/** The chains of seals. */
+export function sealChains(form: SealForm, marks: RejectMarks): string {
+  return [...chainRules(form, marks)]
+    .map(([name, rules]) => `	chain ${name} {\n${rules.map((rule) => `		${rule}\n`).join("")}	}`)
+    .join("\n");
+}
+
+/** Where the late chain sends packets that userspace has marked so. */
+export function sealVerdicts(marks: RejectMarks): string {
+  const bits = (kind: number): string => hexadecimal(marks.bits(kind as 5 | 6 | 7));
+  return `, ${bits(REJECT_KIND.SEAL_ACCEPT)} : goto seal-accept, \
+${bits(REJECT_KIND.SEAL_DROP)} : goto seal-drop, \
+${bits(REJECT_KIND.VOUCHED)} : goto unseal`;
+}
+
+/** The transaction that puts another generation in force, and so voids all seals. */
+export function renewalText(table: string, form: SealForm, marks: RejectMarks): string {
+  const commands = [...chainRules(form, marks)].flatMap(([name, rules]) => {
+    const chain = `inet ${table} ${name}`;
+    return [`flush chain ${chain}`, ...rules.map((rule) => `add rule ${chain} ${rule}`)];
+  });
+  return `${commands.join("\n")}\n`;
+}
