@@ -63,6 +63,7 @@ netnsTest(
       assert.match(firewall.program.output, /REJECT .* TCP from \d+ to 7070, INPUT rule 1/);
     });
   },
+  ["git"],
 );
 
 netnsTest(

@@ -59,7 +59,7 @@ export function* bundles(source, folder) {
     const content = readFileSync(file.path);
     const kind = kindOf(file.path, content.subarray(0, 4096));
     for (const slice of slices(content, random)) {
-      if (taken[kind] > PACKAGE_BYTES_MAX[source.split]) break;
+      if (taken[kind] > (source.bytesMax ?? PACKAGE_BYTES_MAX[source.split])) break;
       taken[kind] += slice.length;
       open[kind] ??= { parts: [], bytes: 0, target: random.pick(BUNDLE_BYTES) };
       open[kind].parts.push(slice);
