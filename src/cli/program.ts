@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FirewallError } from "../base/index.ts";
+import { PinholeError } from "../client/index.ts";
 import { addBenchCommand } from "./commands/bench.ts";
 import { addCheckCommand } from "./commands/check.ts";
 import { addClassifyCommand } from "./commands/classify.ts";
@@ -12,6 +13,7 @@ import { addExplainCommand } from "./commands/explain.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addLimitsCommand } from "./commands/limits.ts";
 import { addPinholdCommand } from "./commands/pinhold.ts";
+import { addPinholesCommand } from "./commands/pinholes.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addReplayCommand } from "./commands/replay.ts";
 import { addSchemaCommand } from "./commands/schema.ts";
@@ -41,6 +43,23 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   LIMIT_INVALID: EXIT.USAGE,
 };
 
+/** What became of a request about pinholes, by its HTTP status. */
+const STATUS_BY_PROBLEM: Readonly<Record<number, number>> = {
+  400: EXIT.USAGE,
+  404: EXIT.NO,
+  409: EXIT.NO,
+  412: EXIT.NO,
+  422: EXIT.USAGE,
+};
+
+/** What was refused, and where, in one line. */
+function pinholeRefusalText({ message, problem }: PinholeError): string {
+  const { operation, conflicts = [], code } = problem;
+  const place = operation === undefined ? "" : `operation ${operation}: `;
+  const against = conflicts.length === 0 ? "" : ` (${conflicts.join(", ")})`;
+  return `${place}${message}${against} [${code}]`;
+}
+
 function version(): string {
   const file = new URL("../../package.json", import.meta.url);
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
@@ -66,6 +85,7 @@ export function createProgram(): Command {
   addTimeoutsCommand(program);
   addLimitsCommand(program);
   addPinholdCommand(program);
+  addPinholesCommand(program);
   addCheckCommand(program);
   addReplayCommand(program);
   addExplainCommand(program);
@@ -81,6 +101,10 @@ export function createProgram(): Command {
 /** Says what went wrong and which exit status that is. */
 function reportFailure(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.DONE : EXIT.USAGE;
+  if (error instanceof PinholeError) {
+    process.stderr.write(`postern: ${pinholeRefusalText(error)}\n`);
+    return STATUS_BY_PROBLEM[error.problem.status] ?? EXIT.REFUSED;
+  }
   if (error instanceof FirewallError) {
     process.stderr.write(`postern: ${error.message}\n`);
     return STATUS_BY_CODE[error.code] ?? EXIT.REFUSED;

@@ -54,5 +54,7 @@ export {
   type PinholeSpec,
   type PinholeStatus,
   type PinholeWish,
+  PROTOCOL_NUMBERS,
+  type ProtocolWord,
 } from "./pinhole-api.ts";
 export { PinholeTransaction } from "./pinhole-transaction.ts";

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
-import { openHouse, type TestHouse } from "../testing/index.ts";
+import { CLIENT_CASES, openHouse, type TestHouse } from "../testing/index.ts";
 import { endpoint } from "./pinhole-api.ts";
 import { connectPinholes, type PinholeClient } from "./pinhole-client.ts";
-import { PinholeError } from "./pinhole-connection.ts";
 import { PinholeFleet } from "./pinhole-fleet.ts";
 
 const houses: TestHouse[] = [];
@@ -98,95 +97,9 @@ describe("an endpoint in words", () => {
 });
 
 describe("the client of pinholes", () => {
-  it("replays the slides: a rule in one transaction, then out with it and in with another in the next", async () => {
-    const { client } = await open();
-    const rules = client.begin();
-    const id = rules.open({
-      internal: "1.2.3.4/24:100-200",
-      external: "2.3.4.5/24:300-400",
-      protocol: "udp",
-      direction: "out",
-      lifetime: 3600,
-    });
-    await rules.commit();
-    const change = client.begin();
-    change.close(id);
-    const other = change.open({
-      internal: "5.6.7.8/24:100-200",
-      external: "6.7.8.9/24:300-400",
-      protocol: "udp",
-      direction: "out",
-      lifetime: 3600,
-    });
-    const { results } = await change.commit();
-    assert.deepEqual(
-      results.map(({ op, state }) => [op, state]),
-      [
-        ["close", "ended"],
-        ["open", "enabled"],
-      ],
-    );
-    assert.equal((await client.get(other)).state, "enabled");
-    assert.equal((await client.getStatus()).pinholes, 1);
-  });
-
-  it("says which operation was refused and why, and nothing of the transaction took effect", async () => {
-    const { client } = await open();
-    const change = client.begin();
-    change.open(AUDIO);
-    change.open({ ...AUDIO, internal: "10.1.0.300:5" });
-    await assert.rejects(change.commit(), (error: unknown) => {
-      assert.ok(error instanceof PinholeError);
-      assert.deepEqual(
-        [error.code, error.problem.operation, error.problem.field],
-        ["ADDRESS_ILLEGAL", 1, "internal.address"],
-      );
-      return true;
-    });
-    assert.equal((await client.getStatus()).pinholes, 0);
-  });
-
-  it("reserves, enables, renews, blocks, and reads what it did", async () => {
-    const { client } = await open();
-    const first = client.begin();
-    const id = first.reserve({ protocol: "udp", lifetime: 30, portCount: 1 });
-    await first.commit();
-    const second = client.begin();
-    second.enable(id, AUDIO);
-    const block = second.block({ ...AUDIO, internal: "10.1.0.8" }, "ids:7");
-    await second.commit();
-    await client.renew(id, 600);
-    assert.equal((await client.get(id, true)).granted, 600);
-    const kinds: string[] = [];
-    for await (const pinhole of client.list({ traffic: true })) kinds.push(pinhole.spec.kind);
-    assert.deepEqual(kinds.sort(), ["block", "permit"]);
-    await client.close(block);
-    assert.equal(
-      await client.get(block).catch((error: unknown) => (error as PinholeError).code),
-      "NO_SUCH_PINHOLE",
-    );
-    assert.equal((await client.getCapabilities()).agent, "root");
-    assert.equal((await client.listBackends())[0]?.name, "simulator");
-  });
-
-  it("lists more than a page holds, and groups", async () => {
-    const { client } = await open();
-    const change = client.begin();
-    for (let port = 1; port <= 2500; port += 1) {
-      change.open({ ...AUDIO, internal: `10.1.0.7:${port}`, group: `g${port % 3}` });
-    }
-    await change.commit();
-    const ids = new Set<string>();
-    for await (const { id } of client.list()) ids.add(id);
-    assert.equal(ids.size, 2500);
-    const groups: string[] = [];
-    for await (const { id } of client.listGroups()) groups.push(id);
-    assert.deepEqual(groups.sort(), ["g0", "g1", "g2"]);
-    assert.equal((await client.getGroup("g0")).members?.length, 833);
-    await client.renewGroup("g0", 90);
-    await client.closeGroup("g1");
-    assert.equal((await client.getStatus()).pinholes, 2500 - 834);
-  });
+  for (const { title, run } of CLIENT_CASES) {
+    it(title, async () => run((await open()).client));
+  }
 
   it("asks again when the answer of a commit is lost, and it is done once", async () => {
     const { house } = await open();

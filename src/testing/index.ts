@@ -19,3 +19,4 @@ export {
 } from "./simco/vectors.ts";
 export { type HousePlan, openHouse, type TestHouse } from "./pinholes/house.ts";
 export { CertificateAuthority, type CertificateFiles } from "./certificates.ts";
+export { CLIENT_CASES, type ClientCase } from "./pinholes/client-cases.ts";

@@ -16,6 +16,7 @@ import {
   socketPlace,
   untilSignal,
 } from "../daemon-flags.ts";
+import { type HostPort, parseHostPort } from "../host-port.ts";
 import { parseTableName } from "../table-name.ts";
 
 type BackendName = "nftables" | "simulator";
@@ -34,24 +35,6 @@ interface PinholdFlags extends LogFlags, SocketFlags {
   tlsCert?: string;
   tlsKey?: string;
   tlsCa?: string;
-}
-
-interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
-
-const HOST_PORT = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/;
-const PORT_MAX = 65_535;
-
-function parseHostPort(text: string): HostPort {
-  const [, v6, other, digits] = HOST_PORT.exec(text) ?? [];
-  const host = v6 ?? other;
-  const port = Number(digits);
-  if (host === undefined || port > PORT_MAX) {
-    throw new InvalidArgumentError("It takes an address and a port, such as 192.0.2.1:7627 or [::]:7627.");
-  }
-  return { host, port };
 }
 
 function parseHooks(text: string): HookName[] {
