@@ -32,8 +32,8 @@ if (!existsSync(join(corpus, "labels.tsv"))) {
 
 /** Our name for each label that is in the list of protocols. */
 const NAMES = new Map(
-  `TLS SMTPS:TLS IMAPS:TLS POPS:TLS QUIC DTLS SSH OpenVPN WireGuard IPSec:IPsec HTTP HTTP_Proxy:HTTP HTTP_Connect:HTTP HTTP2
-  WebSocket DNS MDNS:mDNS LLMNR DHCP NTP STUN RTP SRTP:RTP RTCP SIP SMTP IMAP POP3 FTP_CONTROL:FTP MySQL PostgreSQL Redis
+  `TLS SMTPS:TLS IMAPS:TLS POPS:TLS FTPS:TLS QUIC DTLS SSH OpenVPN WireGuard IPSec:IPsec HTTP HTTP_Proxy:HTTP HTTP_Connect:HTTP HTTP2
+  WebSocket DNS MDNS:mDNS LLMNR DHCP DHCPV6:DHCPv6 NTP STUN RTP SRTP:RTP RTCP SIP SMTP IMAP POP3 FTP_CONTROL:FTP MySQL PostgreSQL Redis
   MongoDB MQTT AMQP Kafka LDAP Kerberos SMBv1:SMB SMBv23:SMB NFS RDP VNC SNMP Syslog RTSP BitTorrent Telnet SOCKS
   Memcached:memcached ICMP ICMPV6:ICMPv6`
     .split(/\s+/)

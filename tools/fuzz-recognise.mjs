@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { FlowRecognition, RecogniserSet } from "../dist/recognise/index.js";
 // oxlint-disable-next-line no-restricted-imports -- a fuzzer is a test, and starts from the tests' samples
-import { datagramSamples, streamSamples, textSamples, tlsSamples } from "../dist/testing/samples/index.js";
+import { protocolSamples as SAMPLES } from "../dist/testing/samples/index.js";
 import { say } from "./classifier/say.mjs";
 
 const { values: options } = parseArgs({
@@ -14,7 +14,6 @@ const { values: options } = parseArgs({
 
 /** Milliseconds that one input may take. */
 const SLOW_MS = 200;
-const SAMPLES = [...datagramSamples, ...streamSamples, ...textSamples, ...tlsSamples];
 const PORTS = [53, 5353, 5355, 137, 123, 4500];
 const set = new RecogniserSet({ guessByPort: true });
 
@@ -69,8 +68,8 @@ function run() {
     if (transport === "TCP") feedStream(flow, held, direction, bytes);
     else {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      const payloadBytes = bytes.length + below(2) * below(100);
-      flow.datagram(direction, { bytes: view, payloadAt: 0, end: bytes.length, payloadBytes });
+      const datagramBytes = bytes.length + below(2) * below(100);
+      flow.datagram(direction, { bytes: view, payloadAt: 0, end: bytes.length, datagramBytes });
     }
     if (oneIn(20)) flow.gap(direction);
   }

@@ -47,11 +47,14 @@ waitfor() {
 record() {
   local name=$1 filter=$2
   shift 2
-  (exec ip netns exec "$net" tcpdump -i lo -U -s 0 -c "${packets:-400}" -w "$out/$name.pcap" "$filter") 2>/dev/null &
+  (exec ip netns exec "$net" tcpdump -i lo -U --immediate-mode -s 0 -c "${packets:-400}" -w "$out/$name.pcap" "$filter") 2>"$work/tcpdump" &
   local dump=$!
-  sleep 0.7
+  for _ in $(seq 100); do
+    grep -q listening "$work/tcpdump" && break
+    sleep 0.1
+  done
   timeout 20 ip netns exec "$net" "$@" >>"$work/log" 2>&1 </dev/null
-  sleep 0.5
+  sleep 1
   kill "$dump" 2>/dev/null
   wait "$dump" 2>/dev/null
   echo "recorded $name"

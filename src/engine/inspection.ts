@@ -176,6 +176,7 @@ function openContent(
   const isTcp = packet.protocol === PROTOCOL.TCP;
   const transport = isTcp ? "TCP" : "UDP";
   const recognition = new FlowRecognition(recognisers, transport, packet.sourcePort, packet.destinationPort);
+  recognition.isReversed = flow.isReversed;
   const earlier = flow.consumer as InspectedContent | undefined;
   earlier?.release();
   return new InspectedContent(setting, recognition, isTcp && (packet.tcpFlags & TCP_FLAG.SYN) === 0);

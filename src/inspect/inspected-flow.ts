@@ -73,20 +73,21 @@ export class InspectedFlow implements StreamConsumer {
    * @param set - the recognisers
    * @param packet - the first packet
    * @param tunnels - around it
-   * @param earlier - an earlier connection on the same ports
+   * @param flow - its record; the consumer, if there is one, is an earlier connection on the same ports
    */
   constructor(
     set: RecogniserSet,
     packet: Packet,
     tunnels: readonly TunnelName[],
-    earlier: InspectedFlow | undefined,
+    flow: FlowRecord<InspectedFlow>,
   ) {
     this.#tunnels = tunnels;
-    this.#earlier = earlier?.result;
+    this.#earlier = (flow.consumer as InspectedFlow | undefined)?.result;
     const transport = packet.protocol === PROTOCOL.TCP ? "TCP" : "UDP";
     if (packet.protocol !== PROTOCOL.TCP && packet.protocol !== PROTOCOL.UDP) this.#recognition = undefined;
     else {
       this.#recognition = new FlowRecognition(set, transport, packet.sourcePort, packet.destinationPort);
+      this.#recognition.isReversed = flow.isReversed;
     }
   }
 

@@ -7,12 +7,10 @@ import { type Recogniser, RecogniserSet } from "../recognise/index.ts";
 import {
   big,
   bytes,
-  datagramSamples,
   hex,
+  protocolSamples,
   type ProtocolSample,
-  streamSamples,
-  textSamples,
-  tlsSamples,
+  sampleNamed,
 } from "../testing/samples/index.ts";
 import { buildPacket, decodePacket, Packet, type PacketFields, PcapWriter } from "../wire/index.ts";
 import { type FlowReport, inspectCapture, Inspector } from "./index.ts";
@@ -98,9 +96,7 @@ function checkReport(sample: ProtocolSample, reports: readonly FlowReport[]): vo
   }
 }
 
-const SAMPLES = [...tlsSamples, ...textSamples, ...streamSamples, ...datagramSamples];
-
-for (const sample of SAMPLES) {
+for (const sample of protocolSamples) {
   test(`reports ${sample.name}`, () => checkReport(sample, inspect(packetsOf(sample, WHOLE))));
 }
 
@@ -110,7 +106,7 @@ const arrivals = fc.array(fc.tuple(fc.integer({ min: 1, max: 120 }), fc.nat(1000
   maxLength: 30,
 });
 
-for (const sample of SAMPLES.filter(
+for (const sample of protocolSamples.filter(
   ({ transport, name }) => transport === "TCP" && !name.includes("middle"),
 )) {
   test(`reports ${sample.name} reordered and duplicated`, () => {
@@ -136,14 +132,14 @@ for (const sample of SAMPLES.filter(
   });
 }
 
-const INNER = [...packetsOf(datagramSamples[0] as ProtocolSample, WHOLE)][0] as Uint8Array;
+const INNER = [...packetsOf(sampleNamed("DNS"), WHOLE)][0] as Uint8Array;
 const INNER_6 = buildPacket({
   source: "2001:db8::1",
   destination: "2001:db8::2",
   protocol: PROTOCOL.UDP,
   sourcePort: 4000,
   destinationPort: 4001,
-  payload: (datagramSamples[0] as ProtocolSample).turns[0]?.[1] ?? new Uint8Array(0),
+  payload: sampleNamed("DNS").turns[0]?.[1] ?? new Uint8Array(0),
 });
 const FRAME = bytes(new Uint8Array(12), hex("0800"), INNER);
 
@@ -165,6 +161,11 @@ const TUNNELS: Readonly<Record<string, Uint8Array>> = {
   "GRE with key and sequence": around(47, bytes(hex("3000 0800 00000001 00000002"), INNER)),
   "GRE bridging": around(47, bytes(hex("0000 6558"), FRAME)),
   VXLAN: around(PROTOCOL.UDP, bytes(hex("08000000 00002a00"), FRAME), 4789),
+  "VXLAN on Linux's old port, with a group policy": around(
+    PROTOCOL.UDP,
+    bytes(hex("88000001 00002a00"), FRAME),
+    8472,
+  ),
   "GTP-U": around(PROTOCOL.UDP, bytes(hex("30ff"), big(INNER.length, 2), hex("00000001"), INNER), 2152),
   "GTP-U with an extension": around(
     PROTOCOL.UDP,
@@ -181,6 +182,18 @@ for (const [name, packet] of Object.entries(TUNNELS)) {
     assert.deepEqual(report.tunnels, [name.split(" ")[0]]);
   });
 }
+
+test("a datagram in fragments is told by its first, which knows the length of all", () => {
+  const [, payload] = sampleNamed("IKEv2").turns[0] ?? assert.fail();
+  const ends = { source: "192.0.2.1", destination: "192.0.2.2", sourcePort: 500, destinationPort: 500 };
+  const packet = buildPacket({ ...ends, protocol: PROTOCOL.UDP, payload });
+  // The first 20 bytes of IP, 8 of UDP and 32 of the message; more fragments follow.
+  const first = packet.slice(0, 60);
+  const view = new DataView(first.buffer);
+  view.setUint16(2, first.length);
+  view.setUint16(6, 0x2000);
+  assert.equal(inspect([first])[0]?.protocol, "IPsec");
+});
 
 test("tunnels are followed to the limit and no deeper", () => {
   let packet = INNER;
@@ -206,7 +219,7 @@ test("ICMP is named with its kinds", () => {
 });
 
 test("the client is who opened the flow, or who the bytes say", () => {
-  const sample = tlsSamples[0] as ProtocolSample;
+  const sample = sampleNamed("TLS 1.2 with certificate");
   const packets = [...packetsOf(sample, WHOLE)];
   assert.equal(inspect(packets.slice(1))[0]?.client, `${CLIENT}:40000`);
   const answer = packets.findIndex((packet) => packet.length > 100) + 1;
@@ -226,7 +239,7 @@ test("a recogniser of one's own is asked first", () => {
     },
   };
   const inspector = new Inspector({ recognisers: new RecogniserSet({ own: [own] }) });
-  assert.equal(inspect(packetsOf(textSamples[0] as ProtocolSample, WHOLE), inspector)[0]?.protocol, "Mine");
+  assert.equal(inspect(packetsOf(sampleNamed("HTTP/1.1"), WHOLE), inspector)[0]?.protocol, "Mine");
 });
 
 test("a flow that nothing matched may be guessed by its port, and is marked so", () => {
@@ -247,7 +260,7 @@ test("a flow that nothing matched may be guessed by its port, and is marked so",
 test("a capture is read in pieces of any size", () => {
   const file = new PcapWriter(101);
   const chunks: Uint8Array[] = [file.header()];
-  for (const array of packetsOf(textSamples[0] as ProtocolSample, WHOLE)) {
+  for (const array of packetsOf(sampleNamed("HTTP/1.1"), WHOLE)) {
     chunks.push(file.packet({ bytes: array, seconds: 0, nanoseconds: 0 }));
   }
   const whole = bytes(...chunks);

@@ -43,7 +43,7 @@ export class Inspector {
     const watched = failed === undefined ? { own } : { own, failed };
     this.#set = options.recognisers ?? new RecogniserSet(watched);
     this.#table = new StreamTable<InspectedFlow>({
-      open: (packet, flow) => new InspectedFlow(this.#set, packet, this.#tunnels, flow.consumer),
+      open: (packet, flow) => new InspectedFlow(this.#set, packet, this.#tunnels, flow),
       limits: this.#limits,
       ...(onFlow === undefined ? {} : { release: (flow) => onFlow(flow.consumer.report(flow)) }),
       ...(options.overlap === undefined ? {} : { overlap: options.overlap }),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { type FlowReport, inspectCapture } from "./index.ts";
+import { CaptureReader, decodeRecord, Packet } from "../wire/index.ts";
+import { type FlowReport, inspectCapture, Inspector } from "./index.ts";
 
 const CAPTURES = new URL("../../captures/programs/", import.meta.url);
 
@@ -33,7 +34,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     { protocol: "TLS", serverName: "www.example.org", tlsVersion: 0x0304 },
     { protocol: "TLS", serverName: "www.example.org", tlsVersion: 0x0304 },
   ],
-  dtls12: { protocol: "DTLS", encrypted: true, serverName: "www.example.org" },
+  dtls12: { protocol: "DTLS", encrypted: true, serverName: "www.example.org", tlsVersion: 0xfefd },
   http1: {
     protocol: "HTTP",
     encrypted: false,
@@ -131,6 +132,75 @@ for (const [name, expected] of Object.entries(EXPECTED)) {
     }
   });
 }
+
+/** The flows of a capture of which only some packets were seen. */
+function inspectSome(name: string, isSeen: (packet: Packet, index: number) => boolean): FlowReport[] {
+  const reader = new CaptureReader();
+  const inspector = new Inspector();
+  const packet = new Packet();
+  reader.push(readFileSync(new URL(`${name}.pcap`, CAPTURES)));
+  let index = 0;
+  for (let record = reader.next(); record !== undefined; record = reader.next()) {
+    if (decodeRecord(packet, record) && isSeen(packet, index)) inspector.push(packet, record.timestampMs);
+    index += 1;
+  }
+  return inspector.finish();
+}
+
+const portOf = (end: string): number => Number(end.slice(end.lastIndexOf(":") + 1));
+
+/** What a session protected by TLS may be taken for when the words that led to it were not seen. */
+const TLS_INSIDE: readonly string[] = [
+  "mysql-tls",
+  "postgresql-tls",
+  "ldap-starttls",
+  "socks4a",
+  "socks5-hostname",
+];
+
+/** Answers of RPC do not name the program. */
+const ANONYMOUS: readonly string[] = ["nfs3", "nfs4"];
+
+/** Captures of which one side alone tells nothing that another protocol could not say as well. */
+const SILENT: Readonly<Record<"client" | "server", readonly string[]>> = {
+  client: [],
+  server: ["redis", "socks4a", "socks5-hostname", "syslog-tcp", "syslog-rfc3164", "syslog-rfc5424"],
+};
+
+for (const name of Object.keys(EXPECTED)) {
+  test(`one side of ${name}.pcap alone, and its middle, are the same protocol`, () => {
+    const [whole] = inspectSome(name, () => true);
+    assert.ok(whole !== undefined);
+    const port = portOf(whole.server);
+    const seen = {
+      client: inspectSome(name, (packet) => packet.destinationPort === port),
+      server: inspectSome(name, (packet) => packet.sourcePort === port),
+    };
+    for (const side of ["client", "server"] as const) {
+      const protocol = seen[side][0]?.protocol ?? null;
+      if (SILENT[side].includes(name)) assert.equal(protocol, null, side);
+      else
+        assert.equal(protocol, side === "server" && ANONYMOUS.includes(name) ? "RPC" : whole.protocol, side);
+    }
+    for (const first of [1, 3, 6, 10]) {
+      const protocol = inspectSome(name, (packet, index) => index >= first)[0]?.protocol ?? null;
+      const possible = [whole.protocol, null, ...(TLS_INSIDE.includes(name) ? ["TLS"] : [])];
+      if (name !== "sip-rtp") assert.ok(possible.includes(protocol), `from packet ${first}: ${protocol}`);
+    }
+  });
+}
+
+test("HASSH belongs to the side that sent it, whichever side was seen", () => {
+  const [whole] = inspectSome("ssh", () => true);
+  const port = portOf(whole?.server ?? "");
+  const [server] = inspectSome("ssh", (packet) => packet.sourcePort === port);
+  const [answered] = inspectSome("ssh", (_packet, index) => index >= 1);
+  assert.equal(server?.hasshServer, whole?.hasshServer);
+  assert.equal(server?.hasshClient, undefined);
+  assert.equal(answered?.hasshServer, whole?.hasshServer);
+  assert.equal(answered?.hasshClient, whole?.hasshClient);
+  assert.equal(answered?.server, whole?.server);
+});
 
 test("every capture of a program has its expectation", () => {
   const captures = readdirSync(CAPTURES).filter((file) => file.endsWith(".pcap"));

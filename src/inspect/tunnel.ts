@@ -35,10 +35,12 @@ const ETHERTYPE_PPP = 0x880b;
 const ETHERTYPE_ERSPAN = 0x88be;
 const ERSPAN_BYTES = 8;
 
+/** The registered port, and the one that Linux used before there was one and still does by default. */
 const VXLAN_PORT = 4789;
+const VXLAN_OLD_PORT = 8472;
 const VXLAN_BYTES = 8;
-/** "the I flag MUST be set to 1 for a valid VXLAN Network ID" (RFC 7348 section 5). */
-const VXLAN_FLAGS = 0x08;
+/** "the I flag MUST be set to 1 for a valid VXLAN Network ID"; others are ignored (RFC 7348 section 5). */
+const VXLAN_FLAG = 0x08;
 
 const GTP_PORT = 2152;
 const GTP_BYTES = 8;
@@ -119,8 +121,8 @@ export class TunnelView {
 
   #bindUdp(packet: Packet): boolean {
     const { sourcePort, destinationPort, payloadAt, bytes } = packet;
-    if (destinationPort === VXLAN_PORT) {
-      if (payloadAt + VXLAN_BYTES > this.end || bytes.getUint8(payloadAt) !== VXLAN_FLAGS) return false;
+    if (destinationPort === VXLAN_PORT || destinationPort === VXLAN_OLD_PORT) {
+      if (payloadAt + VXLAN_BYTES > this.end || (bytes.getUint8(payloadAt) & VXLAN_FLAG) === 0) return false;
       return this.#foundFrame("VXLAN", packet, payloadAt + VXLAN_BYTES, LINK_TYPE.ETHERNET);
     }
     if (destinationPort === GTP_PORT || sourcePort === GTP_PORT) return this.#bindGtp(packet, payloadAt);

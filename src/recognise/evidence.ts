@@ -56,13 +56,20 @@ export class Evidence {
   transport: Transport = "TCP";
   /** 0: from the side that sent first; 1: from the other. */
   direction: 0 | 1 = 0;
+  /**
+   * True when these bytes come from the side that opened the connection, or, where the opening was not seen,
+   * from the side that was seen first.
+   */
+  fromOpener = true;
   /** True when this direction will show no more bytes than these. */
   ended = false;
   /** True when the first bytes of the flow were not seen, so that these may begin anywhere. */
   midStream = false;
   /** The protocol that handed over to what is looked at, `undefined` when none did. */
   behind: string | undefined = undefined;
-  /** Bytes of the datagram on the wire; more than `bytes` holds when the capture was cut short. */
+  /**
+   * Bytes of the whole datagram; more than `bytes` holds when it is fragmented or the capture was cut short.
+   */
   wireLength = 0;
   /**
    * Ports of the sender and the receiver. Only for telling apart protocols that share one format and differ

@@ -37,6 +37,9 @@ const HAND_OVERS_MAX = 4;
 /** Datagrams looked at for a following protocol after a hand-over. */
 const DATAGRAMS_AFTER_HAND_OVER = 14;
 
+/** Carriage return and line feed. */
+const EMPTY_LINE = 0x0d0a;
+
 /** Both directions' bits. */
 const BOTH = 3;
 
@@ -49,8 +52,8 @@ export interface DatagramPayload {
   readonly payloadAt: number;
   /** Offset just past what was captured of it. */
   readonly end: number;
-  /** Its length on the wire, in bytes. */
-  readonly payloadBytes: number;
+  /** Its length before it was cut into fragments or cut short, in bytes. */
+  readonly datagramBytes: number;
 }
 
 /** What is known of the protocols around the one looked for. */
@@ -84,6 +87,8 @@ export class FlowRecognition {
   #skip = 0;
   #skipDirection = 0;
   #midStream = false;
+  /** True when direction 1 opened the connection: its SYN was not seen, the answer to it was. */
+  isReversed = false;
   /** True when no further byte can change the answer. */
   settled = false;
 
@@ -148,7 +153,8 @@ export class FlowRecognition {
       this.#addGone(direction, end - at);
       return end - at;
     }
-    let from = at;
+    let from = this.#afterEmptyLines(direction, bytes, at, end);
+    if (this.#mayBeEmptyLine(direction, bytes, from, end)) return from - at;
     if (this.#skip > 0 && this.#skipDirection === direction) {
       from += Math.min(this.#skip, end - at);
       this.#skip -= from - at;
@@ -161,6 +167,25 @@ export class FlowRecognition {
       from += released;
       if (this.#handOvers === handOvers || from >= end) return from - at;
     }
+  }
+
+  /**
+   * Where a direction begins behind its empty lines. Protocols of lines allow
+   * them in front of a message (RFC 9112 section 2.2, RFC 3261 section 7.5), and SIP keeps connections alive
+   * with them (RFC 5626 section 3.5.1); no other begins so.
+   */
+  #afterEmptyLines(direction: 0 | 1, bytes: DataView, at: number, end: number): number {
+    if ((this.#begun & (1 << direction)) !== 0 || this.#skip > 0) return at;
+    let from = at;
+    while (from + 2 <= end && bytes.getUint16(from) === EMPTY_LINE) from += 2;
+    return from;
+  }
+
+  /** True when nothing is there yet but, perhaps, the first half of an empty line's end. */
+  #mayBeEmptyLine(direction: 0 | 1, bytes: DataView, from: number, end: number): boolean {
+    if (from >= end) return true;
+    if (end - from > 1 || (this.#begun & (1 << direction)) !== 0 || this.#skip > 0) return false;
+    return bytes.getUint8(from) === EMPTY_LINE >> 8;
   }
 
   #addGone(direction: 0 | 1, bytes: number): void {
@@ -191,7 +216,7 @@ export class FlowRecognition {
     const evidence = this.#show(direction, bytes, payloadAt, end);
     evidence.transport = "UDP";
     evidence.ended = this.#datagramsLeft <= 1;
-    evidence.wireLength = Math.max(datagram.payloadBytes, end - payloadAt);
+    evidence.wireLength = Math.max(datagram.datagramBytes, end - payloadAt);
     this.#begun = 0;
     this.#look(evidence, 1);
     this.#datagramsLeft -= 1;
@@ -224,6 +249,7 @@ export class FlowRecognition {
     const serverPort = this.#serverPort;
     evidence.bytes.bind(bytes, at, end);
     evidence.direction = direction;
+    evidence.fromOpener = (direction === 0) !== this.isReversed;
     evidence.behind = this.#outer?.recognition.protocol;
     evidence.midStream = this.#midStream;
     evidence.sourcePort = direction === 0 ? clientPort : serverPort;

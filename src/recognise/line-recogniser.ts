@@ -11,6 +11,11 @@ import { type Answer, NO_MATCH, OTHER_SIDE, type Recogniser, type Transport } fr
 /** First byte of a TLS handshake record (RFC 8446 section 5.1): no line begins with it. */
 const TLS_HANDSHAKE = 0x16;
 
+const LINE_FEED = 0x0a;
+
+/** Length of the longest beginning that a protocol of lines is told by: an IMAP tag and its command. */
+const FIRST_WORD_BYTES = 32;
+
 /** Longest line that is waited for, in bytes. */
 const LINE_BYTES_MAX = 2048;
 
@@ -34,6 +39,11 @@ function makeSession(): LineSession {
   return { cursors: makeCursors(), lines: [0, 0], upgradeAsked: [-1, -1], upgradeTag: "", greeted: false };
 }
 
+/** True when so little is there that the first word may be incomplete. */
+function isOpening(bytes: ByteWindow): boolean {
+  return bytes.length < FIRST_WORD_BYTES && bytes.isText(0, bytes.length) && bytes.indexOf(LINE_FEED) < 0;
+}
+
 /** Answer of {@link LineRecogniser.line}: go on with the next one. */
 export const NEXT_LINE = 1;
 
@@ -51,9 +61,14 @@ export abstract class LineRecogniser implements Recogniser {
   abstract line(evidence: Evidence, session: LineSession, from: number, to: number): Answer;
 
   judge(evidence: Evidence): Answer {
+    const { bytes } = evidence;
+    if (evidence.peek() === undefined && !this.starts(bytes))
+      return isOpening(bytes) ? bytes.length + 1 : NO_MATCH;
+    return this.#readLines(evidence, evidence.state(makeSession));
+  }
+
+  #readLines(evidence: Evidence, session: LineSession): Answer {
     const { bytes, direction } = evidence;
-    if (evidence.candidate === undefined && !this.starts(bytes)) return NO_MATCH;
-    const session = evidence.state(makeSession);
     const cursor = session.cursors[direction];
     for (;;) {
       if (bytes.u8(cursor.after) === TLS_HANDSHAKE && session.lines[direction] > 0) {

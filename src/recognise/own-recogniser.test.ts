@@ -217,7 +217,7 @@ describe("one that cannot make up its mind", () => {
     const flow = new FlowRecognition(set, "UDP", 40_000, 9000);
     const payload = new DataView(Buffer.alloc(100, 0x99).buffer.slice(0, 100));
     for (let count = 0; count < 200; count += 1)
-      flow.datagram(0, { bytes: payload, payloadAt: 0, end: 100, payloadBytes: 100 });
+      flow.datagram(0, { bytes: payload, payloadAt: 0, end: 100, datagramBytes: 100 });
     assert.equal(flow.settled, true);
     assert.ok(asked <= set.limits.datagrams, `${asked} times`);
   });

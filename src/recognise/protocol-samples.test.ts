@@ -2,23 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  datagramSamples,
-  type ProtocolSample,
-  streamSamples,
-  textSamples,
-  tlsSamples,
-} from "../testing/samples/index.ts";
+import { protocolSamples, type ProtocolSample } from "../testing/samples/index.ts";
 import { confidenceName, FlowRecognition, type Recognition, RecogniserSet } from "./index.ts";
 
-const SAMPLES: readonly ProtocolSample[] = [
-  ...tlsSamples,
-  ...textSamples,
-  ...streamSamples,
-  ...datagramSamples,
-];
-const STREAMS = SAMPLES.filter((sample) => sample.transport === "TCP");
-const DATAGRAMS = SAMPLES.filter((sample) => sample.transport === "UDP");
+const STREAMS = protocolSamples.filter((sample) => sample.transport === "TCP");
+const DATAGRAMS = protocolSamples.filter((sample) => sample.transport === "UDP");
 const set = new RecogniserSet();
 
 /** One direction's bytes as a stream would hold them: what was not let go stays in front. */
@@ -45,7 +33,7 @@ function recognise(
   for (const [direction, bytes] of sample.turns) {
     if (sample.transport === "UDP") {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      flow.datagram(direction, { bytes: view, payloadAt: 0, end: bytes.length, payloadBytes: bytes.length });
+      flow.datagram(direction, { bytes: view, payloadAt: 0, end: bytes.length, datagramBytes: bytes.length });
       continue;
     }
     let from = 0;
@@ -70,7 +58,7 @@ function checkSample(sample: ProtocolSample, found: Recognition | undefined): vo
   }
 }
 
-for (const sample of SAMPLES) {
+for (const sample of protocolSamples) {
   test(`recognises ${sample.name}`, () => {
     checkSample(
       sample,
@@ -78,6 +66,14 @@ for (const sample of SAMPLES) {
     );
   });
 }
+
+test("every protocol that can be found has a sample", () => {
+  const shown = new Set(protocolSamples.flatMap((sample) => sample.layers ?? [sample.protocol]));
+  assert.deepEqual(
+    set.protocols.filter((protocol) => !shown.has(protocol)),
+    [],
+  );
+});
 
 for (const sample of STREAMS) {
   test(`recognises ${sample.name} byte by byte`, () => checkSample(sample, recognise(sample, everyByte)));
@@ -100,7 +96,7 @@ for (const sample of STREAMS) {
 /** Bytes of a sample with some of them changed, cut short somewhere. */
 const damaged = fc
   .tuple(
-    fc.constantFrom(...SAMPLES),
+    fc.constantFrom(...protocolSamples),
     fc.array(fc.tuple(fc.nat(600), fc.nat(255)), { maxLength: 6 }),
     fc.nat(800),
   )

@@ -13,8 +13,8 @@ export interface Datagram {
   readonly payloadAt: number;
   /** Offset just past what was captured of it. */
   readonly end: number;
-  /** Its length on the wire, in bytes. */
-  readonly payloadBytes: number;
+  /** Its length before it was cut into fragments or cut short, in bytes. */
+  readonly datagramBytes: number;
 }
 
 /** Takes the bytes of one flow. */

@@ -20,6 +20,7 @@ import { Stream } from "./stream.ts";
 import type { StreamSetting } from "./stream-half.ts";
 
 const BUCKETS_MIN = 1024;
+const SYN_ACK = TCP_FLAG.SYN | TCP_FLAG.ACK;
 
 /** How a table is made. */
 export interface StreamTableOptions<Consumer extends StreamConsumer> {
@@ -58,7 +59,7 @@ export class FlowRecord<Consumer extends StreamConsumer> {
   /** When the last packet came. */
   lastSeen: Milliseconds = 0;
   packets = 0;
-  /** True when the first packet was an answer, so that its destination opened the flow. */
+  /** True when the first packet's destination opened the connection. */
   isReversed = false;
   /** True when the opening of the connection was not seen. */
   isMidStream = false;
@@ -263,17 +264,17 @@ export class StreamTable<Consumer extends StreamConsumer> {
       packet,
       this.#hash(packet, sourcePort, destinationPort),
     );
-    const synAck = TCP_FLAG.SYN | TCP_FLAG.ACK;
-    flow.isReversed = packet.protocol === PROTOCOL.TCP && (packet.tcpFlags & synAck) === synAck;
     flow.isMidStream = packet.protocol !== PROTOCOL.TCP || (packet.tcpFlags & TCP_FLAG.SYN) === 0;
+    this.direction = 0;
     this.#restart(flow, packet);
     this.#chain(flow);
     this.#size += 1;
-    this.direction = 0;
     return flow;
   }
 
   #restart(flow: FlowRecord<Consumer>, packet: Packet): void {
+    const answers = packet.protocol === PROTOCOL.TCP && (packet.tcpFlags & SYN_ACK) === SYN_ACK;
+    flow.isReversed = answers === (this.direction === 0);
     flow.consumer = this.#options.open(packet, flow);
     flow.stream = new Stream(flow.consumer, this.#setting);
   }

@@ -21,6 +21,13 @@ test("resolutions are powers of ten and of two", () => {
   for (const [value, units] of cases) assert.equal(unitsPerSecond(value), units, String(value));
 });
 
+test("a fraction that a double rounds up is cut off all the same", () => {
+  const record = new CaptureRecord();
+  setTime(record, 4_294_967_269, 2_295_108_996, 1e10);
+  const count = (4_294_967_269n << 32n) | 2_295_108_996n;
+  assert.equal(BigInt(record.nanoseconds), (count % 10_000_000_000n) / 10n);
+});
+
 test("any count of any resolution is the time that big integers give", () => {
   const word = fc.integer({ min: 0, max: 0xffff_ffff });
   const resolution = fc.oneof(

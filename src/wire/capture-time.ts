@@ -11,6 +11,9 @@ const WORD = 0x1_0000_0000;
 /** Up to here a remainder times 65536 is exact in a double, and long division needs no big integers. */
 const UNITS_EXACT_MAX = 2 ** 37;
 
+/** For powers of two: up to here a fraction of a second times a billion is exact. */
+const BINARY_UNITS_EXACT_MAX = 2 ** 23;
+
 const BINARY = 0x80;
 const EXPONENT_MASK = 0x7f;
 /** 64 bits hold no finer fraction of a second that also leaves room for a second. */
@@ -45,7 +48,11 @@ function setFineTime(record: CaptureRecord, high: number, low: number, units: nu
  * @param units - units in a second
  */
 export function setTime(record: CaptureRecord, high: number, low: number, units: number): void {
-  if (units > UNITS_EXACT_MAX) return setFineTime(record, high, low, units);
+  const binary = units % 10 !== 0;
+  if (units > (binary ? BINARY_UNITS_EXACT_MAX : UNITS_EXACT_MAX)) {
+    setFineTime(record, high, low, units);
+    return;
+  }
   // Long division by digits of 16 bits: every intermediate value is below 2^53.
   let rest = high % units;
   let seconds = Math.floor(high / units) * WORD;
@@ -54,8 +61,7 @@ export function setTime(record: CaptureRecord, high: number, low: number, units:
   rest = (rest % units) * HALF + (low & (HALF - 1));
   record.seconds = seconds + Math.floor(rest / units);
   const fraction = rest % units;
-  const whole = NANOSECONDS % units === 0;
-  record.nanoseconds = whole
-    ? fraction * (NANOSECONDS / units)
-    : Math.floor((fraction / units) * NANOSECONDS);
+  if (NANOSECONDS % units === 0) record.nanoseconds = fraction * (NANOSECONDS / units);
+  else if (units % NANOSECONDS === 0) record.nanoseconds = Math.floor(fraction / (units / NANOSECONDS));
+  else record.nanoseconds = Math.floor((fraction * NANOSECONDS) / units);
 }

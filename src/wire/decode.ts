@@ -35,6 +35,7 @@ function clear(packet: Packet): void {
   packet.icmpCode = 0;
   packet.icmpIdentifier = 0;
   packet.payloadBytes = 0;
+  packet.datagramBytes = 0;
 }
 
 /**

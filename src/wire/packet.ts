@@ -101,6 +101,10 @@ export class Packet {
   wireBytes = 0;
   /** Length of the transport payload on the wire, in bytes: what TCP counts. 0 when unknown. */
   payloadBytes = 0;
+  /**
+   * Length of a UDP datagram's payload; more than `payloadBytes` in a first fragment, and valid for UDP only.
+   */
+  datagramBytes = 0;
 
   /** Why the packet could not be read to its end; `undefined` when it could. */
   fault: PacketFault | undefined = undefined;

@@ -107,6 +107,7 @@ export function decodeUdp(packet: Packet): UdpFault | undefined {
   packet.payloadAt = packet.transportAt + UDP_HEADER_BYTES;
   // A first fragment carries less than its datagram is long.
   packet.payloadBytes = Math.min(length, carriedBytes) - UDP_HEADER_BYTES;
+  packet.datagramBytes = length - UDP_HEADER_BYTES;
   return undefined;
 }
 

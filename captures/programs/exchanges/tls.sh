@@ -9,7 +9,8 @@ if has openssl; then
       (sleep 1; echo Q) | openssl s_client -connect 127.0.0.1:8443 -servername www.example.org -tls1_$version -sess_out $work/$name
       (sleep 1; echo Q) | openssl s_client -connect 127.0.0.1:8443 -servername www.example.org -tls1_$version -sess_in $work/$name"
   done
-  background openssl s_server -accept 8444 -dtls1_2 -key "$work/key.pem" -cert "$work/cert.pem"
+  # Its input stays open, or it would leave at once.
+  background bash -c "sleep 20 | openssl s_server -accept 8444 -dtls1_2 -key $work/key.pem -cert $work/cert.pem"
   sleep 0.5
   record dtls12 "udp port 8444" bash -c "(sleep 1; echo hello; sleep 1) | openssl s_client -dtls1_2 -connect 127.0.0.1:8444 -servername www.example.org"
 fi

@@ -32,6 +32,8 @@ const UNMISTAKABLE = [
 const GREETINGS: readonly number[] = [120, 220, 421, 500, 530];
 /** User name okay, need password; logged in. */
 const AFTER_USER: readonly number[] = [331, 230, 530, 332];
+/** Need password; entering passive mode, extended too: replies that no other protocol of lines has. */
+const UNMISTAKABLE_REPLIES: readonly number[] = [331, 227, 229];
 /** "Server accepts the security mechanism" (RFC 2228 section 3). */
 const AUTH_ACCEPTED = 234;
 
@@ -57,6 +59,7 @@ class Ftp extends LineRecogniser {
     if (this.isUpgradeAsked(evidence, session) && code === AUTH_ACCEPTED)
       return this.grantUpgrade(evidence, session);
     if (session.upgradeTag === "USER" && AFTER_USER.includes(code)) evidence.match(CONFIDENCE.CERTAIN);
+    if (session.greeted && UNMISTAKABLE_REPLIES.includes(code)) evidence.match(CONFIDENCE.CERTAIN);
     if (session.lines[evidence.direction] > 1 || session.greeted) return NEXT_LINE;
     session.greeted = true;
     if (!GREETINGS.includes(code) && !AFTER_USER.includes(code))

@@ -6,13 +6,14 @@ import type { Recogniser } from "../recogniser.ts";
 import { amqp } from "./amqp.ts";
 import { bittorrent } from "./bittorrent.ts";
 import { dhcp } from "./dhcp.ts";
+import { dhcpv6 } from "./dhcpv6.ts";
 import { dns } from "./dns.ts";
 import { dtls } from "./dtls.ts";
 import { ftp } from "./ftp.ts";
 import { http } from "./http.ts";
 import { http2 } from "./http2.ts";
 import { imap } from "./imap.ts";
-import { ipsec } from "./ipsec.ts";
+import { ipsec, ipsecStream } from "./ipsec.ts";
 import { kafka } from "./kafka.ts";
 import { kerberos } from "./kerberos.ts";
 import { ldap } from "./ldap.ts";
@@ -60,6 +61,7 @@ export const builtInRecognisers: readonly Recogniser[] = [
   dtls,
   stun,
   dhcp,
+  dhcpv6,
   wireguard,
   smb,
   netbios,
@@ -88,6 +90,7 @@ export const builtInRecognisers: readonly Recogniser[] = [
   syslog,
   memcached,
   ipsec,
+  ipsecStream,
   openvpn,
   dns,
   rtcp,

@@ -1,10 +1,10 @@
 /**
  * IPsec in UDP: IKE (RFC 7296; version 1: RFC 2408), with the non-ESP marker on the NAT traversal port, and
- * ESP packets beside it (RFC 3948).
+ * ESP packets beside it (RFC 3948); and both in TCP (RFC 9329).
  */
 import { sequenceDistance } from "../../base/index.ts";
 import type { Evidence } from "../evidence.ts";
-import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type Answer, CONFIDENCE, charCodes, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 // IKE header (RFC 7296 section 3.1).
 const NEXT_PAYLOAD = 16;
@@ -94,5 +94,24 @@ export const ipsec: Recogniser = {
     if (!evidence.hasPort(NAT_TRAVERSAL_PORT) || marked) return evidence.matched ? 1 : NO_MATCH;
     if (bytes.length === 1 && bytes.u8(0) === NAT_KEEPALIVE) return 1;
     return judgeEsp(evidence);
+  },
+};
+
+/** What the client sends first in TCP (RFC 9329 section 3). */
+const STREAM_PREFIX = "IKETCP";
+
+/** IPsec in TCP. */
+export const ipsecStream: Recogniser = {
+  protocol: "IPsec",
+  transports: ["TCP"],
+  encrypted: true,
+  firstBytes: charCodes("I"),
+  judge(evidence) {
+    const { bytes } = evidence;
+    if (!bytes.couldBe(STREAM_PREFIX)) return NO_MATCH;
+    if (bytes.length < STREAM_PREFIX.length) return STREAM_PREFIX.length;
+    evidence.match(CONFIDENCE.CERTAIN);
+    evidence.isFromClient();
+    return DONE;
   },
 };

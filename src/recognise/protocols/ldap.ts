@@ -23,6 +23,8 @@ const OTHER_OPERATIONS: readonly number[] = [
 /** "LDAPMessage messageID INTEGER (0 .. 2147483647)" (RFC 4511 section 4.1.1). */
 const MESSAGE_ID_BYTES_MAX = 4;
 const MESSAGE_BYTES_MAX = 16_777_216;
+/** Tag and length of an element with four octets of length. */
+const BER_HEAD_BYTES_MAX = 6;
 const START_TLS = "1.3.6.1.4.1.1466.20037";
 /** Context tag of requestName (RFC 4511 section 4.12). */
 const REQUEST_NAME = 0x80;
@@ -79,6 +81,19 @@ function judgeOperation(evidence: Evidence, operation: BerElement, end: number):
   return DONE;
 }
 
+/** Judges the operation at `at` in the message that ends at `end`. */
+function readOperation(evidence: Evidence, at: number, end: number): Answer {
+  const { bytes } = evidence;
+  const stream = evidence.transport === "TCP";
+  const operation = new BerElement();
+  const headEnd = at + BER_HEAD_BYTES_MAX;
+  if (bytes.length < Math.min(headEnd, end) && stream) return headEnd;
+  if (!operation.read(bytes, at) || operation.to > end) return NO_MATCH;
+  const enough = Math.min(operation.from + 64, end);
+  if (bytes.length < enough && stream) return enough;
+  return judgeOperation(evidence, operation, end);
+}
+
 /** See the head of this file. */
 export const ldap: Recogniser = {
   protocol: "LDAP",
@@ -96,10 +111,6 @@ export const ldap: Recogniser = {
     if (bytes.length < idAt + 8 && evidence.transport === "TCP" && message.to > bytes.length) return idAt + 8;
     if (!id.is(bytes, idAt, BER.INTEGER) || id.length < 1 || id.length > MESSAGE_ID_BYTES_MAX)
       return NO_MATCH;
-    const operation = new BerElement();
-    if (!operation.read(bytes, id.to) || operation.to > message.to) return NO_MATCH;
-    const enough = Math.min(operation.from + 64, message.to);
-    if (bytes.length < enough && evidence.transport === "TCP") return enough;
-    return judgeOperation(evidence, operation, message.to);
+    return readOperation(evidence, id.to, message.to);
   },
 };

@@ -46,8 +46,24 @@ const BODY_LENGTH = 8;
 const BINARY_BYTES = 24;
 const REQUEST = 0x80;
 const RESPONSE = 0x81;
-const OPCODE_MAX = 0x48;
+const STATUS = 6;
 const KEY_BYTES_MAX = 250;
+const BODY_BYTES_MAX = 0x100000;
+
+/** Extras of a request by its opcode (memcached's BinaryProtocolRevamped): what is not here is not in use. */
+const REQUEST_EXTRAS: ReadonlyMap<number, number> = new Map([
+  ...[0x00, 0x04, 0x07, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x14, 0x17, 0x19, 0x1a, 0x20].map(
+    (opcode) => [opcode, 0] as const,
+  ),
+  ...[0x21, 0x22].map((opcode) => [opcode, 0] as const),
+  ...[0x01, 0x02, 0x03, 0x11, 0x12, 0x13].map((opcode) => [opcode, 8] as const),
+  ...[0x05, 0x06, 0x15, 0x16].map((opcode) => [opcode, 20] as const),
+  ...[0x08, 0x18, 0x1c, 0x1d, 0x1e].map((opcode) => [opcode, 4] as const),
+]);
+/** Extras of an answer: none, or the flags of a value. */
+const RESPONSE_EXTRAS: readonly number[] = [0, 4];
+/** "Temporary failure", the highest status. */
+const STATUS_MAX = 0x86;
 
 /** Datagram frame: request id, sequence number, number of datagrams, reserved. */
 const FRAME_BYTES = 8;
@@ -55,10 +71,14 @@ const FRAME_BYTES = 8;
 function judgeBinary(bytes: ByteWindow): boolean {
   const key = bytes.u16(KEY_LENGTH);
   const extras = bytes.u8(EXTRAS_LENGTH);
-  if (bytes.u8(OPCODE) > OPCODE_MAX || key > KEY_BYTES_MAX || extras > 20 || bytes.u8(DATA_TYPE) !== 0)
-    return false;
+  const wanted = REQUEST_EXTRAS.get(bytes.u8(OPCODE));
+  if (wanted === undefined || key > KEY_BYTES_MAX || bytes.u8(DATA_TYPE) !== 0) return false;
+  const request = bytes.u8(0) === REQUEST;
+  // A flush may go without its time.
+  if (request ? extras !== wanted && extras !== 0 : !RESPONSE_EXTRAS.includes(extras)) return false;
+  if (!request && bytes.u16(STATUS) > STATUS_MAX) return false;
   const body = bytes.u32(BODY_LENGTH);
-  return body >= key + extras && body <= 0x100000 && bytes.length <= BINARY_BYTES + body;
+  return body >= key + extras && body <= BODY_BYTES_MAX;
 }
 
 function textAt(bytes: ByteWindow, at: number): Answer {

@@ -13,7 +13,15 @@ const PINGRESP = 0xd0;
 
 /** Octets of the remaining length (MQTT 3.1.1 section 2.2.3). */
 const LENGTH_OCTETS_MAX = 4;
+/** Flags and return code. */
+const CONNACK_BYTES = 2;
 const CONNACK_CODE_MAX = 5;
+/** Reason codes of version 5 that refuse (MQTT 5.0 section 3.2.2.2). */
+const REASON_REFUSED = 0x80;
+const REASON_MAX = 0x9f;
+/** Flags, reason and a length of properties in one octet. */
+const CONNACK_5_HEAD_BYTES = 3;
+const PROPERTIES_MAX = 0x7f;
 const TOPIC_BYTES_MAX = 1024;
 
 /** Position behind the remaining length, and its value in `value`; -1 when broken, -2 when cut off. */
@@ -53,6 +61,28 @@ function judgePublish(evidence: Evidence, at: number, length: number): Answer {
   return DONE;
 }
 
+/** CONNACK of version 5: flags, reason, properties that fill the packet (MQTT 5.0 section 3.2). */
+function judgeConnack5(evidence: Evidence, at: number, length: number): Answer {
+  const { bytes } = evidence;
+  if (bytes.length < at + CONNACK_5_HEAD_BYTES) return at + CONNACK_5_HEAD_BYTES;
+  const reason = bytes.u8(at + 1);
+  const known = reason === 0 || (reason >= REASON_REFUSED && reason <= REASON_MAX);
+  if (bytes.u8(at) > 1 || !known || bytes.u8(at + 2) !== length - CONNACK_5_HEAD_BYTES) return NO_MATCH;
+  evidence.match(CONFIDENCE.LIKELY);
+  return DONE;
+}
+
+function judgeConnack(evidence: Evidence, at: number, length: number): Answer {
+  const { bytes } = evidence;
+  if (length > CONNACK_5_HEAD_BYTES + PROPERTIES_MAX) return NO_MATCH;
+  if (length >= CONNACK_5_HEAD_BYTES) return judgeConnack5(evidence, at, length);
+  if (length !== CONNACK_BYTES) return NO_MATCH;
+  if (bytes.length < at + CONNACK_BYTES) return at + CONNACK_BYTES;
+  if (bytes.u8(at) > 1 || bytes.u8(at + 1) > CONNACK_CODE_MAX) return NO_MATCH;
+  evidence.match(CONFIDENCE.LIKELY);
+  return DONE;
+}
+
 /** See the head of this file. */
 export const mqtt: Recogniser = {
   protocol: "MQTT",
@@ -84,12 +114,7 @@ export const mqtt: Recogniser = {
     if (first === CONNECT) return value < 10 ? NO_MATCH : judgeConnect(evidence, at);
     if (evidence.matched) return DONE;
     if (first >> TYPE_SHIFT === PUBLISH) return judgePublish(evidence, at, value);
-    if (first === CONNACK && value === 2) {
-      if (bytes.length < at + 2) return at + 2;
-      if (bytes.u8(at) > 1 || bytes.u8(at + 1) > CONNACK_CODE_MAX || bytes.length > 64) return NO_MATCH;
-      evidence.match(CONFIDENCE.LIKELY);
-      return DONE;
-    }
+    if (first === CONNACK) return judgeConnack(evidence, at, value);
     if (first === SUBSCRIBE) return value < 6 ? NO_MATCH : judgePublish(evidence, at + 2, value - 2);
     // A ping is two bytes of nothing: worth something only between other signs.
     return NO_MATCH;

@@ -4,12 +4,13 @@
  *
  * A session begins with a reset of the client, answered by one of the server that names the client's session.
  * Plain and tls-auth resets show enough of their structure to be certain when both were seen. With tls-crypt
- * only the opcode and the session id are in the clear, and the result stays likely. What obfuscation (obfs,
- * scramble, stunnel) wraps is not recognised.
+ * only the opcode and the session id are in the clear, and the result stays likely. A session met in its
+ * middle is told by control packets that acknowledge each other, or by data packets whose ids count up. What
+ * obfuscation (obfs, scramble, stunnel) wraps is not recognised.
  */
 import type { ByteWindow } from "../byte-window.ts";
 import type { Evidence } from "../evidence.ts";
-import { type Answer, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 // Opcode in the high five bits, key id in the low three.
 const OPCODE_SHIFT = 3;
@@ -58,6 +59,15 @@ const CONTROL_RUN = 4;
 /** Largest packet in a stream's length field. */
 const PACKET_BYTES_MAX = 10_240;
 
+// Data packet, version 2: opcode, 24 bits of the peer's id, packet id.
+const DATA_PEER = 1;
+const DATA_PACKET_ID = 4;
+/** Opcode, peer id, packet id and a tag. */
+const DATA_BYTES_MIN = 24;
+/** Data packets of one peer whose ids follow each other that make it likely, and how far ids may skip. */
+const DATA_RUN = 4;
+const DATA_STEP_MAX = 16;
+
 /** How the control packets are protected. */
 type Wrapping = "plain" | "tls-auth" | "tls-crypt" | "";
 
@@ -68,6 +78,10 @@ interface OpenVpnState {
   /** Control packets of each direction that kept their session id. */
   readonly packets: [number, number];
   wrapping: Wrapping;
+  /** Data packets of each direction: peer, last packet id, and how many followed each other. */
+  readonly peer: [number, number];
+  readonly packetId: [number, number];
+  readonly run: [number, number];
   /** Next packet in each direction of a stream. */
   readonly next: [number, number];
 }
@@ -77,6 +91,9 @@ const makeState = (): OpenVpnState => ({
   low: [-1, -1],
   packets: [0, 0],
   wrapping: "",
+  peer: [-1, -1],
+  packetId: [0, 0],
+  run: [0, 0],
   next: [0, 0],
 });
 
@@ -90,12 +107,16 @@ function isReset(opcode: number): boolean {
   );
 }
 
-/** True when a packet id and a time that tls-auth and tls-crypt count from stand at `position`. */
-function isReplayStamp(bytes: ByteWindow, position: number): boolean {
+/** True when a packet id of a new session stands at `position`. */
+function isPacketId(bytes: ByteWindow, position: number): boolean {
   const id = bytes.u32(position);
+  return id >>> 16 === EARLY_PACKET_IDS || (id >= 1 && id <= PACKET_ID_MAX);
+}
+
+/** True when a packet id and a time that tls-crypt counts from stand at `position`. */
+function isReplayStamp(bytes: ByteWindow, position: number): boolean {
   const seconds = bytes.u32(position + 4);
-  const early = id >>> 16 === EARLY_PACKET_IDS;
-  return (early || (id >= 1 && id <= PACKET_ID_MAX)) && seconds >= TIME_MIN && seconds <= TIME_MAX;
+  return isPacketId(bytes, position) && seconds >= TIME_MIN && seconds <= TIME_MAX;
 }
 
 /**
@@ -105,7 +126,8 @@ function isReplayStamp(bytes: ByteWindow, position: number): boolean {
 function resetWrapping(bytes: ByteWindow, at: number, to: number): Wrapping {
   for (const hmac of HMAC_BYTES) {
     const stampAt = at + AFTER_SESSION_ID + hmac;
-    if (hmac > 0 && !isReplayStamp(bytes, stampAt)) continue;
+    // The time may be anything: routers without a clock begin in 1970.
+    if (hmac > 0 && !isPacketId(bytes, stampAt)) continue;
     const acksAt = stampAt + (hmac > 0 ? REPLAY_BYTES : 0);
     const acks = bytes.u8(acksAt);
     const messageAt = acksAt + 1 + 4 * acks + (acks > 0 ? SESSION_ID_BYTES : 0);
@@ -138,14 +160,31 @@ function isControl(evidence: Evidence, at: number, to: number): boolean {
   if (to - at < CONTROL_BYTES_MIN) return false;
   if (isReset(opcode)) return (bytes.u8(at) & KEY_MASK) === 0 && to - at <= RESET_BYTES_MAX;
   if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== CONTROL_WRAPPED) return false;
-  return evidence.candidate !== undefined;
+  return true;
+}
+
+/** Judges a data packet; false when it does not continue a session. */
+function judgeData(evidence: Evidence, at: number, to: number): boolean {
+  const { bytes, direction } = evidence;
+  if (evidence.matched) return true;
+  if (bytes.u8(at) >> OPCODE_SHIFT !== DATA_V2 || to - at < DATA_BYTES_MIN) return false;
+  const state = evidence.state(makeState);
+  const peer = bytes.u24(at + DATA_PEER);
+  const packetId = bytes.u32(at + DATA_PACKET_ID);
+  const step = packetId - state.packetId[direction];
+  const follows = state.peer[direction] === peer && step > 0 && step <= DATA_STEP_MAX;
+  state.run[direction] = follows ? state.run[direction] + 1 : 1;
+  state.peer[direction] = peer;
+  state.packetId[direction] = packetId;
+  if (state.run[direction] >= DATA_RUN) evidence.match(CONFIDENCE.LIKELY);
+  return true;
 }
 
 /** Judges the packet [at, to). False when it is none of OpenVPN's. */
 function judgePacket(evidence: Evidence, at: number, to: number): boolean {
   const { bytes, direction } = evidence;
   const opcode = bytes.u8(at) >> OPCODE_SHIFT;
-  if (opcode === DATA_V1 || opcode === DATA_V2) return evidence.matched;
+  if (opcode === DATA_V1 || opcode === DATA_V2) return judgeData(evidence, at, to);
   if (!isControl(evidence, at, to)) return false;
   const high = bytes.u32(at + SESSION_ID);
   const low = bytes.u32(at + SESSION_ID + 4);
@@ -162,7 +201,29 @@ function judgePacket(evidence: Evidence, at: number, to: number): boolean {
   return true;
 }
 
+/**
+ * True when the packet acknowledges the other side's, with its session id where the list of acknowledgements
+ * ends, plain or behind tls-auth: the mark of a session whose resets were not seen.
+ */
+function acknowledgesSession(evidence: Evidence, state: OpenVpnState, at: number): boolean {
+  const { bytes, direction } = evidence;
+  const other = direction === 0 ? 1 : 0;
+  if (state.high[other] < 0 || state.high[other] === state.high[direction]) return false;
+  for (const hmac of HMAC_BYTES) {
+    const acksAt = at + AFTER_SESSION_ID + hmac + (hmac > 0 ? REPLAY_BYTES : 0);
+    const acks = bytes.u8(acksAt);
+    const idAt = acksAt + 1 + 4 * acks;
+    if (acks < 1 || acks > ACKS_MAX) continue;
+    if (bytes.u32(idAt) === state.high[other] && bytes.u32(idAt + 4) === state.low[other]) return true;
+  }
+  return false;
+}
+
 function conclude(evidence: Evidence, state: OpenVpnState, at: number, to: number): void {
+  if (state.wrapping === "") {
+    if (acknowledgesSession(evidence, state, at)) evidence.match(CONFIDENCE.CERTAIN);
+    return;
+  }
   const kept = state.packets[0] + state.packets[1];
   const both = state.high[0] >= 0 && state.high[1] >= 0;
   const wrapped = state.wrapping === "tls-crypt";
@@ -206,12 +267,11 @@ export const openvpn: Recogniser = {
   protocol: "OpenVPN",
   transports: ["UDP", "TCP"],
   encrypted: true,
-  // Resets in datagrams, and the high byte of a stream packet's length.
-  firstBytes: [0, 1, 2, 3, 4, 0x08, 0x10, 0x38, 0x40, 0x50],
+  // The high byte of a stream packet's length; and opcodes in datagrams, 1, 2 and 4 to 11 with any key.
+  firstBytes: [0, 1, 2, 3, 4, 0x08, 0x10, ...byteRange(CONTROL_V1 << OPCODE_SHIFT, 0x5f)],
   judge(evidence) {
     if (evidence.transport === "TCP") return judgeStream(evidence);
     const { bytes } = evidence;
-    if (evidence.candidate === undefined && !isReset(bytes.u8(0) >> OPCODE_SHIFT)) return NO_MATCH;
     if (!judgePacket(evidence, 0, bytes.length)) return evidence.matched ? 1 : NO_MATCH;
     return evidence.candidate?.confidence === CONFIDENCE.CERTAIN ? DONE : 1;
   },

@@ -21,6 +21,9 @@ const COMMANDS = [
   "top",
 ] as const;
 
+/** Commands that no other protocol of lines has. */
+const UNMISTAKABLE = ["capa", "stls", "uidl", "apop", "dele"] as const;
+
 class Pop3 extends LineRecogniser {
   readonly protocol = "POP3";
   readonly firstBytes: readonly number[] = charCodes("+-UPCASLRQNDTupcaslrqndt");
@@ -58,6 +61,7 @@ class Pop3 extends LineRecogniser {
     const { bytes } = evidence;
     if (!startsWithWord(bytes, from, to, COMMANDS)) return NEXT_LINE;
     if (session.greeted) evidence.match(CONFIDENCE.CERTAIN);
+    else if (startsWithWord(bytes, from, to, UNMISTAKABLE)) evidence.match(CONFIDENCE.LIKELY);
     session.upgradeTag = "+OK";
     if (bytes.hasNoCase("user ", from) && evidence.matched) evidence.facts.user = bytes.text(from + 5, to);
     if (startsWithWord(bytes, from, to, ["stls"])) this.askUpgrade(evidence, session, "+OK");

@@ -9,7 +9,7 @@ import type { Evidence } from "../evidence.ts";
 import { CryptoStream, VarintCursor } from "../quic/crypto-stream.ts";
 import { learnGoogleHello } from "../quic/google-hello.ts";
 import { clientKeys, type InitialKeys, openInitial } from "../quic/initial.ts";
-import { type QuicVersion, quicVersion } from "../quic/version.ts";
+import { type QuicVersion, quicVersion, UNKNOWN_VERSION } from "../quic/version.ts";
 import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 import { readClientHello } from "../tls/client-hello.ts";
 import { learnClientHello } from "../tls/fingerprint.ts";
@@ -21,6 +21,8 @@ const FIXED_BIT = 0x40;
 const VERSION = 1;
 const CONNECTION_ID_LENGTH = 5;
 const TYPE_SHIFT = 4;
+/** Fixed bit and packet type. */
+const TYPE_BITS = 0x70;
 const TYPE_MASK = 3;
 /** "In QUIC version 1, this value MUST NOT exceed 20 bytes" (RFC 9000 section 17.2). */
 const CONNECTION_ID_BYTES_MAX = 20;
@@ -35,6 +37,13 @@ const SERVER_HELLO_SEARCH_BYTES = 48;
 
 /** Shortest long-header packet: header with empty connection ids, a length and a sample. */
 const LONG_PACKET_BYTES_MIN = 7;
+
+/**
+ * Smallest datagram, and destination connection id, that a client may begin with (RFC 9000 sections 14.1,
+ * 7.2).
+ */
+const FIRST_DATAGRAM_BYTES_MIN = 1200;
+const FIRST_ID_BYTES_MIN = 8;
 
 interface QuicState {
   keys: InitialKeys | undefined;
@@ -51,18 +60,23 @@ interface LongHeader {
   after: number;
 }
 
-function readLongHeader(bytes: ByteWindow, at: number): LongHeader | undefined {
-  const version = quicVersion(bytes.u32(at + VERSION));
+const unpacked = (length: number): number => (length === 0 ? 0 : length + 3);
+
+function readLongHeader(bytes: ByteWindow, at: number, other?: QuicVersion): LongHeader | undefined {
+  const version = quicVersion(bytes.u32(at + VERSION)) ?? other;
   if (version === undefined || bytes.length - at < LONG_PACKET_BYTES_MIN) return undefined;
   if (version.name === "Q046") {
     // Both lengths in one byte, each three less than the length, 0 for none.
     return { version, connectionId: new Uint8Array(0), after: at + CONNECTION_ID_LENGTH };
   }
   const lengthAt = at + CONNECTION_ID_LENGTH;
-  if (version.googleHandshake) {
-    const length = (bytes.u8(lengthAt) >> 4) + 3;
+  if (version.packedLengths) {
+    // Destination and source in four bits each, three less than the length, 0 for none.
+    const lengths = bytes.u8(lengthAt);
     const idAt = lengthAt + 1;
-    return { version, connectionId: bytes.copy(idAt, idAt + length), after: idAt + length };
+    const length = unpacked(lengths >> 4);
+    const after = idAt + length + unpacked(lengths & 0x0f);
+    return { version, connectionId: bytes.copy(idAt, idAt + length), after };
   }
   const length = bytes.u8(lengthAt);
   const idAt = lengthAt + 1;
@@ -122,7 +136,7 @@ function judgeLong(evidence: Evidence): Answer {
   let at = 0;
   while (at < bytes.length && (bytes.u8(at) & LONG_HEADER) !== 0) {
     const header = readLongHeader(bytes, at);
-    if (header === undefined) return at === 0 && !evidence.matched ? NO_MATCH : 1;
+    if (header === undefined) return at === 0 && !evidence.matched ? judgePrivate(evidence) : 1;
     if (header.version.name === "negotiation") return judgeNegotiation(evidence, header.after);
     if ((bytes.u8(at) & FIXED_BIT) === 0 && !header.version.googleHandshake)
       return evidence.matched ? 1 : NO_MATCH;
@@ -155,6 +169,22 @@ function judgePacket(evidence: Evidence, header: LongHeader, at: number): number
   if (frames !== undefined) evidence.isFromClient();
   if (frames !== undefined && learnFrames(evidence, state, version, frames)) return DONE;
   return end;
+}
+
+/**
+ * A version nobody knows: if the datagram has the size that a client's first must have (RFC 9000 section
+ * 14.1) and opens with the keys of a known version, it is QUIC.
+ */
+function judgePrivate(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  if (bytes.length < FIRST_DATAGRAM_BYTES_MIN || (bytes.u8(0) & TYPE_BITS) !== FIXED_BIT) return NO_MATCH;
+  const header = readLongHeader(bytes, 0, UNKNOWN_VERSION);
+  if (header === undefined || header.connectionId.length < FIRST_ID_BYTES_MIN) return NO_MATCH;
+  const number = bytes.u32(VERSION);
+  const next = judgePacket(evidence, header, 0);
+  if (evidence.peek<QuicState>()?.keys === undefined) return NO_MATCH;
+  evidence.match(CONFIDENCE.CERTAIN).version = `0x${number.toString(16).padStart(8, "0")}`;
+  return next === DONE ? DONE : 1;
 }
 
 function judgeNegotiation(evidence: Evidence, listAt: number): Answer {

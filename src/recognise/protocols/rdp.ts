@@ -21,6 +21,7 @@ const NEGOTIATION_REQUEST = 1;
 const NEGOTIATION_RESPONSE = 2;
 const NEGOTIATION_FAILURE = 3;
 const NEGOTIATION_BYTES = 8;
+const LINE_FEED = 0x0a;
 const COOKIES: readonly string[] = ["Cookie: mstshash=", "Cookie: msts=", "mstshash="];
 
 // RDP-UDP header (MS-RDPEUDP section 2.2.2.1), and the SYN payload behind it.
@@ -37,11 +38,13 @@ const NO_ACK = 0xffffffff;
 function learnRequest(evidence: Evidence, to: number): Answer {
   const { bytes } = evidence;
   const cookie = COOKIES.find((text) => bytes.has(text, X224_DATA));
-  const negotiationAt = to - NEGOTIATION_BYTES;
-  const negotiates =
-    negotiationAt >= X224_DATA &&
-    bytes.u8(negotiationAt) === NEGOTIATION_REQUEST &&
-    bytes.u16le(negotiationAt + 2) === NEGOTIATION_BYTES;
+  // Behind a cookie's line end or at once; correlation information may follow it.
+  const lineEnd = bytes.indexOf(LINE_FEED, X224_DATA, to);
+  const negotiationAt = cookie === undefined || lineEnd < 0 ? X224_DATA : lineEnd + 1;
+  const negotiates = [negotiationAt, to - NEGOTIATION_BYTES].some(
+    (at) =>
+      at >= X224_DATA && bytes.u8(at) === NEGOTIATION_REQUEST && bytes.u16le(at + 2) === NEGOTIATION_BYTES,
+  );
   if (cookie === undefined && !negotiates) {
     // Other users of X.224, such as S7 and MMS, send parameters with codes of 0xc0 and above.
     if (bytes.u8(X224_DATA) >= 0xc0 || to > X224_DATA) return NO_MATCH;

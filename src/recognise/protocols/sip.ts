@@ -1,6 +1,6 @@
 /** SIP over datagrams and streams (RFC 3261). */
 import type { Evidence } from "../evidence.ts";
-import { headerValue, LineCursor } from "../lines.ts";
+import { headerValue, type LineCursor, type LineCursors, makeCursors } from "../lines.ts";
 import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
@@ -30,50 +30,57 @@ const VERSION = "SIP/2.0";
 /** Start lines are short; one that has not ended by here is none. */
 const START_LINE_BYTES_MAX = 4096;
 
-function learnHeaders(evidence: Evidence, cursor: LineCursor): void {
+/** What is remembered of one direction of a stream, or of a datagram. */
+interface SipState {
+  readonly cursors: LineCursors;
+  /** Whether each direction's start line was read. */
+  readonly started: [boolean, boolean];
+}
+
+const makeState = (): SipState => ({ cursors: makeCursors(), started: [false, false] });
+
+/** Reads the header up to its end. */
+function readHeader(evidence: Evidence, cursor: LineCursor): Answer {
   const { bytes, facts } = evidence;
-  while (cursor.next(bytes) && cursor.to > cursor.from) {
+  while (cursor.next(bytes)) {
+    if (cursor.to === cursor.from) return DONE;
     const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
     if (agent !== undefined) facts.clientSoftware = agent;
     const server = headerValue(bytes, cursor.from, cursor.to, "server:");
     if (server !== undefined) facts.serverSoftware = server;
   }
+  return evidence.transport === "UDP" ? DONE : bytes.length + 1;
 }
 
-function judgeResponse(evidence: Evidence): Answer {
+/** Reads a start line [from, to): of an answer (RFC 3261 section 7.2) or a request (section 7.1). */
+function readStartLine(evidence: Evidence, to: number): boolean {
   const { bytes } = evidence;
-  // SIP-Version SP Status-Code SP Reason-Phrase (RFC 3261 section 7.2).
-  if (bytes.length < VERSION.length + 4) return evidence.transport === "UDP" ? NO_MATCH : VERSION.length + 4;
-  if (!bytes.has(`${VERSION} `)) return NO_MATCH;
-  const status = Number(bytes.text(VERSION.length + 1, VERSION.length + 4));
-  const facts = evidence.match(CONFIDENCE.CERTAIN);
-  if (status >= 100 && status < 700) facts.status = status;
-  const cursor = new LineCursor();
-  if (cursor.next(bytes)) learnHeaders(evidence, cursor);
-  return DONE;
-}
-
-function judgeRequest(evidence: Evidence, method: string): Answer {
-  const { bytes } = evidence;
-  const uriAt = method.length;
-  const scheme = SCHEMES.some((text) => bytes.hasNoCase(text, uriAt));
-  const cursor = new LineCursor();
-  if (!cursor.next(bytes)) {
-    if (evidence.transport === "TCP")
-      return bytes.length < START_LINE_BYTES_MAX ? 2 * bytes.length : NO_MATCH;
-    if (!scheme) return NO_MATCH;
-    evidence.match(CONFIDENCE.LIKELY).kind = method.trim();
-    return 1;
+  if (bytes.has(`${VERSION} `)) {
+    const status = Number(bytes.text(VERSION.length + 1, VERSION.length + 4));
+    const facts = evidence.match(CONFIDENCE.CERTAIN);
+    if (status >= 100 && status < 700) facts.status = status;
+    return true;
   }
-  const version = bytes.has(` ${VERSION}`, cursor.to - VERSION.length - 1);
-  if (!version && !scheme) return NO_MATCH;
+  const method = METHODS.find((text) => bytes.has(text));
+  if (method === undefined) return false;
+  const uriAt = method.length;
+  const version = bytes.has(` ${VERSION}`, to - VERSION.length - 1);
+  if (!version && !SCHEMES.some((text) => bytes.hasNoCase(text, uriAt))) return false;
   const facts = evidence.match(version ? CONFIDENCE.CERTAIN : CONFIDENCE.LIKELY);
   facts.kind = method.trim();
-  const uri = bytes.text(uriAt, cursor.to - VERSION.length - 1);
-  const user = /^sips?:([^@;]+)@/.exec(uri)?.[1];
+  const user = /^sips?:([^@;]+)@/.exec(bytes.text(uriAt, to - VERSION.length - 1))?.[1];
   if (user !== undefined) facts.user = user;
-  learnHeaders(evidence, cursor);
-  return version ? DONE : 1;
+  return true;
+}
+
+/** A start line whose end has not come: a datagram was cut short, a stream goes on. */
+function judgeOpenLine(evidence: Evidence): Answer {
+  const { bytes } = evidence;
+  if (evidence.transport === "TCP") return bytes.length < START_LINE_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
+  const method = METHODS.find((text) => bytes.has(text));
+  if (method === undefined || !SCHEMES.some((text) => bytes.hasNoCase(text, method.length))) return NO_MATCH;
+  evidence.match(CONFIDENCE.LIKELY).kind = method.trim();
+  return 1;
 }
 
 /** See the head of this file. */
@@ -83,12 +90,17 @@ export const sip: Recogniser = {
   encrypted: false,
   firstBytes: byteRange(0x41, 0x5a),
   judge(evidence) {
-    const { bytes } = evidence;
-    if (bytes.couldBe(VERSION)) return judgeResponse(evidence);
-    for (const method of METHODS) {
-      if (bytes.has(method)) return judgeRequest(evidence, method);
-      if (evidence.transport === "TCP" && bytes.couldBe(method)) return method.length;
+    const { bytes, direction } = evidence;
+    if (!bytes.couldBe(VERSION) && !METHODS.some((method) => bytes.couldBe(method))) return NO_MATCH;
+    const stream = evidence.transport === "TCP";
+    const state = stream ? evidence.state(makeState) : makeState();
+    const cursor = state.cursors[direction];
+    if (!state.started[direction]) {
+      if (!cursor.next(bytes)) return judgeOpenLine(evidence);
+      if (!readStartLine(evidence, cursor.to)) return NO_MATCH;
+      state.started[direction] = true;
     }
-    return NO_MATCH;
+    if (!stream && evidence.candidate?.confidence !== CONFIDENCE.CERTAIN) return 1;
+    return readHeader(evidence, cursor);
   },
 };

@@ -8,6 +8,7 @@ const MESSAGE = 4;
 const SESSION_MESSAGE = 0x00;
 const SESSION_REQUEST = 0x81;
 const SESSION_REQUEST_BYTES = 68;
+const SESSION_GRANTED = 0x82;
 
 const MARK_BYTES = 4;
 const MARK_MIN = 0xfc;
@@ -69,12 +70,35 @@ function isSessionRequest(bytes: ByteWindow): boolean {
   return bytes.u24(1) === SESSION_REQUEST_BYTES && bytes.u8(MESSAGE) === 0x20;
 }
 
+/** Where the first message begins, behind what opens a session; -1 for a packet that carries none. */
+function messageStart(type: number): number {
+  if (type === SESSION_REQUEST) return MESSAGE + SESSION_REQUEST_BYTES;
+  if (type === SESSION_GRANTED) return MESSAGE;
+  return type === SESSION_MESSAGE ? 0 : -1;
+}
+
+/** Judges the session packet at `at`. */
+function judgeMessage(evidence: Evidence, at: number): Answer {
+  const { bytes } = evidence;
+  if (bytes.length > MESSAGE && at === 0 && bytes.u8(MESSAGE) < MARK_MIN) return NO_MATCH;
+  if (bytes.length < at + MESSAGE + MARK_BYTES) return at + MESSAGE + MARK_BYTES;
+  for (const [mark, version] of MARKS) {
+    if (!bytes.has(mark, at + MESSAGE)) continue;
+    evidence.match(CONFIDENCE.CERTAIN).version = version;
+    if (version === "1") return judgeSmb1(evidence, at + MESSAGE);
+    if (version === "2") return judgeSmb2(evidence, at + MESSAGE, false);
+    evidence.setEncrypted(true);
+    return DONE;
+  }
+  return NO_MATCH;
+}
+
 /** See the head of this file. */
 export const smb: Recogniser = {
   protocol: "SMB",
   transports: ["TCP"],
   encrypted: false,
-  firstBytes: [SESSION_MESSAGE, SESSION_REQUEST],
+  firstBytes: [SESSION_MESSAGE, SESSION_REQUEST, SESSION_GRANTED],
   judge(evidence) {
     const { bytes } = evidence;
     const type = bytes.u8(0);
@@ -82,18 +106,9 @@ export const smb: Recogniser = {
     // Two encoded names of 34 bytes; the first label's length is 32.
     if (type === SESSION_REQUEST && !isSessionRequest(bytes)) return NO_MATCH;
     if (type === SESSION_REQUEST) evidence.match(CONFIDENCE.LIKELY);
-    else if (type !== SESSION_MESSAGE) return OTHER_SIDE;
-    const at = type === SESSION_REQUEST ? MESSAGE + SESSION_REQUEST_BYTES : 0;
-    if (bytes.length > MESSAGE && at === 0 && bytes.u8(MESSAGE) < MARK_MIN) return NO_MATCH;
-    if (bytes.length < at + MESSAGE + MARK_BYTES) return at + MESSAGE + MARK_BYTES;
-    for (const [mark, version] of MARKS) {
-      if (!bytes.has(mark, at + MESSAGE)) continue;
-      evidence.match(CONFIDENCE.CERTAIN).version = version;
-      if (version === "1") return judgeSmb1(evidence, at + MESSAGE);
-      if (version === "2") return judgeSmb2(evidence, at + MESSAGE, false);
-      evidence.setEncrypted(true);
-      return DONE;
-    }
-    return NO_MATCH;
+    if (type === SESSION_GRANTED && bytes.length >= MESSAGE && bytes.u24(1) !== 0) return NO_MATCH;
+    const at = messageStart(type);
+    if (at < 0) return OTHER_SIDE;
+    return judgeMessage(evidence, at);
   },
 };

@@ -28,13 +28,26 @@ const OPENING = [
 /** Service ready; service not available; transaction failed (RFC 5321 section 4.2.3). */
 const GREETINGS: readonly number[] = [220, 421, 554];
 const READY = 220;
+const COMPLETED = 250;
+
+/** Extensions that the answer to EHLO lists (IANA SMTP Service Extensions), enough to tell one by. */
+const EXTENSIONS = [
+  "pipelining",
+  "size",
+  "8bitmime",
+  "starttls",
+  "enhancedstatuscodes",
+  "dsn",
+  "smtputf8",
+] as const;
 
 class Smtp extends LineRecogniser {
   readonly protocol = "SMTP";
-  readonly firstBytes: readonly number[] = charCodes("245EHLMehlm");
+  readonly firstBytes: readonly number[] = charCodes("245EHLMRehlmr");
 
   override starts(bytes: ByteWindow): boolean {
     if (HELLO.some((word) => bytes.hasNoCase(word)) || bytes.hasNoCase("mail from:")) return true;
+    if (bytes.hasNoCase("rcpt to:")) return true;
     return GREETINGS.some((code) => bytes.couldBe(String(code)));
   }
 
@@ -47,6 +60,8 @@ class Smtp extends LineRecogniser {
     const { bytes } = evidence;
     const code = replyCode(bytes, from, to);
     if (this.isUpgradeAsked(evidence, session) && code === READY) return this.grantUpgrade(evidence, session);
+    if (session.greeted && code === COMPLETED && startsWithWord(bytes, from + 4, to, EXTENSIONS))
+      evidence.match(CONFIDENCE.CERTAIN);
     if (session.greeted || session.lines[evidence.direction] > 1) return NEXT_LINE;
     if (!GREETINGS.includes(code)) return evidence.matched ? NEXT_LINE : NO_MATCH;
     session.greeted = true;
@@ -63,7 +78,8 @@ class Smtp extends LineRecogniser {
       evidence.match(CONFIDENCE.CERTAIN).kind ??= bytes.text(from, from + 4).toUpperCase();
       return NEXT_LINE;
     }
-    if (bytes.hasNoCase("mail from:", from)) evidence.match(CONFIDENCE.CERTAIN);
+    if (bytes.hasNoCase("mail from:", from) || bytes.hasNoCase("rcpt to:", from))
+      evidence.match(CONFIDENCE.CERTAIN);
     if (startsWithWord(bytes, from, to, ["starttls"])) {
       this.askUpgrade(evidence, session, "220");
       return NEXT_LINE;

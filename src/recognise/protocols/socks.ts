@@ -165,10 +165,10 @@ export const socks: Recogniser = {
   encrypted: false,
   firstBytes: [0, VERSION_4, VERSION_5],
   judge(evidence) {
-    const { bytes, direction } = evidence;
+    const { bytes, fromOpener } = evidence;
     const first = bytes.u8(0);
-    if (first === VERSION_5) return direction === 0 ? judgeClient5(evidence) : judgeServer5(evidence);
-    if (first === VERSION_4 && direction === 0) return judgeClient4(evidence);
-    return first === 0 && direction === 1 ? judgeServer4(evidence) : NO_MATCH;
+    if (first === VERSION_5) return fromOpener ? judgeClient5(evidence) : judgeServer5(evidence);
+    if (first === VERSION_4 && fromOpener) return judgeClient4(evidence);
+    return first === 0 && !fromOpener ? judgeServer4(evidence) : NO_MATCH;
   },
 };

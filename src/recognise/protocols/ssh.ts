@@ -51,6 +51,15 @@ function hasshText(lists: readonly string[], fromServer: boolean): string {
   return wanted.map((index) => lists[index] ?? "").join(";");
 }
 
+/**
+ * Whose offer it is, where the list tells: the markers for extensions (RFC 8308 section 2.1) and for strict
+ * key exchange (OpenSSH's PROTOCOL file) have a name for each side. `undefined` when it has none.
+ */
+function isServerOffer(kex: string): boolean | undefined {
+  const side = /(?:^|,)(?:ext-info-|kex-strict-)([cs])/.exec(kex)?.[1];
+  return side === undefined ? undefined : side === "s";
+}
+
 function learnKeyExchange(evidence: Evidence, packetAt: number): Answer {
   const { bytes, facts, cryptography } = evidence;
   const length = bytes.u32(packetAt);
@@ -62,7 +71,7 @@ function learnKeyExchange(evidence: Evidence, packetAt: number): Answer {
   if (bytes.u8(messageAt) !== KEXINIT) return OTHER_SIDE;
   const lists = readNameLists(bytes, messageAt + 1 + COOKIE_BYTES, packetEnd);
   if (lists === undefined) return OTHER_SIDE;
-  const fromServer = evidence.direction === 1;
+  const fromServer = isServerOffer(lists[KEX] ?? "") ?? !evidence.fromOpener;
   const hash = cryptography.md5(hasshText(lists, fromServer));
   if (fromServer) facts.hasshServer = hash;
   else facts.hasshClient = hash;
@@ -74,7 +83,7 @@ function learnBanner(evidence: Evidence, from: number, to: number): void {
   const line = bytes.text(from, bytes.u8(to - 1) === CARRIAGE_RETURN ? to - 1 : to);
   const version = /^SSH-([^-]*)-(.*)$/.exec(line);
   if (version?.[1] !== undefined) facts.version = version[1];
-  if (evidence.direction === 1) facts.serverSoftware = line;
+  if (!evidence.fromOpener) facts.serverSoftware = line;
   else facts.clientSoftware = line;
 }
 
@@ -84,6 +93,7 @@ function findBanner(bytes: ByteWindow, fromServer: boolean): number {
   while (!bytes.has("SSH-", position)) {
     if (bytes.couldBe("SSH-", position)) return -1 - position;
     const lineEnd = fromServer ? bytes.indexOf(LINE_FEED, position, PREAMBLE_BYTES_MAX) : -1;
+    if (lineEnd < 0 && fromServer && bytes.length < PREAMBLE_BYTES_MAX) return -1 - position;
     if (lineEnd < 0) return Number.NEGATIVE_INFINITY;
     position = lineEnd + 1;
   }

@@ -20,6 +20,9 @@ const MONTHS: readonly string[] = [
   "Dec ",
 ];
 
+/** Bytes that a stream must show: count, priority, and the date or version behind it. */
+const HEAD_BYTES = 20;
+
 /** Bytes of the message that must be text where no date speaks for it. */
 const TEXT_BYTES = 24;
 
@@ -56,6 +59,8 @@ export const syslog: Recogniser = {
     const { bytes } = evidence;
     const from = evidence.transport === "TCP" ? countEnd(bytes) : 0;
     const after = priorityEnd(bytes, from);
+    const isOpen = evidence.transport === "TCP" && bytes.length < from + HEAD_BYTES;
+    if (isOpen && bytes.isText(0, bytes.length)) return bytes.length + 1;
     if (after < 0) return NO_MATCH;
     // VERSION SP TIMESTAMP (RFC 5424 section 6), or a date (RFC 3164 section 4.1.2).
     const structured =

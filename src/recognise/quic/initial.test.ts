@@ -28,22 +28,29 @@ function versionOf(value: number): QuicVersion {
 }
 
 /** Seals frames as the client's Initial packet, packet number 2 in four bytes. */
-function seal(versionNumber: number, frames: Uint8Array, padTo: number = 1162): Uint8Array {
-  const version = versionOf(versionNumber);
-  const keys = clientKeys(nodeCryptography, version, version.salts[0] ?? "", CONNECTION_ID);
+function seal(
+  versionNumber: number,
+  frames: Uint8Array,
+  version: QuicVersion = versionOf(versionNumber),
+  salt: string = version.salts[0] ?? "",
+): Uint8Array {
+  const padTo = 1162;
+  const keys = clientKeys(nodeCryptography, version, salt, CONNECTION_ID);
   const plain = new Uint8Array(Math.max(padTo, frames.length));
   plain.set(frames);
   const first = 0xc3 | (version.initialType << 4);
   const header = bytes(
     first,
     big(versionNumber, 4),
-    8,
+    // Up to draft 21 both lengths in one byte, three less than they are.
+    version.packedLengths ? 0x50 : 8,
     CONNECTION_ID,
-    0,
+    ...(version.packedLengths ? [] : [0]),
     0,
     big(0x4000 + plain.length + 20, 2),
     big(2, 4),
   );
+  const numberAt = header.length - 4;
   const nonce = keys.nonce.slice();
   nonce[11] = (nonce[11] ?? 0) ^ 2;
   const cipher = createCipheriv("aes-128-gcm", keys.key, nonce).setAAD(header);
@@ -52,7 +59,7 @@ function seal(versionNumber: number, frames: Uint8Array, padTo: number = 1162): 
   const packet = bytes(header, sealed);
   packet[0] = first ^ ((mask[0] ?? 0) & 0x0f);
   for (let index = 0; index < 4; index += 1)
-    packet[18 + index] = (packet[18 + index] ?? 0) ^ (mask[1 + index] ?? 0);
+    packet[numberAt + index] = (packet[numberAt + index] ?? 0) ^ (mask[1 + index] ?? 0);
   return packet;
 }
 
@@ -64,7 +71,7 @@ function recognise(...datagrams: readonly Uint8Array[]): Recognition | undefined
       bytes: new DataView(datagram.buffer),
       payloadAt: 0,
       end: length,
-      payloadBytes: length,
+      datagramBytes: length,
     });
   }
   return flow.result;
@@ -105,6 +112,9 @@ for (const [name, number] of [
   ["draft-29", 0xff00001d],
   ["draft-27", 0xff00001b],
   ["draft-22", 0xff000016],
+  ["draft-21", 0xff000015],
+  ["draft-18", 0xff000012],
+  ["2", 0x709a50c4],
 ] as const) {
   test(`version ${name} is opened`, () => {
     const found = recognise(seal(number, CRYPTO_FRAME));
@@ -112,6 +122,40 @@ for (const [name, number] of [
     assert.equal(found.facts.serverName, "example.com");
   });
 }
+
+test("each draft has the salt of its section 5.2", () => {
+  const salts = new Map([
+    [17, "ef4fb0ab"],
+    [20, "ef4fb0ab"],
+    [21, "7fbcdb0e"],
+    [22, "7fbcdb0e"],
+    [23, "c3eef712"],
+    [28, "c3eef712"],
+    [29, "afbfec28"],
+    [32, "afbfec28"],
+    [33, "38762cf7"],
+  ]);
+  for (const [draft, start] of salts) {
+    assert.equal(versionOf(0xff000000 + draft).salts[0]?.slice(0, 8), start, `draft ${draft}`);
+  }
+});
+
+test("version 2 is opened with the salt of its drafts too", () => {
+  const version = versionOf(0x709a50c4);
+  const found = recognise(
+    seal(0x709a50c4, CRYPTO_FRAME, version, "a707c203a59b47184a1d62ca570406ea7ae3e5d3"),
+  );
+  assert.equal(found?.facts.serverName, "example.com");
+});
+
+test("a version that nobody knows is opened where it is sealed as version 1 is", () => {
+  const found = recognise(seal(0x12345678, CRYPTO_FRAME, versionOf(1)));
+  assert.equal(found?.protocol, "QUIC");
+  assert.equal(found.facts.version, "0x12345678");
+  assert.equal(found.facts.serverName, "example.com");
+  const other = seal(0x12345678, CRYPTO_FRAME, versionOf(1), "00".repeat(20));
+  assert.equal(recognise(other), undefined);
+});
 
 test("a hello over two packets in the wrong order is put together", () => {
   const hello = clientHello(CHROME_HELLO);

@@ -106,8 +106,11 @@ const CERTIFICATE_MESSAGE = bytes(
 );
 
 const CHROME = clientHello(CHROME_HELLO);
-const CHROME_RECORD = record(22, CHROME, 0x0301);
+/** The hello of {@link CHROME_HELLO} as it goes over a stream. */
+export const CHROME_RECORD: Uint8Array = record(22, CHROME, 0x0301);
 const HELLO_12 = bytes(serverHello(0xc02f), CERTIFICATE_MESSAGE, 14, 0, 0, 0);
+/** The answer to it in TLS 1.2, with a certificate. */
+export const SERVER_HELLO_RECORD: Uint8Array = record(22, HELLO_12);
 const APPLICATION = record(23, noise(300, 9));
 
 const CHROME_FACTS = {
@@ -128,7 +131,7 @@ const SMTP_STARTTLS: ProtocolSample = {
     [0, ascii("STARTTLS\r\n")],
     [1, ascii("220 2.0.0 go ahead\r\n")],
     [0, CHROME_RECORD],
-    [1, record(22, HELLO_12)],
+    [1, SERVER_HELLO_RECORD],
   ],
   protocol: "TLS",
   encrypted: true,
@@ -143,7 +146,7 @@ export const tlsSamples: readonly ProtocolSample[] = [
     transport: "TCP",
     turns: [
       [0, CHROME_RECORD],
-      [1, record(22, HELLO_12)],
+      [1, SERVER_HELLO_RECORD],
       [0, bytes(record(22, noise(70)), record(20, Uint8Array.of(1)), record(22, noise(40)))],
       [1, bytes(record(20, Uint8Array.of(1)), record(22, noise(40)), APPLICATION)],
     ],
@@ -250,7 +253,7 @@ export const tlsSamples: readonly ProtocolSample[] = [
       [0, bytes(5, 1, 0, 3, counted(1, "example.org"), big(443, 2))],
       [1, bytes(5, 0, 0, 1, 0, 0, 0, 0, 0, 0)],
       [0, CHROME_RECORD],
-      [1, record(22, HELLO_12)],
+      [1, SERVER_HELLO_RECORD],
     ],
     protocol: "SOCKS",
     encrypted: true,
