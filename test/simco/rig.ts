@@ -11,17 +11,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { SimulatedPinholes } from "#backend";
-import { defaultLimits, type FirewallError, type LimitValues } from "#base";
+import { defaultLimits, type FirewallError, type LimitValues, parseAddress } from "#base";
 import {
   AgentDirectory,
   Log,
   MemoryJournal,
   openSimcoDoor,
+  type PinholeDoor,
   type PinholeJournal,
   PinholeService,
   type SimcoPlace,
 } from "#daemon";
-import { type PinholeEventRecord, PinholeStore, type TranslationPlan } from "#pinhole";
+import { type PacketFacts, type PinholeEventRecord, PinholeStore, type TranslationPlan } from "#pinhole";
 import {
   decodeFromMiddlebox,
   decodeHeader,
@@ -73,6 +74,10 @@ export interface RigOptions {
   readonly profiles?: Readonly<Record<string, object>>;
   readonly hideForeign?: boolean;
   readonly journal?: PinholeJournal;
+  /** True: the middlebox cannot prove who it is. */
+  readonly keyless?: boolean;
+  /** Names in certificates of agents. */
+  readonly certificates?: Readonly<Record<string, readonly string[]>>;
   /** Addresses to translate to; absent: a pure filter. */
   readonly translation?: TranslationPlan;
   /** Seconds that the clock is ahead. */
@@ -230,7 +235,8 @@ export class SimcoRig {
   readonly port: number;
   /** What the filter says to the next plans; undefined for yes. */
   readonly answers: (FirewallError | undefined)[];
-  readonly #close: () => Promise<void>;
+  readonly #door: PinholeDoor;
+  #isOpen = true;
   readonly #clock: { ahead: number };
   readonly #wires: AgentWire[] = [];
 
@@ -241,7 +247,7 @@ export class SimcoRig {
     port: number;
     answers: (FirewallError | undefined)[];
     clock: { ahead: number };
-    close: () => Promise<void>;
+    door: PinholeDoor;
   }) {
     this.service = parts.service;
     this.filter = parts.filter;
@@ -249,7 +255,7 @@ export class SimcoRig {
     this.port = parts.port;
     this.answers = parts.answers;
     this.#clock = parts.clock;
-    this.#close = parts.close;
+    this.#door = parts.door;
     this.service.listen((event) => this.events.push(event));
   }
 
@@ -279,14 +285,11 @@ export class SimcoRig {
       eventsKept: 1000,
     });
     const log = new Log({ level: "CRITICAL" });
-    const place = { host: "127.0.0.1", port: 0, identity: BOX_NAME, key: KEY, ...options.place };
+    const key = options.keyless === true ? {} : { key: KEY };
+    const place = { host: "127.0.0.1", port: 0, identity: BOX_NAME, ...key, ...options.place };
     const door = await openSimcoDoor(place)({ service, agents, limits, log, version: "0.0.0" });
     const port = Number(/:(\d+)$/.exec(door.address)?.[1]);
-    const close = async (): Promise<void> => {
-      await door.close();
-      await service.close();
-    };
-    return new SimcoRig({ service, filter, agents, port, answers, clock, close });
+    return new SimcoRig({ service, filter, agents, port, answers, clock, door });
   }
 
   get now(): number {
@@ -302,6 +305,32 @@ export class SimcoRig {
   async expire(seconds: number): Promise<void> {
     this.advance(seconds);
     await this.service.audit();
+  }
+
+  /**
+   * True when a packet comes through the filter.
+   *
+   * @param way - such as `192.0.2.100:6004 > 10.1.8.3:5004`
+   * @param opensTcp - a SYN without ACK
+   */
+  passes(way: string, protocol = 17, opensTcp = false): boolean {
+    return this.verdict(way, protocol, opensTcp) === "accept";
+  }
+
+  /** What becomes of a packet: `none` when no rule says anything about it. */
+  verdict(way: string, protocol = 17, opensTcp = false): "accept" | "drop" | "none" {
+    const [source, destination] = way.split(" > ").map(endOf);
+    if (source === undefined || destination === undefined) throw new Error(`${way} is no way of a packet`);
+    const packet: PacketFacts = {
+      family: source.family,
+      protocol,
+      source: source.words,
+      destination: destination.words,
+      sourcePort: source.port,
+      destinationPort: destination.port,
+      opensTcp,
+    };
+    return this.filter.judge(packet, this.now);
   }
 
   /** A connection that has said nothing yet. */
@@ -324,10 +353,24 @@ export class SimcoRig {
     return wire;
   }
 
+  /** Closes the door; the pinholes stay. */
+  async closeDoor(): Promise<void> {
+    if (this.#isOpen) await this.#door.close();
+    this.#isOpen = false;
+  }
+
   async close(): Promise<void> {
     for (const wire of this.#wires) wire.close();
-    await this.#close();
+    await this.closeDoor();
+    await this.service.close();
   }
+}
+
+function endOf(text: string): { family: 4 | 6; words: Uint32Array; port: number } {
+  const [, v6, v4 = "", port] = /^(?:\[(.*)\]|([^:]*))(?::(\d+))?$/.exec(text) ?? [];
+  const address = parseAddress(v6 ?? v4);
+  if (address === undefined) throw new Error(`${text} is no address`);
+  return { ...address, port: Number(port ?? 0) };
 }
 
 /** The token of an agent for the challenge of an SA reply. */
@@ -339,14 +382,15 @@ export function tokenFor(
   return makeToken({ role: ROLE.AGENT, identity, challenge, binding }, KEY, mac);
 }
 
-function readAgents({ profiles = {}, hideForeign = false }: RigOptions): AgentDirectory {
+function readAgents({ profiles = {}, hideForeign = false, certificates = {} }: RigOptions): AgentDirectory {
   const folder = mkdtempSync(join(tmpdir(), "postern-simco-"));
   const file = join(folder, "agents.json");
   const own = Object.fromEntries(Object.keys(profiles).map((name) => [name, name]));
   const all: Record<string, object> = { ...PROFILES };
   for (const [name, profile] of Object.entries(profiles)) all[name] = { ...FAST, ...profile };
   const agents = Object.entries({ ...AGENTS, ...own }).map(
-    ([name, profile]) => [name, { profile, simcoKey: KEY_TEXT }] as const,
+    ([name, profile]) =>
+      [name, { profile, simcoKey: KEY_TEXT, certificates: certificates[name] ?? [] }] as const,
   );
   const text = JSON.stringify({ hideForeign, profiles: all, agents: Object.fromEntries(agents) });
   writeFileSync(file, text);

@@ -132,8 +132,11 @@ const TUPLE_CHECKS: readonly Check<EndsRequest>[] = [
 
 /** What may be left open. */
 const WILDCARD_CHECKS: readonly Check<EndsRequest>[] = [
-  ({ internal }, { capabilities }) =>
-    isAnyAddress(internal) && !capabilities.internalWildcards ? "WILDCARD_UNSUPPORTED" : undefined,
+  // What is translated is a host; what is stopped may be a network.
+  ({ internal, name }, { capabilities: { internalWildcards, translates } }) =>
+    isAnyAddress(internal) && (!internalWildcards || (translates && name !== "PDR"))
+      ? "WILDCARD_UNSUPPORTED"
+      : undefined,
   ({ external }, { capabilities }) =>
     isAnyAddress(external) && !capabilities.externalWildcards ? "WILDCARD_UNSUPPORTED" : undefined,
   (request, { capabilities }) =>

@@ -118,14 +118,13 @@ function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
   return createHmac("sha256", key).update(data).digest();
 }
 
-/** What translation changes in what is announced: it is for hosts, not for networks of ours. */
+/** What translation changes in what is announced. */
 function translating(modes: readonly NatMode[]): Partial<Capabilities> {
   if (modes.length === 0) return {};
   return {
     translates: true,
     translatesPorts: true,
     translatesTwice: modes.includes("twice"),
-    internalWildcards: false,
   };
 }
 
