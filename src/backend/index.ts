@@ -5,6 +5,14 @@ export {
   type RulesPlan,
   removeLeftovers,
 } from "./kernel-rules.ts";
+export {
+  type KernelPlan,
+  type LineAction,
+  type Place,
+  planPolicy,
+  type RulePlace,
+} from "./plan/kernel-plan.ts";
+export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { type ExpectedReset, isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {

@@ -17,11 +17,14 @@ import {
   type TableName,
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
+import type { KernelPlan } from "./plan/kernel-plan.ts";
+import { hookChainName, type PlanForm, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
 import {
   type ExpectedReset,
   expectedResetText,
+  switchText,
   type TablePlan,
   tableText,
   USERSPACE_CHAIN,
@@ -66,11 +69,32 @@ export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
   return withSocket((socket) => socket.attempt(batch.end(), `Cannot remove the table ${table}`, "ENOENT"));
 }
 
+/** Chains of a plan that are in the kernel. */
+interface BuiltPlan {
+  readonly number: number;
+  readonly names: readonly string[];
+}
+
+/** Runs commands as one transaction. */
+function runNftables(commands: string): void {
+  const nftables = Nftables.open();
+  try {
+    nftables.run(commands);
+  } finally {
+    nftables.close();
+  }
+}
+
 /** Our rules, installed. */
 export class KernelRules {
   readonly #plan: TablePlan;
   readonly #table: string;
   #installed = true;
+  /** Plans are numbered from 1. */
+  #planCount = 0;
+  /** Chains of the plan in force; none while everything goes to userspace. */
+  #inForce: BuiltPlan | undefined;
+  #prepared: BuiltPlan | undefined;
 
   private constructor(plan: TablePlan) {
     this.#plan = plan;
@@ -86,12 +110,7 @@ export class KernelRules {
    *   behind
    */
   static install(plan: RulesPlan, expression: QueueExpression): KernelRules {
-    const nftables = Nftables.open();
-    try {
-      nftables.run(tableText(plan));
-    } finally {
-      nftables.close();
-    }
+    runNftables(tableText(plan));
     const rules = new KernelRules(plan);
     try {
       rules.#startQueueing(plan.queues, expression);
@@ -109,12 +128,57 @@ export class KernelRules {
    * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table
    */
   expectResets(resets: readonly ExpectedReset[]): void {
-    const nftables = Nftables.open();
-    try {
-      nftables.run(resets.map((reset) => expectedResetText(this.#table, reset)).join("\n"));
-    } finally {
-      nftables.close();
-    }
+    runNftables(resets.map((reset) => expectedResetText(this.#table, reset)).join("\n"));
+  }
+
+  /**
+   * Builds the chains of a plan beside those in force; no packet comes to them yet.
+   *
+   * @throws {FirewallError} `NFTABLES_REFUSED`; nothing is changed then
+   */
+  preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number">): void {
+    invariant(this.#prepared === undefined, "one plan is prepared at a time");
+    const number = this.#planCount + 1;
+    const { chains, names } = planText(plan, { ...form, number });
+    runNftables(`table inet ${this.#table} {\n${chains}\n}\n`);
+    this.#planCount = number;
+    this.#prepared = { number, names };
+  }
+
+  /**
+   * Puts the prepared plan in force, or, when none is prepared, sends everything to userspace; the chains of
+   * the plan before are taken away. All in one transaction, so each packet meets one of the two.
+   */
+  commitPlan(): void {
+    const next = this.#prepared;
+    const old = this.#inForce;
+    if (next === undefined && old === undefined) return;
+    const lead = switchText(this.#plan, (hook) =>
+      next === undefined ? QUEUEING_CHAIN : hookChainName(next.number, hook),
+    );
+    runNftables(`${lead}${this.#removal(old)}`);
+    this.#inForce = next;
+    this.#prepared = undefined;
+  }
+
+  /** Takes back {@link KernelRules.preparePlan}. */
+  rollbackPlan(): void {
+    const { names = [] } = this.#prepared ?? {};
+    this.#prepared = undefined;
+    if (names.length > 0) runNftables(this.#removal({ number: 0, names }));
+  }
+
+  /** True while the kernel judges what it can. */
+  get hasPlan(): boolean {
+    return this.#inForce !== undefined;
+  }
+
+  /** Chains refer to each other, so all are emptied before the first goes. */
+  #removal(built: BuiltPlan | undefined): string {
+    const commands = (["flush", "delete"] as const).flatMap((verb) =>
+      (built?.names ?? []).map((name) => `${verb} chain inet ${this.#table} ${name}\n`),
+    );
+    return commands.join("");
   }
 
   /**
@@ -126,12 +190,7 @@ export class KernelRules {
   renewSeals(generation: number): void {
     const { table, markMask, seals } = this.#plan;
     if (seals === undefined) return;
-    const nftables = Nftables.open();
-    try {
-      nftables.run(renewalText(table, { ...seals, generation }, new RejectMarks(markMask)));
-    } finally {
-      nftables.close();
-    }
+    runNftables(renewalText(table, { ...seals, generation }, new RejectMarks(markMask)));
   }
 
   /** Takes the queueing rule out, in one step for all hooks: from here on packets pass unjudged. */

@@ -3,11 +3,12 @@
  *
  * For each hook there are two base chains, one just behind the other:
  *
- * - the *queueing* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a
- *   packet that passes a queue without a listener would be refused), and goes on to `to-userspace`, whose one
- *   rule sends packets up. That rule is not written here: see nftables-batch.ts in the netlink layer. While
- *   the chain is empty the table does nothing, so everything can be put in place before the first packet is
- *   queued, for all hooks at once, and taken out again before the queues close.
+ * - the *judging* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a
+ *   packet that passes a queue without a listener would be refused), and goes on to the chains of a plan (see
+ *   plan/), or without one to `queueing` and `to-userspace`, whose one rule sends packets up. That rule is not
+ *   written here: see nftables-batch.ts in the netlink layer. While the chain is empty nothing is queued, so
+ *   everything can be put in place before the first packet is queued, for all hooks at once, and taken out
+ *   again before the queues close.
  * - the *late* chain sees packets with their verdict and refuses those that carry our bits.
  *
  * What the kernel answers for a refused packet, a TCP reset or an ICMP unreachable, leaves through OUTPUT
@@ -17,6 +18,7 @@
  * packet.
  */
 import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
+import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
@@ -113,19 +115,39 @@ ${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port${seals === undefined ? 
 	}`;
 }
 
-/** Packets that are not for the queue at a hook: answers to refusals, where they can occur. */
-const PASSED: Readonly<Record<HookName, string>> = {
-  INPUT: '		iifname "lo" jump pass-answers\n',
-  OUTPUT: "		jump pass-answers\n",
-  FORWARD: "",
+/** Packets that are not judged at a hook: answers to refusals, where they can occur. */
+const PASSED: Readonly<Record<HookName, readonly string[]>> = {
+  INPUT: ['iifname "lo" jump pass-answers'],
+  OUTPUT: ["jump pass-answers"],
+  FORWARD: [],
 };
+
+/** Rules of a hook's chain that lead to another chain; our bits of the mark are cleared first. */
+function hookRules(hook: HookName, mask: number, next: string): string[] {
+  const clear = `meta mark & ${hexadecimal(mask)} != 0 meta mark set meta mark & ${hexadecimal(~mask)}`;
+  return [...PASSED[hook], clear, `goto ${next}`];
+}
+
+/**
+ * The transaction that leads the hooks to other chains.
+ *
+ * @param nextOf - name of the chain where a hook's packets go on
+ */
+export function switchText(plan: TablePlan, nextOf: (hook: HookName) => string): string {
+  const lines = plan.hooks.flatMap((hook) => {
+    const chain = `inet ${plan.table} ${hook.toLowerCase()}`;
+    const rules = hookRules(hook, new RejectMarks(plan.markMask).mask, nextOf(hook));
+    return [`flush chain ${chain}`, ...rules.map((rule) => `add rule ${chain} ${rule}`)];
+  });
+  return `${lines.join("\n")}\n`;
+}
 
 function hookChains(hook: HookName, plan: TablePlan, mask: string): string {
   const name = hook.toLowerCase();
+  const rules = hookRules(hook, plan.markMask, QUEUEING_CHAIN);
   return `	chain ${name} {
 		type filter hook ${name} priority ${plan.priority}; policy accept;
-${PASSED[hook]}		goto queueing
-	}
+${rules.map((rule) => `		${rule}\n`).join("")}	}
 	chain ${name}-late {
 		type filter hook ${name} priority ${plan.priority + 1}; policy accept;
 		meta mark & ${mask} != 0 goto late
@@ -179,14 +201,8 @@ ${ANSWER_CHAINS}
 ${refusalChains(marks, plan.seals)}
 	chain ${USERSPACE_CHAIN} {
 	}
-	chain queueing {
-		meta mark & ${mask} != 0 meta mark set meta mark & ${hexadecimal(~marks.mask)}
-${
-  plan.seals === undefined
-    ? ""
-    : `		jump ${SEALED_CHAIN}
-`
-}		goto ${USERSPACE_CHAIN}
+	chain ${QUEUEING_CHAIN} {
+${plan.seals === undefined ? "" : `		jump ${SEALED_CHAIN}\n`}		goto ${USERSPACE_CHAIN}
 	}
 ${hooks.map((hook) => hookChains(hook, plan, mask)).join("\n")}
 }

@@ -12,10 +12,11 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
   KernelRules,
+  planPolicy,
   probeKernel,
   requireQueueExpression,
 } from "../backend/index.ts";
-import { HOOK_NAMES, type LimitName } from "../base/index.ts";
+import { FirewallError, HOOK_NAMES, type LimitName } from "../base/index.ts";
 import type { QueueExpression } from "../netlink/index.ts";
 import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
@@ -48,6 +49,8 @@ export interface FirewallOptions {
   readonly table?: string;
   /** Number of the first kernel queue. */
   readonly firstQueue?: number;
+  /** False: the kernel judges nothing by itself, whatever the policy says. */
+  readonly offload?: boolean;
 }
 
 /** A policy in force. */
@@ -95,6 +98,7 @@ function changedSettings(before: Settings, after: Settings): string[] {
 interface FirewallParts {
   readonly pool: WorkerPool;
   readonly rules: KernelRules;
+  readonly tracksConnections: boolean;
   readonly driver: string;
   readonly creatorId: number;
   readonly registry: TableRegistry;
@@ -102,7 +106,7 @@ interface FirewallParts {
 }
 
 /** What a start has before it sets anything up. */
-interface StartParts extends Pick<FirewallParts, "lock" | "registry"> {
+interface StartParts extends Pick<FirewallParts, "lock" | "registry" | "tracksConnections"> {
   readonly queueing: QueueExpression;
 }
 
@@ -111,6 +115,7 @@ export class Firewall {
   readonly #options: FirewallOptions;
   readonly #pool: WorkerPool;
   readonly #rules: KernelRules;
+  readonly #tracksConnections: boolean;
   readonly #driver: string;
   readonly #lock: OwnerLock;
   readonly #creatorId: number;
@@ -131,6 +136,7 @@ export class Firewall {
     this.#inForce = inForce;
     this.#pool = parts.pool;
     this.#rules = parts.rules;
+    this.#tracksConnections = parts.tracksConnections;
     this.#driver = parts.driver;
     this.#lock = parts.lock;
     this.#creatorId = parts.creatorId;
@@ -155,14 +161,16 @@ export class Firewall {
     const source = readPolicySource(options.policyFile);
     const { policy, warnings } = await loadPolicy(source);
     for (const warning of warnings) options.log.warning(formatProblem(warning));
-    const queueing = requireQueueExpression(probeKernel());
+    const report = probeKernel();
+    const queueing = requireQueueExpression(report);
+    const tracksConnections = report.findings.conntrack.available;
     const registry = new TableRegistry(policy.settings.limits);
     const prepared = registry.prepare(policy);
     prepared.commit();
     const inForce: InForce = { source, policy, memory: prepared.memory, revision: 1 };
     const lock = await OwnerLock.take(options.table ?? DEFAULT_TABLE);
     try {
-      return await Firewall.#startLocked(options, inForce, { lock, queueing, registry });
+      return await Firewall.#startLocked(options, inForce, { lock, queueing, registry, tracksConnections });
     } catch (error) {
       await lock.release();
       throw error;
@@ -173,7 +181,7 @@ export class Firewall {
   static async #startLocked(
     options: FirewallOptions,
     inForce: InForce,
-    { lock, queueing, registry }: StartParts,
+    { lock, queueing, registry, tracksConnections }: StartParts,
   ): Promise<Firewall> {
     const { log, print, table = DEFAULT_TABLE, firstQueue = 0 } = options;
     const { queueBypass, markMask } = inForce.policy.settings;
@@ -185,8 +193,11 @@ export class Firewall {
       const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues };
       rules = KernelRules.install(plan, queueing);
       log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
-      const parts = { pool, rules, driver: DRIVER_WORDS[queueing], creatorId, lock, registry };
+      const driver = DRIVER_WORDS[queueing];
+      const parts = { pool, rules, tracksConnections, driver, creatorId, lock, registry };
       const firewall = new Firewall(options, inForce, parts);
+      firewall.#preparePlan(inForce);
+      rules.commitPlan();
       firewall.#control = await ControlServer.open(firewall, options.control);
       return firewall;
     } catch (error) {
@@ -276,18 +287,39 @@ export class Firewall {
     return this.failsClosed ? "dropped" : "passed";
   }
 
+  /**
+   * Builds what the kernel can judge of a policy by itself. Where that cannot be, all packets go to
+   * userspace, which is slower and not less right.
+   */
+  #preparePlan({ policy, memory }: InForce): void {
+    const { log, offload = true } = this.#options;
+    // A log of every packet needs every packet.
+    if (!offload || policy.settings.offload === "none" || log.level === "DEBUG") return;
+    const logsDrops = log.level === "INFO";
+    try {
+      const tracksConnections = this.#tracksConnections;
+      this.#rules.preparePlan(planPolicy(policy, memory), { tracksConnections, logsDrops });
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      log.warning(`the kernel judges no packet by itself: ${error.message}`);
+    }
+  }
+
   async #reload(file: string): Promise<ReloadAnswer> {
     const source = readPolicySource(file);
     const { policy, warnings } = await loadPolicy(source);
     const before = this.#inForce;
     const tables = this.#registry.prepare(policy, before.memory);
     const next: InForce = { source, policy, memory: tables.memory, revision: before.revision + 1 };
+    this.#preparePlan(next);
     try {
       await this.#pool.replacePolicy(next);
     } catch (error) {
+      this.#rules.rollbackPlan();
       tables.rollback();
       throw error;
     }
+    this.#rules.commitPlan();
     tables.commit();
     this.#inForce = next;
     const { log } = this.#options;

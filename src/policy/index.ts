@@ -33,6 +33,7 @@ export {
   type ContentFacts,
   ContentRule,
   type FlowContent,
+  wantedContent,
 } from "./content.ts";
 export { CONFIDENCE, DONE, HANDED_OVER, NO_MATCH, OTHER_SIDE, type Recogniser } from "../recognise/index.ts";
 export { Evaluator, type VerdictReason } from "./evaluator.ts";

@@ -145,6 +145,12 @@ export abstract class Rule {
   readonly condition: Condition | undefined = undefined;
 
   /**
+   * False when the answer never depends on what is known of the packet's flow: its state, its direction, its
+   * bytes. Packets that no such rule can ask about need not be told to the state table.
+   */
+  readonly asksFlow: boolean = true;
+
+  /**
    * True when the packet meets the rule. Must not allocate, keep the packet, or wait.
    *
    * @param packet - the packet; it has no fault, and the parts named by {@link Rule.needs}

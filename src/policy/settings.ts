@@ -45,6 +45,9 @@ export type Compatibility = "strict" | "pywall";
 /** What becomes of packets in a situation of overload: they pass, or they are dropped. */
 export type FailMode = "open" | "closed";
 
+/** What the kernel does by itself. */
+export type Offload = "full" | "flows" | "rules" | "none";
+
 const TIMEOUT_NAMES = Object.keys(TIMEOUT_MEANINGS) as TimeoutName[];
 
 /** Numbers of flows between which timeouts shrink; they stand among the timeouts, as in pf. */
@@ -217,6 +220,14 @@ export const SETTING_ARGUMENTS = {
     0x7f00_0000,
     "Bits of the connection mark that belong to Postern, for flows whose fate is sealed; all others are left alone.",
   ),
+  offload: withDefault(
+    choice(["full", "flows", "rules", "none"]),
+    "full",
+    'What the kernel does by itself. "full": it judges by the rules it can, and carries flows whose fate is ' +
+      'sealed; what it accepts is in its own state table, not in ours, unless a rule asks for states. "flows": ' +
+      'the same, but every accepted flow begins in userspace and is in our state table. "rules": it judges by ' +
+      'rules and carries no sealed flows. "none": every packet is judged in userspace.',
+  ),
 } satisfies ArgumentSet;
 
 /** A policy's settings with all defaults filled in. */
@@ -242,6 +253,7 @@ export interface Settings {
   readonly markMask: number;
   /** 32 bits, unsigned. */
   readonly connectionMarkMask: number;
+  readonly offload: Offload;
 }
 
 type SettingValues = ArgumentValues<typeof SETTING_ARGUMENTS>;
@@ -287,6 +299,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     strictTcp: values.strictTcp,
     markMask: values.markMask,
     connectionMarkMask: values.connectionMarkMask,
+    offload: values.offload,
   };
 }
 

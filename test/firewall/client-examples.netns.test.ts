@@ -5,7 +5,7 @@ import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, type RunningFirewall, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 
-const settings = { compatibility: "strict" };
+const settings = { compatibility: "strict", offload: "none" };
 
 function commandOf(firewall: RunningFirewall, example: string, words: readonly string[]): string[] {
   const file = fileURLToPath(new URL(`../../../examples/client/${example}`, import.meta.url));

@@ -88,7 +88,7 @@ for (const { queueBypass, outcome } of [
     HOST_PAIR,
     async ({ client, firewall: host }) => {
       const before = await allRules(host);
-      const settings = { ...DROP_TELNET.settings, queueBypass };
+      const settings = { ...DROP_TELNET.settings, offload: "none", queueBypass };
       const firewall = await startFirewall(host, { policy: { ...DROP_TELNET, settings } });
       await host.traffic.listenTcp({ port: 80 });
       const attempt = async (): Promise<string> =>

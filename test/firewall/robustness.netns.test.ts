@@ -120,7 +120,9 @@ netnsTest(
   "a large transfer arrives unchanged, in packets larger than the MTU",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
-    const firewall = await startFirewall(host, { policy: { settings: { compatibility: "strict" } } });
+    const firewall = await startFirewall(host, {
+      policy: { settings: { compatibility: "strict", offload: "none" } },
+    });
     await host.traffic.listenTcp({ port: 7000, manner: "digest" });
     const before = await statusOf(host, firewall);
     const bytes = 50_000_000;

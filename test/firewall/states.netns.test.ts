@@ -5,7 +5,7 @@ import { GATEWAY, HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab
 import { netnsTest } from "#testing";
 import type { State } from "#view";
 
-const settings = { compatibility: "strict" };
+const settings = { compatibility: "strict", offload: "none" };
 
 async function all(states: AsyncIterable<State>): Promise<State[]> {
   const found: State[] = [];

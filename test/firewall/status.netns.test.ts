@@ -8,7 +8,7 @@ import { netnsTest } from "#testing";
 import { buildPacket } from "#wire";
 
 const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
-const settings = { compatibility: "strict" };
+const settings = { compatibility: "strict", offload: "none" };
 const TRACKED = "table inet track {\n chain c { type filter hook input priority 0; ct state new accept; }\n}";
 
 async function postern(host: Namespace, words: readonly string[]): Promise<string> {

@@ -53,7 +53,7 @@ export async function expectFloodSurvived(
   { syns, connections, flows, patienceMs }: FloodPlan,
 ): Promise<void> {
   const { client, firewall: host, server } = hosts;
-  const settings = { compatibility: "strict", workers: 1, limits: { flows } };
+  const settings = { compatibility: "strict", offload: "none", workers: 1, limits: { flows } };
   const firewall = await startFirewall(host, { policy: { settings } });
   const remote = connect({ socket: firewall.socket });
   await server.traffic.listenTcp({ port: ECHO });

@@ -196,7 +196,9 @@ netnsTest(
     const rules =
       "table inet track {\n chain c { type filter hook input priority 0; ct state new accept; }\n}";
     await host.must(["nft", rules]);
-    const firewall = await startFirewall(host, { policy: { settings: { compatibility: "strict" } } });
+    const firewall = await startFirewall(host, {
+      policy: { settings: { compatibility: "strict", offload: "none" } },
+    });
     await serve(hosts);
     const remote = connect({ socket: firewall.socket });
     const compare = async (): Promise<number> => {

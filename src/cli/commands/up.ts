@@ -18,6 +18,7 @@ import { parseTableName } from "../table-name.ts";
 interface UpFlags extends LogFlags, SocketFlags {
   table?: string;
   firstQueue: number;
+  offload: boolean;
 }
 
 const HIGHEST_QUEUE = 65_535;
@@ -77,6 +78,7 @@ async function up(policyFile: string, flags: UpFlags): Promise<void> {
     print: createPrinter(),
     control: socketPlace(flags),
     firstQueue: flags.firstQueue,
+    offload: flags.offload,
     ...(flags.table === undefined ? {} : { table: flags.table }),
   });
   running.firewall = firewall;
@@ -108,6 +110,7 @@ export function addUpCommand(program: Command): void {
     .option("--socket <path>", "where the control socket shall be", DEFAULT_SOCKET)
     .option("--table <name>", "name of the nftables table", parseTableName)
     .option("--first-queue <number>", "number of the first kernel queue", parseQueue, 0)
+    .option("--no-offload", "judge every packet in userspace, whatever the policy says")
     .action(up);
   addSocketFlags(addLogFlags(command));
 }

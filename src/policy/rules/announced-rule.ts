@@ -4,6 +4,7 @@ import type { RuleSetup } from "../registry.ts";
 import { type Gate, Rule, type RuleContext } from "../rule.ts";
 
 class AnnouncedRule extends Rule {
+  override readonly asksFlow: boolean = false;
   override readonly needs: number;
   override readonly gate: Gate;
   readonly #rule: Rule;

@@ -72,6 +72,7 @@ export function knockRank(next: number, doors: number): Rank {
 
 /** Both modes: table and lock around one step of the machine. */
 export abstract class KnockRule extends VerdictRule {
+  override readonly asksFlow: boolean = false;
   override readonly needs: number = NEEDS.TRANSPORT;
   readonly plan: KnockPlan;
   readonly table: SourceTable;

@@ -16,6 +16,7 @@ const EVERYBODY_FAMILY: Family = 4;
 const ONE = 1;
 
 class LimitRule extends Rule {
+  override readonly asksFlow: boolean = false;
   readonly #buckets: TokenBuckets;
   readonly #bySource: boolean;
   readonly #matchOver: boolean;
@@ -100,6 +101,7 @@ export const limitRule: RuleDefinition = defineRule({
 });
 
 class LogRule extends Rule {
+  override readonly asksFlow: boolean = false;
   readonly #prefix: string;
   readonly #level: RuleLogLevel;
   readonly #buckets: TokenBuckets;

@@ -5,6 +5,7 @@ import { defineRule, type RuleDefinition } from "../registry.ts";
 import { Rule, type RuleContext } from "../rule.ts";
 
 class PrintRule extends Rule {
+  override readonly asksFlow: boolean = false;
   override match(packet: Packet, context: RuleContext): boolean {
     const { report } = context;
     if (report.printing) {

@@ -1,0 +1,397 @@
+/**
+ * The plan: what of a policy the kernel judges by itself, and where it asks userspace.
+ *
+ * The chains of each hook are walked as the interpreter walks them, and become chains of our table. A rule
+ * that says as data what it matches (its condition) stands there at its place and ends as the policy says. At
+ * a rule that only userspace can judge, every packet that may meet it goes up, and the others go on: what
+ * surely does not meet the rule can neither get its verdict nor cause its side effects. A packet that goes up
+ * is judged there by the whole policy from the start, as if the kernel had not looked at it; so the order of
+ * the rules is kept to the letter, and a plan may send up more than it must.
+ *
+ * Three things bind the kernel besides:
+ *
+ * - *Flows.* An accepted packet steps the state table. The kernel accepts only what no rule of the policy can
+ *   ask the state table about, in either direction (see flow-region.ts). Dropped and refused packets step
+ *   nothing; but where a rule asks for the bytes of flows, those of dropped packets count too, and so there
+ *   the kernel judges nothing at all.
+ * - *Lines of the log.* A firewall that logs every packet needs every packet. One that logs what it drops
+ *   gets so many of them a second (see plan-text.ts), and the kernel drops the rest alone.
+ * - *Depth.* The kernel nests chains sixteen deep; a jump beyond goes to userspace.
+ *
+ * A plan is a value: nothing here talks to the kernel.
+ */
+import { type HookName, HOOK, HOOK_NAMES, VERDICT } from "../../base/index.ts";
+import {
+  type Chain,
+  makeGate,
+  type Policy,
+  type PolicyRule,
+  type RejectWith,
+  type Rule,
+  type RuleMemory,
+  type Target,
+  wantedContent,
+} from "../../policy/index.ts";
+import { FlowRegion } from "./flow-region.ts";
+import { type Match, type Piece, speakCondition, speakGate } from "./kernel-test.ts";
+
+/** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
+const LEVELS_MAX = 8;
+
+/** What becomes of packets that fit a line. */
+export type LineAction =
+  | { readonly kind: "accept" }
+  | { readonly kind: "drop" }
+  | { readonly kind: "reject"; readonly rejectWith: RejectWith | "auto" }
+  /** To a chain of the policy, and back when that returns. */
+  | { readonly kind: "jump"; readonly chain: number }
+  /** To a chain of the policy from which nothing leads back. */
+  | { readonly kind: "goto"; readonly chain: number }
+  | { readonly kind: "return" }
+  | { readonly kind: "userspace" };
+
+/** A rule of the policy, or the end of a chain. */
+export interface Origin {
+  /** Index in the policy. */
+  readonly chain: number;
+  /** Index in the chain; -1 for its end. */
+  readonly rule: number;
+}
+
+/** Flows that userspace must see: those in the state table, or those whose bytes count. */
+export type RegionName = "tracked" | "inspected";
+
+/** One rule of the kernel. */
+export interface PlanLine {
+  readonly match: Match;
+  readonly action: LineAction;
+  readonly origin: Origin;
+  /** Packets of this region go up first. */
+  readonly except?: RegionName;
+  /** Why packets go up here, all or those of a region. */
+  readonly reason?: string;
+}
+
+/** A chain of the policy in the kernel. */
+export interface PlanChain {
+  /** Index in the policy. */
+  readonly chain: number;
+  readonly lines: readonly PlanLine[];
+  /** What becomes of packets at its end: the last line, where they can come there. */
+  readonly end: PlanLine;
+}
+
+/** What happens at one hook. */
+export interface HookPlan {
+  readonly hook: HookName;
+  /** The start chain first; none when the policy has none for this hook. */
+  readonly chains: readonly PlanChain[];
+}
+
+/** Where a rule is judged. */
+export type Place = "kernel" | "userspace" | "both";
+
+/** What becomes of one rule of the policy. */
+export interface RulePlace extends Origin {
+  readonly place: Place;
+  /** Why not, or not always, in the kernel; empty when it is there. */
+  readonly reasons: readonly string[];
+}
+
+/** The plan of a policy. */
+export interface KernelPlan {
+  readonly policy: Policy;
+  readonly hooks: readonly HookPlan[];
+  readonly regions: Readonly<Record<RegionName, FlowRegion>>;
+  /** In the order of the policy, those of chains that no packet comes to left out. */
+  readonly places: readonly RulePlace[];
+}
+
+/** A rule that is asked about flows, for messages. */
+interface Asker {
+  readonly rule: Rule;
+  readonly row: PolicyRule;
+  readonly chain: Chain;
+}
+
+/** What the kernel makes of one rule at one hook. */
+interface Judgement {
+  readonly pieces: readonly Piece[];
+  readonly action: LineAction | undefined;
+  readonly reason?: string;
+}
+
+const USERSPACE: LineAction = { kind: "userspace" };
+
+function targetAction(target: Target, rule: Rule): LineAction | undefined {
+  switch (target.kind) {
+    case "verdict":
+      if (target.verdict === VERDICT.ACCEPT) return { kind: "accept" };
+      return target.verdict === VERDICT.DROP ? { kind: "drop" } : { kind: "reject", rejectWith: "auto" };
+    case "chain":
+      return { kind: "jump", chain: target.chain };
+    case "return":
+      return { kind: "return" };
+    case "own":
+      return {
+        kind: "reject",
+        rejectWith: (rule as { rejectWith?: RejectWith | "auto" }).rejectWith ?? "auto",
+      };
+    case "next":
+      return undefined;
+  }
+}
+
+/** The action of the default target, which is a verdict or a chain. */
+function endAction(target: Target): LineAction {
+  if (target.kind === "chain") return { kind: "goto", chain: target.chain };
+  const verdict = target.kind === "verdict" ? target.verdict : VERDICT.DROP;
+  if (verdict === VERDICT.ACCEPT) return { kind: "accept" };
+  return verdict === VERDICT.DROP ? { kind: "drop" } : { kind: "reject", rejectWith: "auto" };
+}
+
+function userspaceReason(row: PolicyRule, rule: Rule): string {
+  if (row.shadow) return "it stands in the shadow and reports what it would do";
+  if (wantedContent(rule) !== 0) return "it needs the bytes of the flow";
+  if (rule.asksFlow) return "it may ask what is known of the packet's flow";
+  return "it remembers, counts or writes what it sees";
+}
+
+/** A rule with a condition whose yes means what the policy says, and nothing else. */
+function isPlain(row: PolicyRule, rule: Rule): boolean {
+  if (rule.condition === undefined || row.shadow || rule.settle !== undefined) return false;
+  return row.target.kind !== "own" || row.name === "RejectRule";
+}
+
+function judgeRule(row: PolicyRule, rule: Rule, hook: HookName): Judgement {
+  const { condition } = rule;
+  if (condition !== undefined && isPlain(row, rule)) {
+    const action = targetAction(row.target, rule);
+    return action === undefined
+      ? { pieces: [], action }
+      : { ...speakCondition(condition, row.not, hook), action };
+  }
+  const matches =
+    condition === undefined
+      ? [row.not ? [] : speakGate(rule.gate)]
+      : speakCondition(condition, row.not, hook).pieces.map(({ match }) => match);
+  return {
+    pieces: matches.map((match) => ({ match, sure: false })),
+    action: undefined,
+    reason: userspaceReason(row, rule),
+  };
+}
+
+/** Collects what is found out about each rule. */
+class PlaceBook {
+  readonly #found = new Map<
+    string,
+    { origin: Origin; kernel: boolean; userspace: boolean; reasons: Set<string> }
+  >();
+
+  note(origin: Origin, inKernel: boolean, reason?: string): void {
+    const key = `${origin.chain} ${origin.rule}`;
+    const entry = this.#found.get(key) ?? {
+      origin,
+      kernel: false,
+      userspace: false,
+      reasons: new Set<string>(),
+    };
+    this.#found.set(key, entry);
+    if (inKernel) entry.kernel = true;
+    else entry.userspace = true;
+    if (!inKernel && reason !== undefined) entry.reasons.add(reason);
+  }
+
+  places(): RulePlace[] {
+    const all = [...this.#found.values()].map(({ origin, kernel, userspace, reasons }): RulePlace => {
+      const place = kernel && userspace ? "both" : userspace ? "userspace" : "kernel";
+      return { ...origin, place, reasons: [...reasons] };
+    });
+    // The end of a chain stands behind its rules.
+    const at = ({ rule }: Origin): number => (rule < 0 ? Number.POSITIVE_INFINITY : rule);
+    return all.toSorted((one, other) => one.chain - other.chain || at(one) - at(other));
+  }
+}
+
+/** Chains that a rule or the end of a chain leads to. */
+function nextChains(policy: Policy, chain: Chain): number[] {
+  const targets = [...chain.rules.map(({ target }) => target), policy.defaultTarget];
+  return targets.flatMap((target) => (target.kind === "chain" ? [target.chain] : []));
+}
+
+/** Chains that packets of a hook can come to, each with the length of the longest way there. */
+function chainLevels(policy: Policy, start: Chain): Map<number, number> {
+  const levels = new Map<number, number>();
+  const order: number[] = [];
+  const visit = (index: number): void => {
+    if (levels.has(index)) return;
+    levels.set(index, 0);
+    const chain = policy.chains[index];
+    if (chain !== undefined) for (const next of nextChains(policy, chain)) visit(next);
+    order.push(index);
+  };
+  visit(start.index);
+  // Each chain before those it leads to: the graph has no circles.
+  for (const index of order.toReversed()) {
+    const chain = policy.chains[index];
+    if (chain === undefined) continue;
+    for (const next of nextChains(policy, chain)) {
+      levels.set(next, Math.max(levels.get(next) ?? 0, (levels.get(index) ?? 0) + 1));
+    }
+  }
+  return levels;
+}
+
+/** Makes the plan of one policy. */
+class Planner {
+  readonly #policy: Policy;
+  readonly #rules: readonly (readonly Rule[])[];
+  readonly #book = new PlaceBook();
+  readonly #regions: Readonly<Record<RegionName, FlowRegion>>;
+  readonly #regionReasons: Readonly<Record<RegionName, string>>;
+
+  constructor(policy: Policy, rules: readonly (readonly Rule[])[]) {
+    this.#policy = policy;
+    this.#rules = rules;
+    const askers = this.#askers();
+    const inspecting = askers.filter(({ rule }) => wantedContent(rule) !== 0);
+    const region = (some: readonly Asker[]): FlowRegion =>
+      new FlowRegion(some.map(({ rule, row }) => (row.not ? makeGate() : rule.gate)));
+    const tracksAll = policy.settings.offload === "flows";
+    this.#regions = {
+      tracked: tracksAll ? new FlowRegion([makeGate()]) : region(askers),
+      inspected: region(inspecting),
+    };
+    const tracking = "what it accepts makes flows that";
+    this.#regionReasons = {
+      tracked: tracksAll
+        ? `${tracking} settings.offload wants in our state table`
+        : `${tracking} ${askerWords(askers)} asks about`,
+      inspected: `the bytes of its packets count for ${askerWords(inspecting)}`,
+    };
+  }
+
+  plan(): KernelPlan {
+    const hooks = HOOK_NAMES.map((hook): HookPlan => {
+      const start = this.#policy.hookChain(HOOK[hook]);
+      return { hook, chains: start === undefined ? [] : this.#hookChains(hook, start) };
+    });
+    return { policy: this.#policy, hooks, regions: this.#regions, places: this.#book.places() };
+  }
+
+  /** Rules that may ask about flows and that some packet can come to. */
+  #askers(): Asker[] {
+    const starts = HOOK_NAMES.flatMap((hook) => this.#policy.hookChain(HOOK[hook]) ?? []);
+    const reached = new Set(starts.flatMap((start) => [...chainLevels(this.#policy, start).keys()]));
+    return this.#policy.chains
+      .filter(({ index }) => reached.has(index))
+      .flatMap((chain) =>
+        chain.rules.flatMap((row, at) => {
+          const rule = this.#rules[chain.index]?.[at];
+          return rule !== undefined && rule.condition === undefined && rule.asksFlow
+            ? [{ rule, row, chain }]
+            : [];
+        }),
+      );
+  }
+
+  #hookChains(hook: HookName, start: Chain): PlanChain[] {
+    const levels = chainLevels(this.#policy, start);
+    const indices = [...levels].filter(([, level]) => level <= LEVELS_MAX).map(([index]) => index);
+    return indices.map((chain) => this.#planChain(hook, chain, levels));
+  }
+
+  #planChain(hook: HookName, chain: number, levels: ReadonlyMap<number, number>): PlanChain {
+    const end = this.#endLine(chain, levels);
+    const lines = this.#ruleLines(hook, chain, levels);
+    const last = lines.at(-1);
+    const isOver = last?.match.length === 0 && last.action.kind !== "jump";
+    for (const line of lines) this.#noteLine(line);
+    if (isOver) this.#noteRest(last);
+    if (!isOver || lines.some(({ action }) => action.kind === "return")) this.#noteLine(end);
+    return { chain, lines: isOver ? lines : [...lines, end], end };
+  }
+
+  /** The rules of a chain, up to the first that leaves no packet in it. */
+  #ruleLines(hook: HookName, index: number, levels: ReadonlyMap<number, number>): PlanLine[] {
+    const chain = this.#policy.chains[index];
+    const lines: PlanLine[] = [];
+    for (const [at, row] of (chain?.rules ?? []).entries()) {
+      const rule = this.#rules[index]?.[at];
+      if (rule === undefined) continue;
+      const origin = { chain: index, rule: at };
+      const { pieces, action, reason } = judgeRule(row, rule, hook);
+      if (pieces.length === 0) this.#book.note(origin, true);
+      for (const { match, sure } of pieces) {
+        const up: PlanLine = {
+          match,
+          action: USERSPACE,
+          origin,
+          ...(reason === undefined ? {} : { reason }),
+        };
+        lines.push(!sure || action === undefined ? up : this.#line({ match, action, origin }, levels));
+      }
+      const last = lines.at(-1);
+      if (last?.match.length === 0 && last.action.kind !== "jump") break;
+    }
+    return lines;
+  }
+
+  #noteLine({ action, origin, except, reason }: PlanLine): void {
+    const isUp = action.kind === "userspace";
+    if (!isUp) this.#book.note(origin, true);
+    if (isUp || except !== undefined) this.#book.note(origin, false, reason);
+  }
+
+  /** Rules behind one that leaves no packet in the kernel. */
+  #noteRest({ action, origin }: PlanLine): void {
+    if (action.kind !== "userspace") return;
+    const { chain, rule: from } = origin;
+    const rows = this.#policy.chains[chain]?.rules ?? [];
+    const reason = `every packet has gone to userspace at rule ${from} (line ${rows[from]?.line})`;
+    for (let rule = from + 1; rule < rows.length; rule += 1) this.#book.note({ chain, rule }, false, reason);
+    this.#book.note({ chain, rule: -1 }, false, reason);
+  }
+
+  /** What becomes of packets at the end of a chain. */
+  #endLine(index: number, levels: ReadonlyMap<number, number>): PlanLine {
+    const { defaultTarget } = this.#policy;
+    const origin = { chain: index, rule: -1 };
+    const action = endAction(defaultTarget);
+    return this.#line({ match: [], action, origin }, levels);
+  }
+
+  /** A line that the kernel may act on, as far as userspace can do without its packets. */
+  #line(line: PlanLine, levels: ReadonlyMap<number, number>): PlanLine {
+    const { match, action, origin } = line;
+    if (action.kind === "return") return line;
+    if (action.kind === "jump" || action.kind === "goto") {
+      const isDeep = (levels.get(action.chain) ?? 0) > LEVELS_MAX;
+      return isDeep
+        ? { match, action: USERSPACE, origin, reason: "the kernel does not nest chains so deep" }
+        : line;
+    }
+    const except: RegionName = action.kind === "accept" ? "tracked" : "inspected";
+    const overlap = this.#regions[except].overlap(match);
+    if (overlap === "outside") return line;
+    const reason = this.#regionReasons[except];
+    return overlap === "inside" ? { match, action: USERSPACE, origin, reason } : { ...line, except, reason };
+  }
+}
+
+function askerWords(askers: readonly Asker[]): string {
+  const [first] = askers;
+  if (first === undefined) return "";
+  const more = askers.length > 1 ? ` and ${askers.length - 1} more` : "";
+  return `${first.row.name} (${first.chain.name}, line ${first.row.line}${more})`;
+}
+
+/**
+ * Makes the plan of a policy.
+ *
+ * @param memory - of the policy's rules, see allocateMemory; they are made and not asked
+ */
+export function planPolicy(policy: Policy, memory: RuleMemory): KernelPlan {
+  return new Planner(policy, policy.instantiate(memory)).plan();
+}

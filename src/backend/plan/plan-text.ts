@@ -1,0 +1,272 @@
+/**
+ * A plan in nftables' language: chains that stand beside those of table-text.ts in our table.
+ *
+ * Each plan has a number, and its chains carry it in their names. So a new plan is built beside the one in
+ * force, and one transaction leads the hooks to it and takes the old one away.
+ *
+ * The way of a packet at a hook: it is *vouched for*, then it walks the chains of the policy.
+ *
+ * *Vouching.* Userspace judges a packet that it cannot read by `outcomes.malformed`, before any rule. The
+ * kernel has no such step, so what it cannot vouch for goes up: fragments; packets of IPv6 with extension
+ * headers; TCP, SCTP and ICMP whose header is not all there (its last byte is read: an expression that reads
+ * beyond the packet does not hold); UDP unless connection tracking, which compares the length in the header
+ * with that of the packet, takes the packet for valid; UDP-Lite. What arrives has passed the kernel's own
+ * checks of the IP header; of what leaves, a raw socket may have written the header, so its form is looked at
+ * too. Not looked at is the payload length of IPv6 on packets that a program of this host writes itself, header
+ * included.
+ *
+ * *Lines of the log.* Where dropped packets are to be logged, up to {@link LOGGED_PER_SECOND} of them a second
+ * go up, are judged and logged there, and the others are dropped silently.
+ */
+import type { HookName } from "../../base/index.ts";
+import { PROTOCOL } from "../../base/index.ts";
+import type { RejectWith } from "../../policy/index.ts";
+import type { KernelTest, Match } from "./kernel-test.ts";
+import type { HookPlan, KernelPlan, LineAction, Origin, PlanLine, RegionName } from "./kernel-plan.ts";
+
+/** The chain that sends packets up. */
+export const QUEUEING_CHAIN = "queueing";
+
+/** Dropped packets that go up to be logged, each second; a worker writes as many lines at most. */
+const LOGGED_PER_SECOND = 1000;
+
+/** Longest comment of a rule, in characters; nftables takes 128 bytes. */
+const COMMENT_MAX = 120;
+
+/** Smallest and largest data offset of a TCP header, in 32-bit words (RFC 9293 section 3.1). */
+const TCP_WORDS_MIN = 5;
+const TCP_WORDS_MAX = 15;
+
+/** Types of IPv6 extension headers that userspace walks through, and "no next header". */
+const EXTENSION_TYPES = "0, 43, 44, 51, 59, 60, 135, 139, 140";
+
+/** How a plan is put into the kernel. */
+export interface PlanForm {
+  /** Number of the plan; names of chains begin with it. */
+  readonly number: number;
+  /** Whether the kernel tracks connections. */
+  readonly tracksConnections: boolean;
+  /** Whether dropped and refused packets are to be logged one by one. */
+  readonly logsDrops: boolean;
+}
+
+const REFUSAL_CHAINS: Readonly<Record<RejectWith | "auto", string>> = {
+  auto: "refuse-reset",
+  "tcp-reset": "refuse-reset",
+  "port-unreachable": "refuse-port",
+  "host-unreachable": "refuse-host",
+  "admin-prohibited": "refuse-prohibited",
+};
+
+function range(low: number, high: number): string {
+  return low === high ? String(low) : `${low}-${high}`;
+}
+
+function oneOf(numbers: readonly number[]): string {
+  return numbers.length === 1 ? String(numbers[0]) : `{ ${numbers.join(", ")} }`;
+}
+
+function testText(test: KernelTest): string {
+  if (test.field === "family") return `meta nfproto ipv${test.family}`;
+  const sign = test.negated ? "!= " : "";
+  switch (test.field) {
+    case "protocol":
+      return `meta l4proto ${sign}${oneOf(test.protocols)}`;
+    case "source":
+    case "destination": {
+      const header = test.prefix.family === 4 ? "ip" : "ip6";
+      return `${header} ${test.field === "source" ? "saddr" : "daddr"} ${sign}${test.prefix.toString()}`;
+    }
+    case "sourcePort":
+    case "destinationPort":
+      return `th ${test.field === "sourcePort" ? "sport" : "dport"} ${sign}${range(test.low, test.high)}`;
+    case "inInterface":
+    case "outInterface":
+      return `${test.field === "inInterface" ? "iifname" : "oifname"} ${sign}"${test.name}${test.isOpen ? "*" : ""}"`;
+    case "userId":
+    case "groupId":
+      return `meta ${test.field === "userId" ? "skuid" : "skgid"} ${sign}${test.id}`;
+    // By their place: the words "icmp type" would ask for a family too.
+    case "icmpType":
+    case "icmpCode":
+      return `@th,${test.field === "icmpType" ? 0 : 8},8 ${sign}${test.value}`;
+  }
+}
+
+/** Tests in nftables' words. */
+function matchText(match: Match): string {
+  return match.map((test) => `${testText(test)} `).join("");
+}
+
+/** Words that nftables takes as a comment. */
+function comment(words: string): string {
+  return `comment "${words.replaceAll(/[^\x20-\x7e]|["\\]/g, "?").slice(0, COMMENT_MAX)}"`;
+}
+
+/** Writes one plan. */
+class PlanWriter {
+  readonly #plan: KernelPlan;
+  readonly #form: PlanForm;
+
+  constructor(plan: KernelPlan, form: PlanForm) {
+    this.#plan = plan;
+    this.#form = form;
+  }
+
+  /** All chains of the plan. */
+  chains(): string[] {
+    const { hooks } = this.#plan;
+    return [
+      ...this.#regionChain("tracked"),
+      ...this.#regionChain("inspected"),
+      ...this.#vouchingChains(),
+      this.#chain("log-drop", [
+        `limit rate ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets goto ${QUEUEING_CHAIN}`,
+      ]),
+      ...hooks.flatMap((hook) => this.#hookChains(hook)),
+    ];
+  }
+
+  #name(rest: string): string {
+    return `plan${this.#form.number}-${rest}`;
+  }
+
+  #chain(rest: string, lines: readonly string[]): string {
+    return `\tchain ${this.#name(rest)} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}`;
+  }
+
+  #ruleChain(hook: HookName, chain: number): string {
+    return `${hook.toLowerCase()}-${chain}`;
+  }
+
+  #regionChain(region: RegionName): string[] {
+    const { parts } = this.#plan.regions[region];
+    return [
+      this.#chain(
+        region,
+        parts.map((part) => `${matchText(part)}goto ${QUEUEING_CHAIN}`),
+      ),
+    ];
+  }
+
+  #vouchingChains(): string[] {
+    const words: number[] = [];
+    for (let count = TCP_WORDS_MIN; count <= TCP_WORDS_MAX; count += 1) words.push(count);
+    const up = `goto ${QUEUEING_CHAIN}`;
+    // Reads the last byte of a header of so many bytes.
+    const whole = (bytes: number): string[] => [`@th,${(bytes - 1) * 8},8 0-255 return`, up];
+    const lengths = words.map((count) => `${count} : goto ${this.#name(`whole-${count * 4}`)}`).join(", ");
+    const tracked = this.#form.tracksConnections ? ["ct state { new, established, related } return"] : [];
+    const { ICMP, TCP, UDP, ICMPV6, SCTP, UDPLITE } = PROTOCOL;
+    return [
+      ...[8, 12, ...words.map((count) => count * 4)]
+        .filter((bytes, at, all) => all.indexOf(bytes) === at)
+        .map((bytes) => this.#chain(`whole-${bytes}`, whole(bytes))),
+      this.#chain("vouch-tcp", [`tcp doff vmap { ${lengths} }`, up]),
+      this.#chain("vouch-udp", [...tracked, up]),
+      this.#chain("vouch", [
+        `ip frag-off & 0x3fff != 0 ${up}`,
+        `ip6 nexthdr { ${EXTENSION_TYPES} } ${up}`,
+        `meta l4proto vmap { ${TCP} : goto ${this.#name("vouch-tcp")}, ${UDP} : goto ${this.#name("vouch-udp")}, ` +
+          `${ICMP} : goto ${this.#name("whole-8")}, ${ICMPV6} : goto ${this.#name("whole-8")}, ` +
+          `${SCTP} : goto ${this.#name("whole-12")}, ${UDPLITE} : ${up} }`,
+      ]),
+    ];
+  }
+
+  #hookChains({ hook, chains }: HookPlan): string[] {
+    const [start] = chains;
+    if (start === undefined) {
+      const lines = [...this.#checks({ except: "tracked" }), "counter accept"];
+      return [this.#chain(`hook-${hook.toLowerCase()}`, lines)];
+    }
+    const first = start.lines[0];
+    const isAllUp = first?.match.length === 0 && first.action.kind === "userspace";
+    const form =
+      hook === "OUTPUT"
+        ? [`ip version != 4 goto ${QUEUEING_CHAIN}`, `ip hdrlength != 5 goto ${QUEUEING_CHAIN}`]
+        : [];
+    const entry = isAllUp
+      ? [`goto ${QUEUEING_CHAIN}`]
+      : [
+          ...form,
+          `jump ${this.#name("vouch")}`,
+          `jump ${this.#name(this.#ruleChain(hook, start.chain))}`,
+          ...this.#endOfHook(hook),
+        ];
+    return [
+      ...chains.map(({ chain, lines }) =>
+        this.#chain(
+          this.#ruleChain(hook, chain),
+          lines.flatMap((line) => this.#lineTexts(hook, line)),
+        ),
+      ),
+      this.#chain(`hook-${hook.toLowerCase()}`, entry),
+    ];
+  }
+
+  /** A RETURN where nothing is to return to ends the chain, as its last line would have. */
+  #endOfHook(hook: HookName): string[] {
+    const start = this.#plan.hooks.find((plan) => plan.hook === hook)?.chains[0];
+    const end = start?.end;
+    return end === undefined ? [] : this.#lineTexts(hook, end);
+  }
+
+  #checks({ except }: Pick<PlanLine, "except">): string[] {
+    if (except === undefined || this.#plan.regions[except].isEmpty) return [];
+    return [`jump ${this.#name(except)}`];
+  }
+
+  #lineTexts(hook: HookName, line: PlanLine): string[] {
+    const { match, action, origin } = line;
+    const tests = matchText(match);
+    const isLogged = this.#form.logsDrops && (action.kind === "drop" || action.kind === "reject");
+    const log = isLogged ? [`jump ${this.#name("log-drop")}`] : [];
+    const before = [...this.#checks(line), ...log].map((check) => `${tests}${check}`);
+    return [...before, `${tests}${this.#actionText(hook, action)} ${comment(this.#originWords(origin))}`];
+  }
+
+  #actionText(hook: HookName, action: LineAction): string {
+    switch (action.kind) {
+      case "accept":
+      case "drop":
+        return `counter ${action.kind}`;
+      case "reject":
+        return `counter goto ${REFUSAL_CHAINS[action.rejectWith]}`;
+      case "jump":
+      case "goto":
+        return `counter ${action.kind} ${this.#name(this.#ruleChain(hook, action.chain))}`;
+      case "return":
+        return "counter return";
+      case "userspace":
+        return `goto ${QUEUEING_CHAIN}`;
+    }
+  }
+
+  #originWords({ chain, rule }: Origin): string {
+    const found = this.#plan.policy.chains[chain];
+    const row = found?.rules[rule];
+    if (row === undefined) return `${found?.name ?? ""} default`;
+    return `${found?.name} rule ${rule}, line ${row.line}${row.comment === undefined ? "" : `: ${row.comment}`}`;
+  }
+}
+
+/** A plan as text. */
+export interface PlanText {
+  /** Chains, to stand in a table block. */
+  readonly chains: string;
+  /** Names of these chains. */
+  readonly names: readonly string[];
+}
+
+/** Writes the chains of a plan. */
+export function planText(plan: KernelPlan, form: PlanForm): PlanText {
+  const chains = new PlanWriter(plan, form).chains();
+  const names = chains.flatMap((text) => /^\tchain (\S+)/.exec(text)?.[1] ?? []);
+  return { chains: chains.join("\n"), names };
+}
+
+/** Name of the chain of a plan to which a hook leads. */
+export function hookChainName(number: number, hook: HookName): string {
+  return `plan${number}-hook-${hook.toLowerCase()}`;
+}
