@@ -8,10 +8,13 @@ export {
 export {
   type KernelPlan,
   type LineAction,
+  type PlanChain,
+  type PlanLine,
   type Place,
   planPolicy,
   type RulePlace,
 } from "./plan/kernel-plan.ts";
+export type { KernelTest, Match } from "./plan/kernel-test.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { type ExpectedReset, isTableName, type TablePlan, tableText } from "./table-text.ts";

@@ -5,9 +5,9 @@
  *
  * - the *judging* chain clears our bits of the mark, so that nobody else's mark can be taken for ours (a
  *   packet that passes a queue without a listener would be refused), and goes on to the chains of a plan (see
- *   plan/), or without one to `queueing` and `to-userspace`, whose one rule sends packets up. That rule is not
- *   written here: see nftables-batch.ts in the netlink layer. While the chain is empty nothing is queued, so
- *   everything can be put in place before the first packet is queued, for all hooks at once, and taken out
+ *   plan/), or without one to `queueing` and `to-userspace`, whose one rule sends packets up. That rule is
+ *   not written here: see nftables-batch.ts in the netlink layer. While the chain is empty nothing is queued,
+ *   so everything can be put in place before the first packet is queued, for all hooks at once, and taken out
  *   again before the queues close.
  * - the *late* chain sees packets with their verdict and refuses those that carry our bits.
  *

@@ -315,27 +315,33 @@ class Planner {
 
   /** The rules of a chain, up to the first that leaves no packet in it. */
   #ruleLines(hook: HookName, index: number, levels: ReadonlyMap<number, number>): PlanLine[] {
-    const chain = this.#policy.chains[index];
     const lines: PlanLine[] = [];
-    for (const [at, row] of (chain?.rules ?? []).entries()) {
+    const rows = this.#policy.chains[index]?.rules ?? [];
+    for (const [at, row] of rows.entries()) {
       const rule = this.#rules[index]?.[at];
       if (rule === undefined) continue;
       const origin = { chain: index, rule: at };
-      const { pieces, action, reason } = judgeRule(row, rule, hook);
-      if (pieces.length === 0) this.#book.note(origin, true);
-      for (const { match, sure } of pieces) {
-        const up: PlanLine = {
-          match,
-          action: USERSPACE,
-          origin,
-          ...(reason === undefined ? {} : { reason }),
-        };
-        lines.push(!sure || action === undefined ? up : this.#line({ match, action, origin }, levels));
-      }
+      const judgement = judgeRule(row, rule, hook);
+      if (judgement.pieces.length === 0) this.#book.note(origin, true);
+      lines.push(...this.#pieceLines(judgement, origin, levels));
       const last = lines.at(-1);
       if (last?.match.length === 0 && last.action.kind !== "jump") break;
     }
     return lines;
+  }
+
+  /** One rule of the policy. */
+  #pieceLines(
+    { pieces, action, reason }: Judgement,
+    origin: Origin,
+    levels: ReadonlyMap<number, number>,
+  ): PlanLine[] {
+    const why = reason === undefined ? {} : { reason };
+    return pieces.map(({ match, sure }) =>
+      sure && action !== undefined
+        ? this.#line({ match, action, origin }, levels)
+        : { match, action: USERSPACE, origin, ...why },
+    );
   }
 
   #noteLine({ action, origin, except, reason }: PlanLine): void {

@@ -12,11 +12,11 @@
  * beyond the packet does not hold); UDP unless connection tracking, which compares the length in the header
  * with that of the packet, takes the packet for valid; UDP-Lite. What arrives has passed the kernel's own
  * checks of the IP header; of what leaves, a raw socket may have written the header, so its form is looked at
- * too. Not looked at is the payload length of IPv6 on packets that a program of this host writes itself, header
- * included.
+ * too. Not looked at is the payload length of IPv6 on packets that a program of this host writes itself,
+ * header included.
  *
- * *Lines of the log.* Where dropped packets are to be logged, up to {@link LOGGED_PER_SECOND} of them a second
- * go up, are judged and logged there, and the others are dropped silently.
+ * *Lines of the log.* Where dropped packets are to be logged, up to {@link LOGGED_PER_SECOND} of them a
+ * second go up, are judged and logged there, and the others are dropped silently.
  */
 import type { HookName } from "../../base/index.ts";
 import { PROTOCOL } from "../../base/index.ts";
@@ -66,31 +66,37 @@ function oneOf(numbers: readonly number[]): string {
   return numbers.length === 1 ? String(numbers[0]) : `{ ${numbers.join(", ")} }`;
 }
 
+/** What each test reads; addresses by their family, ICMP by place: its words would ask for a family too. */
+const EXPRESSIONS: Readonly<Record<Exclude<KernelTest["field"], "source" | "destination">, string>> = {
+  family: "meta nfproto",
+  protocol: "meta l4proto",
+  sourcePort: "th sport",
+  destinationPort: "th dport",
+  inInterface: "iifname",
+  outInterface: "oifname",
+  userId: "meta skuid",
+  groupId: "meta skgid",
+  icmpType: "@th,0,8",
+  icmpCode: "@th,8,8",
+};
+
+function expressionText(test: KernelTest): string {
+  if (test.field !== "source" && test.field !== "destination") return EXPRESSIONS[test.field];
+  return `${test.prefix.family === 4 ? "ip" : "ip6"} ${test.field === "source" ? "saddr" : "daddr"}`;
+}
+
+function valueText(test: KernelTest): string {
+  if ("prefix" in test) return test.prefix.toString();
+  if ("protocols" in test) return oneOf(test.protocols);
+  if ("low" in test) return range(test.low, test.high);
+  if ("name" in test) return `"${test.name}${test.isOpen ? "*" : ""}"`;
+  if ("id" in test) return String(test.id);
+  return "value" in test ? String(test.value) : `ipv${test.family}`;
+}
+
 function testText(test: KernelTest): string {
-  if (test.field === "family") return `meta nfproto ipv${test.family}`;
-  const sign = test.negated ? "!= " : "";
-  switch (test.field) {
-    case "protocol":
-      return `meta l4proto ${sign}${oneOf(test.protocols)}`;
-    case "source":
-    case "destination": {
-      const header = test.prefix.family === 4 ? "ip" : "ip6";
-      return `${header} ${test.field === "source" ? "saddr" : "daddr"} ${sign}${test.prefix.toString()}`;
-    }
-    case "sourcePort":
-    case "destinationPort":
-      return `th ${test.field === "sourcePort" ? "sport" : "dport"} ${sign}${range(test.low, test.high)}`;
-    case "inInterface":
-    case "outInterface":
-      return `${test.field === "inInterface" ? "iifname" : "oifname"} ${sign}"${test.name}${test.isOpen ? "*" : ""}"`;
-    case "userId":
-    case "groupId":
-      return `meta ${test.field === "userId" ? "skuid" : "skgid"} ${sign}${test.id}`;
-    // By their place: the words "icmp type" would ask for a family too.
-    case "icmpType":
-    case "icmpCode":
-      return `@th,${test.field === "icmpType" ? 0 : 8},8 ${sign}${test.value}`;
-  }
+  const sign = test.field !== "family" && test.negated ? "!= " : "";
+  return `${expressionText(test)} ${sign}${valueText(test)}`;
 }
 
 /** Tests in nftables' words. */

@@ -1,0 +1,102 @@
+/** A plan executed the way the kernel would: chains, jumps, the first line that fits. */
+import { type HookName, PROTOCOL } from "../base/index.ts";
+import type { KernelPlan, KernelTest, LineAction, Match, PlanChain, PlanLine } from "../backend/index.ts";
+import type { Packet } from "../wire/index.ts";
+
+/** Names of the packet's interfaces; `""` for none. */
+export interface PacketInterfaces {
+  readonly inInterface: string;
+  readonly outInterface: string;
+}
+
+/** True when a packet's name of an interface fits. */
+function nameFits(
+  name: string,
+  test: Extract<KernelTest, { field: "inInterface" | "outInterface" }>,
+): boolean {
+  return test.isOpen ? name.startsWith(test.name) : name === test.name;
+}
+
+function portFits(
+  packet: Packet,
+  port: number,
+  test: { low: number; high: number; negated: boolean },
+): boolean {
+  // Reading what is not there ends the rule.
+  if (!packet.hasPorts) return false;
+  return (port >= test.low && port <= test.high) !== test.negated;
+}
+
+function icmpFits(packet: Packet, field: number, test: { value: number; negated: boolean }): boolean {
+  const isIcmp = packet.protocol === PROTOCOL.ICMP || packet.protocol === PROTOCOL.ICMPV6;
+  return isIcmp && (field === test.value) !== test.negated;
+}
+
+function ownerFits(packet: Packet, test: Extract<KernelTest, { field: "userId" | "groupId" }>): boolean {
+  if (packet.userId < 0 && packet.groupId < 0) return false;
+  return (packet[test.field] === test.id) !== test.negated;
+}
+
+function addressFits(
+  packet: Packet,
+  test: Extract<KernelTest, { field: "source" | "destination" }>,
+): boolean {
+  if (packet.family !== test.prefix.family) return false;
+  return test.prefix.contains(packet.family, packet[test.field]) !== test.negated;
+}
+
+function testHolds(test: KernelTest, packet: Packet, interfaces: PacketInterfaces): boolean {
+  if ("prefix" in test) return addressFits(packet, test);
+  if ("protocols" in test) return test.protocols.includes(packet.protocol) !== test.negated;
+  if ("low" in test) return portFits(packet, packet[test.field], test);
+  if ("name" in test) return nameFits(interfaces[test.field], test) !== test.negated;
+  if ("id" in test) return ownerFits(packet, test);
+  return "value" in test ? icmpFits(packet, packet[test.field], test) : packet.family === test.family;
+}
+
+/** What the kernel does with a packet, and by which line; `undefined` line where there is no chain. */
+export interface WalkEnd {
+  readonly action: LineAction["kind"];
+  readonly line: PlanLine | undefined;
+}
+
+/** Walks packets through a plan. */
+export class PlanWalk {
+  readonly #plan: KernelPlan;
+
+  constructor(plan: KernelPlan) {
+    this.#plan = plan;
+  }
+
+  /**
+   * @param packet - whole, no fragment, without a fault
+   * @returns `accept`, `drop`, `reject` or `userspace`, and the line
+   */
+  walk(hook: HookName, packet: Packet, interfaces: PacketInterfaces): WalkEnd {
+    const chains = this.#plan.hooks.find((each) => each.hook === hook)?.chains ?? [];
+    const fits = (match: Match): boolean => match.every((test) => testHolds(test, packet, interfaces));
+    const isIn = (region: "tracked" | "inspected"): boolean => this.#plan.regions[region].parts.some(fits);
+    const [start] = chains;
+    if (start === undefined) return { action: isIn("tracked") ? "userspace" : "accept", line: undefined };
+    const find = (chain: number): PlanChain | undefined => chains.find((each) => each.chain === chain);
+    const run = (chain: PlanChain | undefined): WalkEnd | undefined => {
+      for (const line of chain?.lines ?? []) {
+        const { action, match, except } = line;
+        if (!fits(match)) continue;
+        if (except !== undefined && isIn(except)) return { action: "userspace", line };
+        if (action.kind === "return") return undefined;
+        if (action.kind !== "jump" && action.kind !== "goto") return { action: action.kind, line };
+        const end = run(find(action.chain));
+        if (end !== undefined || action.kind === "goto") return end;
+      }
+      return undefined;
+    };
+    const atEnd = (line: PlanLine): WalkEnd | undefined => {
+      if (line.except !== undefined && isIn(line.except)) return { action: "userspace", line };
+      return line.action.kind === "goto" ? run(find(line.action.chain)) : { action: line.action.kind, line };
+    };
+    const end = run(start) ?? atEnd(start.end);
+    if (end === undefined) throw new Error("the plan lets a packet fall through");
+    return end;
+  }
+}
