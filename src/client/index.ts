@@ -58,3 +58,10 @@ export {
   type ProtocolWord,
 } from "./pinhole-api.ts";
 export { PinholeTransaction } from "./pinhole-transaction.ts";
+export {
+  DEFAULT_SIMCO_PORT,
+  SimcoConnection,
+  type SimcoListener,
+  type SimcoMiddlebox,
+} from "./simco-connection.ts";
+export { type KeeperEvent, type KeeperOptions, type KeptRule, SimcoKeeper } from "./simco-keeper.ts";

@@ -46,3 +46,16 @@ export { ADMISSION, SESSION_TABLE, type SessionState } from "./server/session-st
 export { endpointOf, REQUEST_LABEL } from "./server/translation.ts";
 export type { Peer, Transport } from "./server/transport.ts";
 export { claimedIdentity, type Claim, isProof, type Mac, makeToken, ROLE } from "./token.ts";
+export {
+  AgentSession,
+  type AgentOptions,
+  type AgentProof,
+  type AgentState,
+  type AgentTransport,
+  type AnswerTo,
+  type Notice,
+  type RuleAsked,
+  type Unnumbered,
+} from "./agent/agent-session.ts";
+export { refusalError, SimcoError, type SimcoErrorCode } from "./agent/simco-error.ts";
+export { evenEnds, natModeFor } from "./agent/wishes.ts";
