@@ -48,8 +48,10 @@ export {
   type QueueRange,
 } from "./nftables-batch.ts";
 export {
+  decodeGenerationNumber,
   decodeRuleAuthor,
   decodeRuleNews,
+  encodeGenerationGet,
   isTransactionEnd,
   NFTABLES_GROUP,
   type RuleAuthor,

@@ -1,6 +1,6 @@
 /** News of rule sets (NFNLGRP_NFTABLES): what somebody changed, and who it was. */
-import { AttributeCursor, type MessageCursor } from "./message.ts";
-import { NETFILTER_HEADER_BYTES } from "./message-writer.ts";
+import { AttributeCursor, MESSAGE_FLAG, MESSAGE_HEADER_BYTES, type MessageCursor } from "./message.ts";
+import { MessageWriter, NETFILTER_HEADER_BYTES } from "./message-writer.ts";
 import { NFTABLES_MESSAGE } from "./nftables-transaction.ts";
 
 /** Netlink group of these news. */
@@ -19,6 +19,7 @@ const NAME = 2;
 const CHAIN_NAME = 3;
 
 // Attributes of the message that ends a transaction's news (enum nft_gen_attributes).
+const GENERATION_NUMBER = 1;
 const GENERATION_PROCESS = 2;
 const GENERATION_PROCESS_NAME = 3;
 
@@ -61,6 +62,24 @@ export function decodeRuleAuthor(bytes: DataView, message: MessageCursor): RuleA
     if (cursor.type === GENERATION_PROCESS_NAME) processName = cursor.text();
   }
   return { pid, processName };
+}
+
+/** Asks how many transactions there were in the network namespace. */
+export function encodeGenerationGet(): Uint8Array {
+  const writer = new MessageWriter();
+  const type = NFTABLES_MESSAGE.GET_GENERATION;
+  writer.beginNetfilter({ type, flags: MESSAGE_FLAG.REQUEST, sequence: 1, family: 0 });
+  writer.end();
+  return writer.bytes;
+}
+
+/** Reads the answer: a number that each transaction moves on by one, modulo 2^32. */
+export function decodeGenerationNumber(message: Uint8Array): number {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  const cursor = new AttributeCursor();
+  cursor.bind(view, MESSAGE_HEADER_BYTES + NETFILTER_HEADER_BYTES, view.byteLength);
+  while (cursor.next()) if (cursor.type === GENERATION_NUMBER) return cursor.uint32();
+  return 0;
 }
 
 /** Reads one piece of news; for elements, only whose set it is. */

@@ -23,6 +23,7 @@ const SO_RCVBUFFORCE = 33;
 const SO_ATTACH_FILTER = 26;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
 const MSG_DONTWAIT = 0x40;
 
 const RECEIVE_BYTES = 65_536;
@@ -116,6 +117,17 @@ export class RuleEvents {
     description.setBigUint64(PROGRAM_ADDRESS, addressOf(program), HOST_ORDER);
     const result = setsockopt(this.#fd, SOL_SOCKET, SO_ATTACH_FILTER, description.buffer, PROGRAM_BYTES);
     expectSuccess(result, "NETLINK_UNAVAILABLE", "Cannot filter the news of rule sets");
+  }
+
+  /**
+   * Hears nothing until {@link RuleEvents.unmute}. With nobody who listens, the kernel writes no news at all.
+   */
+  mute(): void {
+    setOption(this.#fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, NFTABLES_GROUP);
+  }
+
+  unmute(): void {
+    setOption(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFTABLES_GROUP);
   }
 
   /**

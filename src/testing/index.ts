@@ -6,7 +6,7 @@ export { ADMIN, ALICE, BOB, fakeEntropy } from "./pinholes/agents.ts";
 export { COMPLIANCE } from "./pinholes/compliance.ts";
 export { type ComplianceCase, ComplianceWorld, type Harness } from "./pinholes/compliance-world.ts";
 export { BORDER, PacketProbe } from "./pinholes/packet-probe.ts";
-export { packets, pinholeSpecs, WORLD } from "./pinholes/arbitraries.ts";
+export { packets, packetsToLeases, pinholeSpecs, WORLD } from "./pinholes/arbitraries.ts";
 export { type HistoryShape, type HistoryStep, HistoryWorld, histories } from "./pinholes/history.ts";
 export { fullTuple, protocolTuple, simcoMessages, VECTOR_MESSAGES } from "./simco/messages.ts";
 export {

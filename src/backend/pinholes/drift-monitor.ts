@@ -1,7 +1,7 @@
 /** Notices within a quarter of a second that somebody else has changed our part of the rule set. */
-import type { RuleNews } from "../../netlink/index.ts";
+import { decodeGenerationNumber, encodeGenerationGet, type RuleNews } from "../../netlink/index.ts";
 import type { Drift } from "../../pinhole/index.ts";
-import { RuleEvents, type RuleListener } from "../../system/index.ts";
+import { type NetlinkSocket, RuleEvents, type RuleListener } from "../../system/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 
 /** How often the news are read, in milliseconds. */
@@ -23,6 +23,12 @@ const OPERATIONS: ReadonlyMap<number, string> = new Map([
   [20, "a limit was deleted"],
 ]);
 
+/** Transactions in this network namespace, whoever did them, modulo 2^32. */
+function countTransactions(socket: NetlinkSocket): number {
+  const [answer] = socket.exchange(encodeGenerationGet()).messages;
+  return answer === undefined ? 0 : decodeGenerationNumber(answer);
+}
+
 /** Watches. */
 export class DriftMonitor {
   readonly #plan: ChainPlan;
@@ -30,6 +36,8 @@ export class DriftMonitor {
   readonly #ownPorts: Set<number> = new Set();
   #listener: (drift: Drift) => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Others did something while we did not listen. */
+  #wasUnheard = false;
   /** What the transaction did whose news are being read; empty while it is none of our business. */
   #what: Set<string> = new Set();
 
@@ -66,6 +74,27 @@ export class DriftMonitor {
     return result;
   }
 
+  /**
+   * Does one transaction of ours without hearing of it: the kernel writes a page of news for each element,
+   * and for very many that takes longer than the work. Whether others did something meanwhile is counted.
+   *
+   * @param socket - through which the work is done, and which can be asked
+   * @param work - the transaction; when it throws, it did nothing
+   */
+  unheard<Result>(socket: NetlinkSocket, work: () => Result): Result {
+    const before = countTransactions(socket);
+    let ours = 0;
+    this.#events.mute();
+    try {
+      const result = work();
+      ours = 1;
+      return result;
+    } finally {
+      this.#events.unmute();
+      this.#wasUnheard ||= (countTransactions(socket) - before) >>> 0 !== ours;
+    }
+  }
+
   /** Begins to watch. */
   start(listener: (drift: Drift) => void): void {
     this.#listener = listener;
@@ -83,7 +112,11 @@ export class DriftMonitor {
       news: (news) => this.#hear(news),
       done: ({ pid, processName }) => this.#tell(processName === "" ? "" : `${processName} (${pid})`),
     });
-    if (!isWhole) this.#listener({ culprit: "", what: "so much changed that we could not follow" });
+    const wasUnheard = this.#wasUnheard;
+    this.#wasUnheard = false;
+    if (!isWhole || wasUnheard) {
+      this.#listener({ culprit: "", what: "so much changed that we could not follow" });
+    }
   }
 
   #read(listener: RuleListener): boolean {

@@ -41,6 +41,9 @@ import { readTraffic } from "./set-traffic.ts";
 /** Longest transaction, in bytes: half a million elements. */
 const REQUEST_MAX_BYTES = 1 << 28;
 
+/** From this length on, a transaction is not heard of by our own monitor: about a thousand elements. */
+const UNHEARD_FROM_BYTES = 65_536;
+
 /** Up to this many ports become single ports; a guess, not measured: no benchmark draws the curve yet. */
 const EXPANSION_MAX = 64;
 
@@ -231,7 +234,9 @@ export class NftablesPinholes implements PinholeBackend {
       this.#nftables.run(limitText(this.#plan, map));
       this.#limitMaps.add(name);
     }
-    this.#transact(changes.encode(from, to));
+    const request = changes.encode(from, to);
+    if (request.length < UNHEARD_FROM_BYTES) this.#transact(request);
+    else this.#monitor.unheard(this.#socket, () => this.#transact(request));
     this.#generation = to;
     this.#catalogue.settle();
     this.#register.settle();

@@ -1,7 +1,15 @@
 /** Pinholes, operations and packets by chance, in a world small enough for them to meet. */
 import fc from "fast-check";
 import { type Family, type Port, parseAddress, PROTOCOL } from "../../base/index.ts";
-import type { EndpointSpec, PacketFacts, PinholeSpec } from "../../pinhole/index.ts";
+import type {
+  EndpointSpec,
+  NatMode,
+  PacketFacts,
+  Pinhole,
+  PinholeSpec,
+  PortLease,
+  TranslationPlan,
+} from "../../pinhole/index.ts";
 
 /** Hosts on our side and on the other, by family. */
 export const WORLD: Readonly<Record<Family, { readonly ours: string[]; readonly theirs: string[] }>> = {
@@ -76,6 +84,20 @@ function fitRanges(spec: PinholeSpec): PinholeSpec {
   };
 }
 
+/** The same, translated: between hosts, where that must be, and not too many ports. */
+function translate(spec: PinholeSpec, mode: NatMode): PinholeSpec {
+  const { internal, external } = spec;
+  if (spec.kind !== "permit" || internal === undefined || external === undefined) return spec;
+  const { prefix: _, ...inner } = narrow(internal);
+  const { prefix: __, ...outer } = narrow(external);
+  return { ...spec, internal: inner, external: mode === "twice" ? outer : external, nat: { mode } };
+}
+
+function narrow(endpoint: EndpointSpec): EndpointSpec {
+  const ports = endpoint.ports ?? null;
+  return ports === null ? endpoint : { ...endpoint, ports: [ports[0], Math.min(ports[1], ports[0] + 15)] };
+}
+
 function specOf(family: Family, [min, max]: readonly [number, number]): fc.Arbitrary<PinholeSpec> {
   return fc
     .record({
@@ -86,8 +108,12 @@ function specOf(family: Family, [min, max]: readonly [number, number]): fc.Arbit
       direction: fc.constantFrom("in", "out", "both"),
       portMode: fc.constantFrom("pairwise", "product"),
       lifetime: fc.integer({ min, max }),
+      nat: fc.constantFrom(undefined, undefined, "traditional", "twice"),
     })
-    .map((spec) => fitRanges(spec as PinholeSpec));
+    .map(({ nat, ...spec }) => {
+      const fitted = fitRanges(spec);
+      return nat === undefined ? fitted : translate(fitted, nat);
+    });
 }
 
 /** What pinholes by chance shall be like. */
@@ -134,4 +160,50 @@ export function packets(families: readonly Family[] = [4, 6]): fc.Arbitrary<Pack
 
 function addressOf(text: string | undefined): PacketFacts["source"] {
   return parseAddress(text ?? "")?.words ?? new Uint32Array(4);
+}
+
+/** Addresses to translate to. Nobody else has them, and the firewall has no way to them. */
+export const POOLS: TranslationPlan = {
+  outside: {
+    addresses: ["198.51.99.1", "2001:db8:99::1"],
+    ports: [40_000, 40_199],
+    hosts: ["198.51.99.2", "198.51.99.3", "2001:db8:99::2"],
+  },
+  inside: {
+    addresses: ["172.16.9.1", "2001:db8:9::1"],
+    ports: [50_000, 50_199],
+    hosts: ["172.16.9.2", "2001:db8:9::2"],
+  },
+};
+
+/** Packets to the leased addresses and ports of a pinhole, and to the ports beside them. */
+export function packetsToLeases({ request, leases }: Pinhole): PacketFacts[] {
+  return leases.flatMap((lease) => {
+    const from = lease.side === "outside" ? request.external : request.internal;
+    const hasPorts = request.hasPorts;
+    const protocol = request.protocol === 0 ? PROTOCOL.UDP : request.protocol;
+    return leasedPorts(lease).map((port) => ({
+      family: from.family,
+      protocol,
+      source: sourceWithin(lease, from.prefix.words, from.family),
+      destination: addressOf(lease.address),
+      sourcePort: hasPorts ? Math.max(1, from.ports.low) : 0,
+      destinationPort: hasPorts ? port : 0,
+      opensTcp: protocol === PROTOCOL.TCP,
+    }));
+  });
+}
+
+function leasedPorts({ port, count }: PortLease): number[] {
+  return count === 0 ? [5000] : [port - 1, port, port + count - 1, port + count];
+}
+
+/** A host of the world: the first address of a network is none. */
+function sourceWithin(
+  { side }: PortLease,
+  words: PacketFacts["source"],
+  family: Family,
+): PacketFacts["source"] {
+  const hosts = WORLD[family][side === "outside" ? "theirs" : "ours"].map(addressOf);
+  return hosts.find((host) => host.every((word, at) => word === words[at])) ?? hosts[0] ?? words;
 }

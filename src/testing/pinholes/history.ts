@@ -11,9 +11,11 @@ import {
   PinholeRefusal,
   PinholeStore,
   type PreparedCommit,
+  type Transaction,
 } from "../../pinhole/index.ts";
+import { MemoryJournal } from "../../daemon/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy } from "./agents.ts";
-import { pinholeSpecs } from "./arbitraries.ts";
+import { pinholeSpecs, POOLS } from "./arbitraries.ts";
 
 const AGENTS = [ALICE, BOB, ADMIN];
 
@@ -26,9 +28,16 @@ type Wish =
   | { readonly op: "close"; readonly target: number }
   | { readonly op: "renew"; readonly target: number; readonly lifetime: number };
 
-/** One step: an agent's transaction, which may be dropped when it is decided, or time that passes. */
+/**
+ * How a transaction ends. `dropped`: given up when it is decided. The others: the process dies when it is
+ * decided, when it is written in the journal, or when it is in force; and another one takes over.
+ */
+const FATES = ["carried", "dropped", "decided", "written", "enforced"] as const;
+type Fate = (typeof FATES)[number];
+
+/** One step: an agent's transaction and its fate, or time that passes. */
 export type HistoryStep =
-  | { readonly agent: number; readonly wishes: readonly Wish[]; readonly isDropped: boolean }
+  | { readonly agent: number; readonly wishes: readonly Wish[]; readonly fate: Fate }
   | { readonly passMs: number };
 
 /** How histories shall be. */
@@ -63,7 +72,7 @@ export function histories(shape: HistoryShape): fc.Arbitrary<HistoryStep[]> {
       arbitrary: fc.record({
         agent: fc.nat(AGENTS.length - 1),
         wishes: fc.array(wish, { minLength: 1, maxLength: 5 }),
-        isDropped: fc.boolean(),
+        fate: fc.constantFrom("carried" as const, "carried" as const, "carried" as const, ...FATES),
       }),
     },
     { weight: 1, arbitrary: fc.record({ passMs: fc.integer({ min: 1, max: shape.pauseMaxMs }) }) },
@@ -71,13 +80,29 @@ export function histories(shape: HistoryShape): fc.Arbitrary<HistoryStep[]> {
   return fc.array(step, { minLength: 1, maxLength: shape.stepsMax });
 }
 
+function makeStore(seed: number): PinholeStore {
+  const entropy = fakeEntropy(seed);
+  return new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy, translation: POOLS });
+}
+
+/** What can never be is refused at once, and then the transaction goes on without it. */
+function stage(transaction: Transaction, wish: Wish, ids: readonly string[]): void {
+  try {
+    if (wish.op === "open") transaction.open(wish.spec);
+    else if (ids.length === 0) return;
+    else if (wish.op === "close") transaction.close(ids[wish.target % ids.length] ?? "");
+    else transaction.renew(ids[wish.target % ids.length] ?? "", wish.lifetime);
+  } catch (error) {
+    if (!(error instanceof PinholeRefusal)) throw error;
+  }
+}
+
 /** A store and packet filters that live through a history together. */
 export class HistoryWorld {
-  readonly store: PinholeStore = new PinholeStore({
-    limits: defaultLimits(),
-    expansionMax: 8,
-    entropy: fakeEntropy(),
-  });
+  /** Another one after each death. */
+  store: PinholeStore = makeStore(1);
+  #deaths = 0;
+  readonly #journal: MemoryJournal = new MemoryJournal();
   readonly filters: readonly PinholeBackend[];
   moment: Moment = { now: 1000, wall: 1_700_000_000_000 };
 
@@ -97,18 +122,16 @@ export class HistoryWorld {
     const agent = AGENTS[step.agent] ?? ALICE;
     const transaction = this.store.stage(agent, this.moment);
     const ids = [...this.store.all()].map((pinhole) => pinhole.id);
-    for (const wish of step.wishes) {
-      if (wish.op === "open") transaction.open(wish.spec);
-      else if (ids.length === 0) continue;
-      else if (wish.op === "close") transaction.close(ids[wish.target % ids.length] ?? "");
-      else transaction.renew(ids[wish.target % ids.length] ?? "", wish.lifetime);
-    }
+    for (const wish of step.wishes) stage(transaction, wish, ids);
     const prepared = this.store.prepare([{ transaction, options: {} }], this.moment);
-    if (step.isDropped) this.#drop(prepared);
-    else await this.#carry(prepared);
-    if (step.isDropped || prepared.outcomes[0] instanceof PinholeRefusal) {
+    const decided = this.#snapshot();
+    if (step.fate === "dropped") this.#drop(prepared);
+    else if (step.fate === "carried") await this.#carry(prepared);
+    else await this.#die(prepared, step.fate);
+    const isGone = step.fate === "dropped" || step.fate === "decided";
+    if (isGone || prepared.outcomes[0] instanceof PinholeRefusal) {
       assert.deepEqual(this.#snapshot(), before, "what is refused or dropped leaves no trace");
-    }
+    } else assert.deepEqual(this.#snapshot(), decided, "what is written comes into force");
   }
 
   /** Reads the filters and expects to find nothing to be put right. */
@@ -125,7 +148,20 @@ export class HistoryWorld {
     if (prepared !== undefined) await this.#carry(prepared);
   }
 
+  /** The process dies while it carries something out, and another one begins with the journal. */
+  async #die(prepared: PreparedCommit, point: "decided" | "written" | "enforced"): Promise<void> {
+    if (point !== "decided") await this.#journal.append(prepared.journal);
+    if (point === "enforced") {
+      for (const filter of this.filters) await filter.commit(filter.prepare(prepared.plan));
+    }
+    this.#deaths += 1;
+    this.store = makeStore(1 + this.#deaths);
+    this.store.load(this.#journal.load(), this.moment, "boot");
+    await this.begin();
+  }
+
   async #carry(prepared: PreparedCommit): Promise<void> {
+    await this.#journal.append(prepared.journal);
     for (const filter of this.filters) await filter.commit(filter.prepare(prepared.plan));
     prepared.settle();
   }

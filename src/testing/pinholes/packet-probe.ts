@@ -5,7 +5,7 @@
  * exist, routed and filtered by the kernel, and read off the wire on the other side.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { TCP_FLAG } from "../../base/index.ts";
+import { ipv4Words, TCP_FLAG } from "../../base/index.ts";
 import type { Namespace, Topology, TopologyPlan } from "../../lab/index.ts";
 import { HOST_ORDER } from "../../netlink/index.ts";
 import type { PacketFacts } from "../../pinhole/index.ts";
@@ -89,15 +89,15 @@ class Side {
     this.#senders[packet.family].send(bytes);
   }
 
-  /** Numbers of the packets that came. */
-  receive(take: (number: number) => void): void {
+  /** Numbers of the packets that came, and the packets. */
+  receive(take: (number: number, packet: DataView) => void): void {
     const view = new DataView(this.#memory);
     for (const fd of this.#receivers) {
       for (;;) {
         const count = recv(fd, this.#memory, this.#memory.byteLength, 0);
         if (count < 0) break;
         const at = count - SIGNATURE_BYTES;
-        if (at >= 0 && view.getUint32(at) === SIGNATURE) take(view.getUint32(at + 4));
+        if (at >= 0 && view.getUint32(at) === SIGNATURE) take(view.getUint32(at + 4), view);
       }
     }
   }
@@ -107,6 +107,30 @@ class Side {
     this.#senders[4].close();
     this.#senders[6].close();
   }
+}
+
+// Where addresses and ports stand (RFC 791 section 3.1 without options, RFC 8200 section 3, RFC 768).
+const PLACES = {
+  4: { source: 12, destination: 16, ports: 20 },
+  6: { source: 8, destination: 24, ports: 40 },
+} as const;
+
+function readWords(bytes: DataView, at: number, family: 4 | 6): Uint32Array {
+  if (family === 4) return ipv4Words(bytes.getUint32(at));
+  return Uint32Array.from({ length: 4 }, (_, index) => bytes.getUint32(at + 4 * index));
+}
+
+/** A packet that was sent, with the addresses and ports that it has now. */
+function asArrived(sent: PacketFacts, bytes: DataView): PacketFacts {
+  const { source, destination, ports } = PLACES[sent.family];
+  const hasPorts = sent.sourcePort !== 0;
+  return {
+    ...sent,
+    source: readWords(bytes, source, sent.family),
+    destination: readWords(bytes, destination, sent.family),
+    sourcePort: hasPorts ? bytes.getUint16(ports) : 0,
+    destinationPort: hasPorts ? bytes.getUint16(ports + 2) : 0,
+  };
 }
 
 function encode(packet: PacketFacts, number: number, payloadBytes: number): Uint8Array {
@@ -157,13 +181,29 @@ export class PacketProbe {
    * @returns for each packet whether it came through
    */
   async show(packets: readonly PacketFacts[], payloadBytes = SIGNATURE_BYTES): Promise<boolean[]> {
+    return (await this.send(packets, payloadBytes)).map((arrived) => arrived !== undefined);
+  }
+
+  /**
+   * Sends packets and sees how they arrive.
+   *
+   * @param payloadBytes - of each packet, at least 8
+   * @returns for each packet how it came through; undefined when it did not
+   */
+  async send(
+    packets: readonly PacketFacts[],
+    payloadBytes = SIGNATURE_BYTES,
+  ): Promise<(PacketFacts | undefined)[]> {
     const first = this.#next;
     this.#next += packets.length;
-    const passed = packets.map(() => false);
+    const arrived: (PacketFacts | undefined)[] = packets.map(() => undefined);
     const read = (): void => {
       for (const side of [this.#inside, this.#outside]) {
-        side.receive((number) => {
-          if (number >= first) passed[number - first] = true;
+        side.receive((number, bytes) => {
+          const sent = packets[number - first];
+          // What comes back to its sender is an error message that quotes the packet.
+          const isThrough = sent !== undefined && isOurs(sent) === (side === this.#outside);
+          if (isThrough) arrived[number - first] = asArrived(sent, bytes);
         });
       }
     };
@@ -174,7 +214,7 @@ export class PacketProbe {
     }
     await delay(REST_MS);
     read();
-    return passed;
+    return arrived;
   }
 
   close(): void {
