@@ -15,6 +15,7 @@ export { DiskJournal, MemoryJournal, type PinholeJournal } from "./pinholes/jour
 export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinholes/service.ts";
 export type { SocketPlace } from "./socket-place.ts";
 export { AgentDirectory } from "./pinholes/agent-directory.ts";
+export { policyChain, removePolicyPinholes } from "./pinholes/policy-pinholes.ts";
 export { PinholeDaemon } from "./pinholes/pinhole-daemon.ts";
 export type { OpenDoor, PinholeDoor, PinholeHouse } from "./pinholes/pinhole-door.ts";
 export { openTlsDoor, openUnixDoor } from "./pinholes/http/http-door.ts";

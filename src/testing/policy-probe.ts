@@ -33,6 +33,8 @@ export interface ProbePacket extends PacketFields {
   readonly outInterface?: number;
   readonly userId?: number;
   readonly groupId?: number;
+  /** The kernel's packet mark; default 0. */
+  readonly mark?: number;
   /** State of the connection; default CLOSED. */
   readonly state?: TcpState;
   /** What is known of the flow, see FLOW; default new. */
@@ -50,6 +52,7 @@ export function decodeBuilt(fields: ProbePacket, packet: Packet = new Packet()):
   packet.outInterface = fields.outInterface ?? 0;
   packet.userId = fields.userId ?? -1;
   packet.groupId = fields.groupId ?? -1;
+  packet.mark = fields.mark ?? 0;
   decodePacket(packet, new DataView(built.buffer, built.byteOffset, built.length), 0, end, built.length);
   return packet;
 }

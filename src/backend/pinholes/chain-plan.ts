@@ -16,6 +16,8 @@ export interface ChainPlan {
   readonly hooks?: readonly HookName[];
   /** Priority at these hooks; nftables' filter chains have 0. */
   readonly priority?: number;
+  /** Bit of the packet mark that says that a pinhole permits the packet; absent: packets are not marked. */
+  readonly mark?: number;
   /** What happens at these hooks to a packet that no pinhole permits. */
   readonly otherwise?: "accept" | "drop";
 }

@@ -53,9 +53,19 @@ export function markName(plan: ChainPlan): string {
   return `${plan.chain}-generation`;
 }
 
+function hex(bits: number): string {
+  return `0x${(bits >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+/** Nobody but us says that a pinhole permits a packet. */
+function clearingRule({ mark }: ChainPlan, chain: string): string {
+  return mark === undefined ? "" : `add rule ${chain} meta mark set meta mark and ${hex(~mark)}\n`;
+}
+
 /** What becomes of a permitted packet. */
 function permission(plan: ChainPlan): string {
-  return plan.target === undefined || plan.target === "accept" ? "accept" : `goto ${plan.target}`;
+  const verdict = plan.target === undefined || plan.target === "accept" ? "accept" : `goto ${plan.target}`;
+  return plan.mark === undefined ? verdict : `meta mark set meta mark or ${hex(plan.mark)} ${verdict}`;
 }
 
 function familyChains(plan: ChainPlan, family: Family): string {
@@ -128,7 +138,7 @@ function hookChain(plan: ChainPlan, hook: HookName): string {
   const otherwise = plan.otherwise === "drop" ? `add rule ${name} drop\n` : "";
   return `add chain ${name} { type filter hook ${hook.toLowerCase()} priority ${plan.priority ?? 0}; policy accept; }
 flush chain ${name}
-add rule ${name} jump ${plan.chain}
+${clearingRule(plan, name)}add rule ${name} jump ${plan.chain}
 ${otherwise}`;
 }
 

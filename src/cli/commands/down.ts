@@ -3,7 +3,7 @@ import { rmSync, statSync } from "node:fs";
 import type { Command } from "commander";
 import { DEFAULT_TABLE, removeLeftovers } from "../../backend/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
-import { OwnerLock } from "../../daemon/index.ts";
+import { OwnerLock, removePolicyPinholes } from "../../daemon/index.ts";
 import { openOutput } from "../output.ts";
 import { parseTableName } from "../table-name.ts";
 
@@ -20,7 +20,8 @@ function removeSocket(path: string): void {
 
 async function down(flags: DownFlags): Promise<void> {
   const lock = await OwnerLock.take(flags.table);
-  const removed = removeLeftovers(flags.table);
+  const hadPinholes = removePolicyPinholes(flags.table);
+  const removed = removeLeftovers(flags.table) || hadPinholes;
   removeSocket(flags.socket);
   await lock.release();
   const output = openOutput(flags);

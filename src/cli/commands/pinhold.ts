@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
 import { FirewallError, HOOK_NAMES, type HookName } from "../../base/index.ts";
 import { DEFAULT_PINHOLE_SOCKET } from "../../client/index.ts";
-import { AgentDirectory, type Log, openTlsDoor, openUnixDoor, PinholeDaemon } from "../../daemon/index.ts";
+import { AgentDirectory, openTlsDoor, openUnixDoor, PinholeDaemon } from "../../daemon/index.ts";
 import { resolveUser } from "../../system/index.ts";
 import {
   addLogFlags,
@@ -82,16 +82,6 @@ function socketUser(name: string | undefined): { name: string; userId: number } 
   return { name, userId };
 }
 
-/** Reads the agents anew; a file that is wrong changes nothing. */
-function reloadAgents(agents: AgentDirectory, log: Log): void {
-  try {
-    agents.reload();
-    log.info("read the agents anew");
-  } catch (error) {
-    log.error(`the agents stay as they are: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
 async function pinhold(flags: PinholdFlags): Promise<void> {
   const log = openLog(flags);
   const user = socketUser(flags.user);
@@ -99,7 +89,7 @@ async function pinhold(flags: PinholdFlags): Promise<void> {
     ...(flags.agents === undefined ? {} : { file: resolve(flags.agents) }),
     ...(user === undefined ? {} : { socketUser: user }),
   });
-  process.on("SIGHUP", () => reloadAgents(agents, log));
+  process.on("SIGHUP", () => agents.reloadOrKeep(log));
   const stopped = untilSignal();
   const place = { ...socketPlace(flags), ...(user === undefined ? {} : { userId: user.userId }) };
   const daemon = await PinholeDaemon.start({

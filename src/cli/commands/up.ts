@@ -1,6 +1,7 @@
 /** `postern up`: the firewall in the foreground. */
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError } from "commander";
+import { DEFAULT_TABLE } from "../../backend/index.ts";
 import { FirewallError } from "../../base/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
 import { Firewall, type Log, loadPolicy, readPolicySource } from "../../daemon/index.ts";
@@ -13,9 +14,15 @@ import {
   socketPlace,
   untilSignal,
 } from "../daemon-flags.ts";
+import {
+  addPolicyPinholeFlags,
+  type PolicyPinholeFlags,
+  type PolicyPinholes,
+  startPolicyPinholes,
+} from "../policy-pinholes.ts";
 import { parseTableName } from "../table-name.ts";
 
-interface UpFlags extends LogFlags, SocketFlags {
+interface UpFlags extends LogFlags, SocketFlags, PolicyPinholeFlags {
   table?: string;
   firstQueue: number;
   offload: boolean;
@@ -66,33 +73,44 @@ function createPrinter(): (line: string) => void {
 async function up(policyFile: string, flags: UpFlags): Promise<void> {
   await checkQueues(policyFile, flags.firstQueue);
   const log = openLog(flags);
-  const running: { firewall?: Firewall } = {};
+  const running: { firewall?: Firewall; pinholes?: PolicyPinholes } = {};
   // A SIGHUP that comes before there is anything to reload asks for what is being done anyway.
   process.on("SIGHUP", () => {
+    running.pinholes?.reload();
     if (running.firewall !== undefined) void reloadAndReport(running.firewall, log);
   });
   const stopped = untilSignal();
-  const firewall = await Firewall.start({
-    policyFile,
-    log,
-    print: createPrinter(),
-    control: socketPlace(flags),
-    firstQueue: flags.firstQueue,
-    offload: flags.offload,
-    ...(flags.table === undefined ? {} : { table: flags.table }),
-  });
-  running.firewall = firewall;
-  log.info("ready");
+  const { table = DEFAULT_TABLE } = flags;
+  const pinholes = await startPolicyPinholes(flags, table, log);
+  running.pinholes = pinholes;
+  try {
+    running.firewall = await Firewall.start({
+      policyFile,
+      log,
+      print: createPrinter(),
+      control: socketPlace(flags),
+      firstQueue: flags.firstQueue,
+      offload: flags.offload,
+      table,
+    });
+    log.info("ready");
+    await serve(running.firewall, stopped, log);
+  } finally {
+    await pinholes.stop();
+    log.close();
+  }
+}
+
+/** Runs until a signal asks for the end, or the firewall cannot go on. */
+async function serve(firewall: Firewall, stopped: Promise<string>, log: Log): Promise<void> {
   const reason = await Promise.race([stopped, firewall.failed]);
   if (reason instanceof Error) {
     log.critical(`stopping: ${reason.message}`);
     await firewall.stop(firewall.failsClosed);
-    log.close();
     throw reason;
   }
   log.info(`stopping on ${reason}`);
   await firewall.stop();
-  log.close();
 }
 
 /** Adds `postern up`. */
@@ -112,5 +130,5 @@ export function addUpCommand(program: Command): void {
     .option("--first-queue <number>", "number of the first kernel queue", parseQueue, 0)
     .option("--no-offload", "judge every packet in userspace, whatever the policy says")
     .action(up);
-  addSocketFlags(addLogFlags(command));
+  addPolicyPinholeFlags(addSocketFlags(addLogFlags(command)));
 }

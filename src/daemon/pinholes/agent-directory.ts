@@ -9,6 +9,7 @@ import { FirewallError } from "../../base/index.ts";
 import { ADMINISTRATOR_PROFILE, type Agent, DEFAULT_PROFILE } from "../../pinhole/index.ts";
 import { resolveGroup, resolveUser } from "../../system/index.ts";
 import { readBoundedText } from "../bounded-file.ts";
+import type { Log } from "../log.ts";
 import { type AgentEntry, type AgentFile, parseAgentFile } from "./agent-file.ts";
 
 /** What a door has made sure of. */
@@ -126,6 +127,16 @@ export class AgentDirectory {
    */
   reload(): void {
     this.#book = new AgentBook(readFile(this.#sources).agents, this.#sources);
+  }
+
+  /** Reads the file anew; when it is wrong, everything stays as it is, and the log says why. */
+  reloadOrKeep(log: Log): void {
+    try {
+      this.reload();
+      log.info("read the agents anew");
+    } catch (error) {
+      log.error(`the agents stay as they are: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   /** The agent that an identity belongs to; undefined when nobody named it. */

@@ -5,6 +5,7 @@ import { encryptedRule, entropyRule } from "./encryption-rules.ts";
 import { flowRule } from "./flow-rule.ts";
 import { icmpRule } from "./icmp-rule.ts";
 import { interfaceRule } from "./interface-rule.ts";
+import { pinholeRule } from "./pinhole-rule.ts";
 import { portKnocking } from "./knock-rule.ts";
 import { limitRule, logRule } from "./limit-rule.ts";
 import { ipPortRule, portRangeRule } from "./port-range-rule.ts";
@@ -32,6 +33,7 @@ const RULES = {
   ICMPRule: icmpRule,
   FlowRule: flowRule,
   TableRule: tableRule,
+  PinholeRule: pinholeRule,
   InterfaceRule: interfaceRule,
   UserRule: userRule,
   RejectRule: rejectRule,
