@@ -237,3 +237,42 @@ netnsTest(
     await firewall.stop();
   },
 );
+
+netnsTest(
+  "a kernel that does not count is said to, with the command that changes it, and is changed only when asked",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await host.must([
+      "nft",
+      "table inet t { chain c { type filter hook input priority 0; ct state new accept; }; }",
+    ]);
+    await host.must([
+      "sysctl",
+      "-qw",
+      "net.netfilter.nf_conntrack_acct=0",
+      "net.netfilter.nf_conntrack_timestamp=0",
+    ]);
+    await host.traffic.listenTcp({ port: 80 });
+    const postern = async (...words: string[]): Promise<{ status: number | null; output: string }> =>
+      host.run([process.execPath, POSTERN, "states", ...words]);
+    await client.traffic.openTcp({ address: host.ipv4, port: 80 });
+    const before = await postern("list", "tcp", "--source", "kernel");
+    assert.match(
+      before.output,
+      /the kernel keeps no packets and bytes, and no age of connections; postern states acc/,
+    );
+    const [uncounted] = JSON.parse(
+      `[${(await postern("list", "tcp", "--source", "kernel", "--json")).output}]`,
+    ) as State[];
+    assert.deepEqual([uncounted?.packets, uncounted?.bytes, uncounted?.ageMs], [null, null, null]);
+    const told = await postern("accounting");
+    assert.equal(told.status, 1);
+    assert.match(told.output, /to change it: sysctl -w net\.netfilter\.nf_conntrack_acct=1/);
+    assert.equal((await postern("accounting", "--enable")).status, 0);
+    const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort: 4002 });
+    await connection.exchange("hello");
+    const after = await postern("list", "tcp", "port", "4002", "--source", "kernel", "--json");
+    const counted = JSON.parse(after.output) as State;
+    assert.ok((counted.bytes?.[0] ?? 0) > 40 && (counted.ageMs ?? -1) >= 0, after.output);
+  },
+);

@@ -19,7 +19,7 @@ import {
   sortStates,
   verboseLines,
 } from "../../view/index.ts";
-import { resolveUser } from "../../system/index.ts";
+import { enableConntrackAccounting, readConntrackAccounting, resolveUser } from "../../system/index.ts";
 import { EXIT } from "../exit.ts";
 import { openOutput, type Output } from "../output.ts";
 import { parseCount } from "../numbers.ts";
@@ -65,6 +65,16 @@ function asText(states: readonly State[], flags: ListFlags, output: Output): str
   return listingLines(states, { colour: output.colour });
 }
 
+/** Says on standard error what a list lacks because the kernel does not keep it. */
+function adviseAccounting({ source }: TableFlags): void {
+  if (source === "own") return;
+  const { counters, timestamps } = readConntrackAccounting();
+  const missing = [...(counters ? [] : ["packets and bytes"]), ...(timestamps ? [] : ["age"])];
+  if (missing.length === 0) return;
+  const words = `the kernel keeps no ${missing.join(", and no ")} of connections`;
+  process.stderr.write(`${words}; postern states accounting tells how to change that\n`);
+}
+
 /** A list that is neither sorted nor aligned is written as it comes, however long it is. */
 async function list(words: readonly string[], flags: ListFlags): Promise<void> {
   const output = openOutput(flags);
@@ -77,6 +87,7 @@ async function list(words: readonly string[], flags: ListFlags): Promise<void> {
   for await (const state of found) states.push(state);
   const { sort = "bytes", top } = flags;
   const chosen = sortStates(states, sort, top);
+  if (!output.json && states.some(({ kernel }) => kernel !== null)) adviseAccounting(flags);
   if (output.json) for (const state of chosen) output.write(`${JSON.stringify(state)}\n`);
   else for (const line of asText(chosen, flags, output)) output.write(`${line}\n`);
 }
@@ -134,6 +145,32 @@ async function clear(flags: KillFlags): Promise<void> {
   reportKill(flags, await killIn(flags, ""));
 }
 
+interface AccountingFlags {
+  enable?: boolean;
+  json?: boolean;
+}
+
+function accounting(flags: AccountingFlags): void {
+  const output = openOutput(flags);
+  if (flags.enable === true) enableConntrackAccounting();
+  const kept = readConntrackAccounting();
+  if (output.json) output.write(`${JSON.stringify(kept)}\n`);
+  else {
+    const word = (isKept: boolean): string => (isKept ? "yes" : "no");
+    output.write(`packets and bytes  ${word(kept.counters)}\n`);
+    output.write(`time of beginning  ${word(kept.timestamps)}\n`);
+    output.write(`news               ${NEWS_WORDS[kept.news]}\n`);
+    for (const line of kept.advice) output.write(`to change it: ${line}\n`);
+  }
+  if (kept.advice.length > 0) process.exitCode = EXIT.NO;
+}
+
+const NEWS_WORDS = {
+  all: "of all connections",
+  listened: "of connections that begin while somebody watches",
+  none: "none",
+} as const;
+
 function addTableOptions(command: Command): Command {
   return command
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
@@ -177,4 +214,10 @@ export function addStatesCommand(program: Command): void {
     .summary("end all flows")
     .option("--reset", "send a TCP reset to both ends")
     .action(clear);
+  states
+    .command("accounting")
+    .summary("what the kernel keeps of connections; exit status 1 when something is off")
+    .option("--enable", "have it count packets and bytes, note times and send news, from now on")
+    .option("--json", "one JSON object")
+    .action(accounting);
 }
