@@ -26,10 +26,17 @@ const RULES = `table inet fill {
 
 const print = (line) => process.stdout.write(`${line}\n`);
 
+/** Runs a program that has to succeed, however long it takes. */
+async function run(host, words) {
+  const { status, output } = await host.run(words, PATIENCE_MS);
+  if (status !== 0) throw new Error(`${words.join(" ")}: ${output}`);
+  return output;
+}
+
 /** Runs a command and tells its times, and how many lines it wrote. */
 async function timed(host, title, words) {
   const script = `TIMEFORMAT="times %R %U %S"; time ${words.join(" ")} 2>/dev/null | wc -l`;
-  const output = await host.must(["bash", "-c", script], PATIENCE_MS);
+  const output = await run(host, ["bash", "-c", script]);
   const lines = Number(/^\d+$/m.exec(output)?.[0]);
   const [real, user, system] = (/times (.*)/.exec(output)?.[1] ?? "").split(" ").map(Number);
   const times = `${real.toFixed(2)} s`.padStart(10) + `${(user + system).toFixed(2)} s`.padStart(12);
@@ -54,7 +61,7 @@ await withTopology(HOST_PAIR, async ({ client, firewall: host }) => {
     const share = Math.min(wanted - flows, PART);
     sent += share;
     const words = [process.execPath, FLOOD, host.ipv4, "80", String(sent)];
-    await client.must(words, PATIENCE_MS);
+    await run(client, words);
     flows = (await table()).states;
   }
   const { states, kernel } = await table();

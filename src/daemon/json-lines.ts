@@ -9,9 +9,10 @@ async function* linesAsTheyCome(values: AsyncIterable<unknown>): AsyncGenerator<
   for await (const value of values) yield `${JSON.stringify(value)}\n`;
 }
 
-function* gatheredLines(values: Iterable<unknown>): Generator<string> {
+/** Lines in bundles: each costs a write of its own otherwise. */
+async function* gatheredLines(values: AsyncIterable<unknown> | Iterable<unknown>): AsyncGenerator<string> {
   let gathered = "";
-  for (const value of values) {
+  for await (const value of values) {
     gathered += `${JSON.stringify(value)}\n`;
     if (gathered.length < GATHERED_MAX) continue;
     yield gathered;
@@ -21,16 +22,24 @@ function* gatheredLines(values: Iterable<unknown>): Generator<string> {
 }
 
 /**
- * Sends values, one JSON object a line; a reader that is slow slows the making of them.
+ * Sends a list, one JSON object a line; a reader that is slow slows the making of it.
  *
- * @param values - those of an asynchronous source are sent as they come, others in bundles
+ * @param values - what is listed
  */
 export function sendLines(
   reply: FastifyReply,
   values: AsyncIterable<unknown> | Iterable<unknown>,
 ): FastifyReply {
-  const lines = Symbol.asyncIterator in values ? linesAsTheyCome(values) : gatheredLines(values);
-  return reply.type("application/x-ndjson").send(Readable.from(lines));
+  return reply.type("application/x-ndjson").send(Readable.from(gatheredLines(values)));
+}
+
+/**
+ * Sends what happens, one JSON object a line, each as it comes.
+ *
+ * @param values - without an end
+ */
+export function sendNews(reply: FastifyReply, values: AsyncIterable<unknown>): FastifyReply {
+  return reply.type("application/x-ndjson").send(Readable.from(linesAsTheyCome(values)));
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import type { TimeoutValues } from "../base/index.ts";
 import type { KillRequest, StateQuery } from "../client/index.ts";
-import { begun, sendLines } from "./json-lines.ts";
+import { begun, sendLines, sendNews } from "./json-lines.ts";
 import type { StateService } from "./state-service.ts";
 
 const SOURCE = { type: "string", enum: ["own", "kernel", "both"] };
@@ -41,7 +41,7 @@ export function addStateRoutes(server: FastifyInstance, states: StateService): v
     async (request, reply) => {
       const watch = await states.watch(request.query);
       reply.raw.once("close", () => void states.unwatch(watch));
-      return sendLines(reply, watch.events());
+      return sendNews(reply, watch.events());
     },
   );
   server.put<{ Body: Partial<TimeoutValues> }>("/v1/timeouts", { schema: { body: TIMEOUTS } }, (request) =>
