@@ -14,14 +14,25 @@
  * MODULE gives the judge of Postern's loop, see queue-loop.mjs. Needs root, iperf3 for goodput, and a C
  * compiler for the loop in C; what is missing is left out, and said.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { constants, cpus, setPriority, tmpdir } from "node:os";
+import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { HOST_PAIR, laboratoryObstacle, startFirewall, withTopology } from "../dist/lab/index.js";
-import { kernelRelease, parseQueueStatistics } from "../dist/system/index.js";
+import { parseQueueStatistics } from "../dist/system/index.js";
+import {
+  compileReference,
+  describeMachine,
+  hasProgram,
+  here,
+  machineWords,
+  medians,
+  node,
+  pause,
+  say,
+  withQueueLoop,
+} from "./measure.mjs";
 
 const FLOOD_PORT = 9000;
 const LATENCY_PORT = 9001;
@@ -30,33 +41,6 @@ const SETTLE_MS = 500;
 
 /** Length of a tick in /proc/PID/stat: USER_HZ is 100 on every platform that Node runs on. */
 const MILLISECONDS_PER_TICK = 10;
-
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const node = (name, ...words) => [process.execPath, here(name), ...words.map(String)];
-const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
-const say = (sentence) => process.stderr.write(`${sentence}\n`);
-
-function median(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  if (sorted.length === 0) return Number.NaN;
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-/** Compiles the loop in C. Returns the program's path, or undefined when there is no compiler. */
-function compileReference(folder) {
-  const program = join(folder, "accept-all");
-  for (const compiler of ["cc", "gcc", "clang"]) {
-    try {
-      execFileSync(compiler, ["-O2", "-o", program, here("accept-all.c")], { stdio: "ignore" });
-      return program;
-    } catch {
-      // The next one, or none.
-    }
-  }
-  say("No C compiler: the loop in C is left out (Debian: apt-get install gcc libc6-dev).");
-  return undefined;
-}
 
 /**
  * The contenders of a question. `command` answers the queue and leaves the rules to us; `policy` is for
@@ -87,16 +71,7 @@ async function withContender(firewall, contender, measure) {
     }
   }
   if (contender.command === undefined) return measure(undefined);
-  const loop = firewall.start(contender.command);
-  await loop.waitForLine(/ready/);
-  const installed = await firewall.run(node("rules.mjs", "install", "INPUT,OUTPUT"));
-  if (installed.status !== 0) throw new Error(installed.output);
-  try {
-    return await measure(loop);
-  } finally {
-    await firewall.run(node("rules.mjs", "remove"));
-    await loop.stop("SIGTERM");
-  }
+  return withQueueLoop({ firewall, command: contender.command }, measure);
 }
 
 /** Verdicts given so far in a namespace, processor time of a program, and the time, all in this moment. */
@@ -158,22 +133,7 @@ async function ask(hosts, list, rounds, measure) {
       samples.get(contender.name).push(sample);
     }
   }
-  return Object.fromEntries(
-    [...samples].map(([name, results]) => {
-      const figures = [...new Set(results.flatMap((result) => Object.keys(result)))];
-      return [name, Object.fromEntries(figures.map((key) => [key, median(results.map((one) => one[key]))]))];
-    }),
-  );
-}
-
-function hasIperf() {
-  try {
-    execFileSync("iperf3", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    say("No iperf3: goodput is left out (Debian: apt-get install iperf3).");
-    return false;
-  }
+  return Object.fromEntries([...samples].map(([name, results]) => [name, medians(results)]));
 }
 
 /**
@@ -196,7 +156,7 @@ export async function benchQueue({ rounds = 3, seconds = 3, judge, only } = {}) 
         answers.flood = await ask(hosts, all, rounds, (program) => measureFlood(hosts, seconds, program));
         await sink.stop("SIGTERM");
       }
-      if (wanted("goodput") && hasIperf()) {
+      if (wanted("goodput") && hasProgram("iperf3", "goodput")) {
         const measure = () => measureGoodput(hosts, seconds);
         answers.goodput = await ask(hosts, all, rounds, measure);
         answers.goodputNoGso = await ask(
@@ -213,16 +173,6 @@ export async function benchQueue({ rounds = 3, seconds = 3, judge, only } = {}) 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function describeMachine() {
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    kernel: kernelRelease(),
-    node: process.version,
-    processors: cpus().length,
-    processor: cpus()[0]?.model ?? "unknown",
-  };
 }
 
 const ROWS = [
@@ -256,9 +206,8 @@ export function formatTable(report) {
     const ratios = ["loop", "postern"].map((name) => text(value(name) / value("c"), 2));
     lines.push(`| ${[title, ...cells, ...ratios].join(" | ")} |`);
   }
-  const { date, kernel, node: version, processors, processor, rounds, seconds: each } = report;
-  const machine = `${date}, kernel ${kernel}, Node ${version}, ${processors} × ${processor}`;
-  return `${lines.join("\n")}\n\n${machine}; median of ${rounds} rounds of ${each} s.`;
+  const { rounds, seconds: each } = report;
+  return `${lines.join("\n")}\n\n${machineWords(report)}; median of ${rounds} rounds of ${each} s.`;
 }
 
 async function main() {

@@ -1,15 +1,18 @@
 /**
  * Traffic for the benchmarks, with the C library's own calls so that the sender is not what is measured.
  *
- *   node traffic.mjs flood ADDRESS PORT MILLISECONDS   64-byte UDP packets as fast as they go; prints how
- *   many node traffic.mjs sink PORT                         a UDP socket that nobody reads node traffic.mjs
- *   pong PORT                         sends every datagram back node traffic.mjs ping ADDRESS PORT COUNT
- *   one datagram at a time; prints round trips in microseconds
+ * - `flood ADDRESS PORT MILLISECONDS`: 64-byte UDP packets as fast as they go; prints how many.
+ * - `flows ADDRESS PORT COUNT`: one UDP packet from each of so many forged sources; prints how many.
+ * - `sink PORT`: a UDP socket that nobody reads.
+ * - `pong PORT`: sends every datagram back.
+ * - `ping ADDRESS PORT COUNT`: one datagram at a time; prints round trips in microseconds.
  */
 import koffi from "koffi";
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const IPPROTO_RAW = 255;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
@@ -90,6 +93,33 @@ function flood(address, port, milliseconds) {
   print({ packets, elapsedMs: performance.now() - started, batch: held.length });
 }
 
+/** Octets of the forged packets: an IPv4 header and a UDP header, and nothing else. */
+const FORGED_BYTES = 28;
+/** Packets between two short pauses: a flood would only measure who drops. */
+const FLOWS_AT_ONCE = 512;
+
+/** Sends from 100.64.0.0/10 (RFC 6598): 16,384 sources, so many ports each. IP makes checksum and length. */
+function flows(address, port, count) {
+  const fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  if (fd < 0) throw new Error("no raw socket: root is needed");
+  const view = new DataView(new ArrayBuffer(FORGED_BYTES));
+  view.setUint8(0, 0x45);
+  view.setUint8(8, 64);
+  view.setUint8(9, 17);
+  address.split(".").forEach((part, at) => view.setUint8(16 + at, Number(part)));
+  view.setUint16(22, port);
+  view.setUint16(24, 8);
+  const target = socketAddress(address, 0);
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  for (let at = 0; at < count; at += 1) {
+    view.setUint32(12, 0x64400000 + 0x8000 + (at % 16_384) * 128);
+    view.setUint16(20, 1024 + Math.floor(at / 16_384));
+    sendto(fd, view.buffer, FORGED_BYTES, 0, target, ADDRESS_BYTES);
+    if (at % FLOWS_AT_ONCE === 0) Atomics.wait(nap, 0, 0, 1);
+  }
+  print({ flows: count });
+}
+
 function sink(port) {
   const fd = listen(port);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, Int32Array.of(1).buffer, 4);
@@ -124,11 +154,12 @@ function ping(address, port, count) {
   }
   times.sort();
   const quantile = (share) => times[Math.min(count - 1, Math.floor(share * count))];
-  print({ lost, p50Us: quantile(0.5), p99Us: quantile(0.99) });
+  print({ lost, p50Us: quantile(0.5), p99Us: quantile(0.99), p999Us: quantile(0.999) });
 }
 
 const [, , command, ...words] = process.argv;
 if (command === "flood") flood(words[0], Number(words[1]), Number(words[2]));
+else if (command === "flows") flows(words[0], Number(words[1]), Number(words[2]));
 else if (command === "sink") sink(Number(words[0]));
 else if (command === "pong") pong(Number(words[0]));
 else if (command === "ping") ping(words[0], Number(words[1]), Number(words[2]));

@@ -31,7 +31,7 @@ const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 };
 
 /**
  * What comes from Debian: the package, a file or command that shows it is there, and what for; `only`
- * names the one command that needs it. The check looks for the thing itself and not for the package, so that
+ * names the commands that need it. The check looks for the thing itself and not for the package, so that
  * any other way to install it is as good.
  */
 const PACKAGES = [
@@ -41,7 +41,14 @@ const PACKAGES = [
   { name: "iptables", command: "iptables", why: "showing that its rules stay as they were" },
   { name: "conntrack", command: "conntrack", why: "comparing flows with the kernel's own" },
   { name: "iputils-ping", command: "ping", why: "ICMP traffic and round-trip times" },
-  { name: "iperf3", command: "iperf3", why: "measuring the goodput of a stream", only: "bench" },
+  {
+    name: "iperf3",
+    command: "iperf3",
+    why: "measuring the goodput of a stream",
+    only: ["bench", "bench:peers"],
+  },
+  { name: "nginx-light", command: "nginx", why: "a web server to measure", only: ["bench:peers"] },
+  { name: "wrk", command: "wrk", why: "measuring connections and requests", only: ["bench:peers"] },
 ];
 
 const COMMAND_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -52,6 +59,7 @@ const COMMANDS = {
   test: { kernel: "may", run: [["dist/tools/run-tests.js"]] },
   demo: { kernel: "must", run: [["dist/cli/main.js", "demo"]] },
   bench: { kernel: "must", run: [["bench/queue.mjs"]] },
+  "bench:peers": { kernel: "must", run: [["bench/peers.mjs"]] },
   // Everything but the compiled code, which `npm run check` makes from clean.
   prepare: { kernel: "may", run: [], unbuilt: true },
 };
@@ -214,7 +222,7 @@ function aptUpdate() {
 }
 
 function ensurePackages(name) {
-  const wanted = PACKAGES.filter((item) => item.only === undefined || item.only === name);
+  const wanted = PACKAGES.filter((item) => item.only === undefined || item.only.indexOf(name) >= 0);
   const missing = wanted.filter((item) => !isInstalled(item));
   if (missing.length === 0) return;
   const names = missing.map((item) => item.name);

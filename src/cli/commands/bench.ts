@@ -6,6 +6,7 @@ import { Argument, type Command } from "commander";
 /** What can be measured, and the program that does it. */
 const BENCHES = {
   queue: "the way through the kernel's queue, beside no firewall and beside a loop in C",
+  peers: "one policy beside no firewall, nftables, iptables, a loop in C, and PyWall's design in Python",
   state: "the state table at a thousand, a hundred thousand and a million flows",
   policy: "the evaluation of policies, rule by rule",
 } as const;

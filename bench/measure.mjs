@@ -1,0 +1,86 @@
+/** What the benchmarks with real traffic share: programs beside us, medians, the machine in words. */
+import { execFileSync } from "node:child_process";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { kernelRelease } from "../dist/system/index.js";
+
+/** The path of a file in this folder. */
+export const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The command that runs a program of this folder. */
+export const node = (name, ...words) => [process.execPath, here(name), ...words.map(String)];
+
+export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
+
+/** A sentence for the person at the terminal; figures alone go to standard output. */
+export const say = (sentence) => process.stderr.write(`${sentence}\n`);
+
+export function median(values) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  if (sorted.length === 0) return Number.NaN;
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Medians of samples, figure by figure. @param samples - objects whose members are numbers */
+export function medians(samples) {
+  const figures = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
+  return Object.fromEntries(figures.map((key) => [key, median(samples.map((sample) => sample[key]))]));
+}
+
+/** Compiles the loop in C. Returns the program's path, or undefined when there is no compiler. */
+export function compileReference(folder) {
+  const program = join(folder, "accept-all");
+  for (const compiler of ["cc", "gcc", "clang"]) {
+    try {
+      execFileSync(compiler, ["-O2", "-o", program, here("accept-all.c")], { stdio: "ignore" });
+      return program;
+    } catch {
+      // The next one, or none.
+    }
+  }
+  say("No C compiler: the loop in C is left out (Debian: apt-get install gcc libc6-dev).");
+  return undefined;
+}
+
+/** True when a program can be run; otherwise says what is left out. */
+export function hasProgram(name, leftOut, words = ["--version"]) {
+  try {
+    execFileSync(name, words, { stdio: "ignore" });
+    return true;
+  } catch (error) {
+    if (error.code !== "ENOENT") return true;
+    say(`No ${name}: ${leftOut} is left out (Debian: apt-get install ${name}).`);
+    return false;
+  }
+}
+
+/** Starts a loop that answers queue 0, and sends the packets of hooks to it while `measure` runs. */
+export async function withQueueLoop({ firewall, command, hooks = "INPUT,OUTPUT" }, measure) {
+  const loop = firewall.start(command);
+  await loop.waitForLine(/ready/);
+  const installed = await firewall.run(node("rules.mjs", "install", hooks));
+  if (installed.status !== 0) throw new Error(installed.output);
+  try {
+    return await measure(loop);
+  } finally {
+    await firewall.run(node("rules.mjs", "remove"));
+    await loop.stop("SIGTERM");
+  }
+}
+
+export function describeMachine() {
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    kernel: kernelRelease(),
+    node: process.version,
+    processors: cpus().length,
+    processor: cpus()[0]?.model ?? "unknown",
+  };
+}
+
+/** The machine and the day, for below a table. */
+export function machineWords({ date, kernel, node: version, processors, processor }) {
+  return `${date}, kernel ${kernel}, Node ${version}, ${processors} × ${processor}`;
+}
