@@ -47,7 +47,6 @@ const PACKAGES = [
     why: "measuring the goodput of a stream",
     only: ["bench", "bench:peers"],
   },
-  { name: "nginx-light", command: "nginx", why: "a web server to measure", only: ["bench:peers"] },
   { name: "wrk", command: "wrk", why: "measuring connections and requests", only: ["bench:peers"] },
 ];
 
