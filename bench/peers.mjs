@@ -4,9 +4,9 @@
  *   node bench/peers.mjs [--json] [--rounds N] [--seconds N] [--rules 10,1000,10000] [--only WORKLOAD,…]
  *                        [--contenders NAME,…] [--flows N,…] [--chart FILE.svg]
  *
- * Contenders (peers/contenders.mjs) and workloads (peers/workloads.mjs) take turns, round after round, so that
- * a slow minute of the machine hits all alike. Tables show medians, and the ratio to no firewall. `--flows`
- * repeats the connections and the round trips, with ten rules, while so many UDP flows are tracked.
+ * Contenders (peers/contenders.mjs) and workloads (peers/workloads.mjs) take turns, round after round, so
+ * that a slow minute of the machine hits all alike. Tables show medians, and the ratio to no firewall.
+ * `--flows` repeats the connections and the round trips, with ten rules, while so many UDP flows are tracked.
  *
  * Needs root; iperf3, nginx and wrk for what they do; a C compiler for the loop in C. What is missing is left
  * out, and said.

@@ -1,4 +1,6 @@
-/** Bars for docs/PERFORMANCE.md: each workload beside no firewall, for the smallest and the largest policy. */
+/**
+ * Bars for docs/PERFORMANCE.md: each workload beside no firewall, for the smallest and the largest policy.
+ */
 import { WORKLOADS } from "./workloads.mjs";
 
 const WIDTH = 760;

@@ -1,9 +1,9 @@
 /**
  * One policy in the language of each contender.
  *
- * So many sources and ports are blocked, four kinds in turn, none of which the traffic of the benchmark meets:
- * every packet passes them all. Behind them: what is under way passes, a web server, iperf3 and two UDP ports
- * are open, all else is dropped. Only what comes in is judged.
+ * So many sources and ports are blocked, four kinds in turn, none of which the traffic of the benchmark
+ * meets: every packet passes them all. Behind them: what is under way passes, a web server, iperf3 and two
+ * UDP ports are open, all else is dropped. Only what comes in is judged.
  */
 
 /** Ports of the benchmark's own servers. */

@@ -1,6 +1,6 @@
 /**
- * What is asked of every contender. Each workload takes the hosts and how long to measure, and returns figures
- * whose names say their unit.
+ * What is asked of every contender. Each workload takes the hosts and how long to measure, and returns
+ * figures whose names say their unit.
  */
 import { node, pause } from "../measure.mjs";
 import { PORTS } from "./policy.mjs";
