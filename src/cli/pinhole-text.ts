@@ -17,7 +17,7 @@ function portsText(ports: readonly [number, number] | null | undefined): string 
 }
 
 /** `10.1.0.0/16:5000-5010`, as the command line takes it. */
-function endpointText(endpoint: EndpointSpec | undefined): string {
+export function endpointText(endpoint: EndpointSpec | undefined): string {
   if (endpoint === undefined) return "*";
   const { family, address = "*", prefix } = endpoint;
   const network = prefix === undefined ? address : `${address}/${prefix}`;
@@ -28,7 +28,8 @@ function endpointText(endpoint: EndpointSpec | undefined): string {
   return `${network}${ports}`;
 }
 
-function protocolText(protocol: number): string {
+/** A protocol by its name, or else its number. */
+export function protocolText(protocol: number): string {
   const found = Object.entries(PROTOCOL_NUMBERS).find(([, number]) => number === protocol);
   return found?.[0] ?? String(protocol);
 }

@@ -17,6 +17,7 @@ import { addPinholesCommand } from "./commands/pinholes.ts";
 import { addReloadCommand } from "./commands/reload.ts";
 import { addReplayCommand } from "./commands/replay.ts";
 import { addSchemaCommand } from "./commands/schema.ts";
+import { addSimcoCommand } from "./commands/simco.ts";
 import { addStatesCommand } from "./commands/states.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addTablesCommand } from "./commands/tables.ts";
@@ -35,6 +36,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   TIMEOUT_UNKNOWN: EXIT.USAGE,
   PROFILE_UNKNOWN: EXIT.USAGE,
   STATE_GONE: EXIT.NO,
+  SIMCO_REFUSED: EXIT.NO,
+  SIMCO_UNSUPPORTED: EXIT.NO,
   TABLE_UNKNOWN: EXIT.USAGE,
   TABLE_NAME: EXIT.USAGE,
   TABLE_CAPACITY: EXIT.USAGE,
@@ -86,6 +89,7 @@ export function createProgram(): Command {
   addLimitsCommand(program);
   addPinholdCommand(program);
   addPinholesCommand(program);
+  addSimcoCommand(program);
   addCheckCommand(program);
   addReplayCommand(program);
   addExplainCommand(program);

@@ -1,5 +1,4 @@
 /** `postern pinhold`: pinholes as a service of the machine, in the foreground. */
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
@@ -17,11 +16,13 @@ import {
   untilSignal,
 } from "../daemon-flags.ts";
 import { type HostPort, parseHostPort } from "../host-port.ts";
+import { addSimcoFlags, simcoDoors, type SimcoFlags } from "../simco-doors.ts";
+import { readTlsMaterial } from "../tls-file.ts";
 import { parseTableName } from "../table-name.ts";
 
 type BackendName = "nftables" | "simulator";
 
-interface PinholdFlags extends LogFlags, SocketFlags {
+interface PinholdFlags extends LogFlags, SocketFlags, SimcoFlags {
   user?: string;
   chain: string;
   target?: string;
@@ -32,9 +33,6 @@ interface PinholdFlags extends LogFlags, SocketFlags {
   state: string;
   agents?: string;
   tlsListen?: HostPort;
-  tlsCert?: string;
-  tlsKey?: string;
-  tlsCa?: string;
 }
 
 function parseHooks(text: string): HookName[] {
@@ -56,23 +54,9 @@ function openBackend(flags: PinholdFlags): NftablesPinholes | SimulatedPinholes 
   });
 }
 
-function readMaterial(flag: string, file: string | undefined): Buffer {
-  if (file === undefined) throw new FirewallError("USAGE", `--tls-listen needs --${flag}`);
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new FirewallError("TLS_FILE", `cannot read --${flag} ${file}: ${String(cause)}`, { cause });
-  }
-}
-
 function tlsDoors(flags: PinholdFlags): ReturnType<typeof openTlsDoor>[] {
   if (flags.tlsListen === undefined) return [];
-  const material = {
-    cert: readMaterial("tls-cert", flags.tlsCert),
-    key: readMaterial("tls-key", flags.tlsKey),
-    ca: readMaterial("tls-ca", flags.tlsCa),
-  };
-  return [openTlsDoor({ ...flags.tlsListen, material })];
+  return [openTlsDoor({ ...flags.tlsListen, material: readTlsMaterial("--tls-listen", flags) })];
 }
 
 function socketUser(name: string | undefined): { name: string; userId: number } | undefined {
@@ -98,7 +82,7 @@ async function pinhold(flags: PinholdFlags): Promise<void> {
     stateFolder: resolve(flags.state),
     agents,
     limits: agents.limits,
-    doors: [openUnixDoor(place), ...tlsDoors(flags)],
+    doors: [openUnixDoor(place), ...tlsDoors(flags), ...simcoDoors(flags)],
     log,
   });
   log.info("ready");
@@ -148,5 +132,5 @@ export function addPinholdCommand(program: Command): void {
     .option("--tls-cert <file>", "our certificate, PEM")
     .option("--tls-key <file>", "its key, PEM")
     .option("--tls-ca <file>", "authorities of clients' certificates, PEM");
-  addSocketFlags(addLogFlags(command)).action(pinhold);
+  addSocketFlags(addLogFlags(addSimcoFlags(command))).action(pinhold);
 }

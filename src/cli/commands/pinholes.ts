@@ -249,7 +249,8 @@ async function apply(
   else output.write(`generation ${answer.generation}: ${answer.results.length} operations done\n`);
 }
 
-function parseProtocol(text: string): ProtocolWord {
+/** A protocol by name or number. */
+export function parseProtocol(text: string): ProtocolWord {
   const name = text.toLowerCase();
   if (name in PROTOCOL_NUMBERS) return name as keyof typeof PROTOCOL_NUMBERS;
   const number = Number(text);
