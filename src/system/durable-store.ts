@@ -29,6 +29,8 @@ function unavailable(action: string, cause: unknown): FirewallError {
   return new FirewallError("JOURNAL_UNAVAILABLE", `${action}: ${words}.`, { cause });
 }
 
+function ignore(): void {}
+
 /** A file of values. One process at a time writes it. */
 export class DurableStore {
   readonly #database: Database<unknown, string[]>;
@@ -46,8 +48,14 @@ export class DurableStore {
   static open(folder: string): DurableStore {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      // Without overlapping, a commit is told when it is on the disk and not before.
-      const options = { path: folder, mapSize: FILE_MAX_BYTES, overlappingSync: false };
+      // Without overlapping, a commit is told when it is on the disk and not before. Without batching by
+      // turns of the event loop, nobody else has to answer for a disk that is full.
+      const options = {
+        path: folder,
+        mapSize: FILE_MAX_BYTES,
+        overlappingSync: false,
+        eventTurnBatching: false,
+      };
       return new DurableStore(open<unknown, string[]>(options));
     } catch (error) {
       throw unavailable(`Cannot open the journal in ${folder}`, error);
@@ -60,14 +68,20 @@ export class DurableStore {
    * @throws {FirewallError} `JOURNAL_UNAVAILABLE` when the disk does not take them
    */
   async write(changes: readonly DurableChange[]): Promise<void> {
+    let part: Promise<boolean> | undefined;
     try {
       await this.#database.batch(() => {
         for (const { key, value } of changes) {
-          if (value === undefined) void this.#database.remove([...key]);
-          else void this.#database.put([...key], value);
+          const written =
+            value === undefined ? this.#database.remove([...key]) : this.#database.put([...key], value);
+          // Each part fails with the whole, which is told once.
+          if (written !== part) written.catch(ignore);
+          part = written;
         }
       });
     } catch (error) {
+      const { commitError } = error as { readonly commitError?: Promise<unknown> };
+      commitError?.catch(ignore);
       throw unavailable("Cannot write the journal", error);
     }
   }

@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { NftablesPinholes } from "../../backend/index.ts";
-import { defaultLimits } from "../../base/index.ts";
+import { defaultLimits, parseAddress } from "../../base/index.ts";
 import type { Namespace, RunningProgram, TopologyPlan } from "../../lab/index.ts";
-import { PinholeStore } from "../../pinhole/index.ts";
+import { type Moment, type PacketFacts, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
 import { inNamespace, machineBootId, machineMoment } from "../../system/index.ts";
-import { fakeEntropy, netnsTest } from "../../testing/index.ts";
+import { ALICE, BORDER, fakeEntropy, netnsTest, PacketProbe } from "../../testing/index.ts";
 import { DiskJournal } from "./journal.ts";
 import { PinholeService } from "./service.ts";
 
@@ -37,13 +37,22 @@ async function enforced(firewall: Namespace): Promise<string[]> {
   );
 }
 
+interface Circumstances {
+  readonly bootId?: string;
+  readonly moment?: () => Moment;
+}
+
 interface Revival {
   readonly service: PinholeService;
   readonly found: number | undefined;
   readonly ids: string[];
 }
 
-async function revive(firewall: Namespace, folder: string, bootId = machineBootId()): Promise<Revival> {
+async function revive(
+  firewall: Namespace,
+  folder: string,
+  { bootId = machineBootId(), moment = machineMoment }: Circumstances = {},
+): Promise<Revival> {
   const backend = inNamespace(firewall.fullName, () => NftablesPinholes.open(PLAN));
   const restore = backend.restore.bind(backend);
   let found: number | undefined;
@@ -56,7 +65,7 @@ async function revive(firewall: Namespace, folder: string, bootId = machineBootI
     store: new PinholeStore({ limits: defaultLimits(), expansionMax: 64, entropy: fakeEntropy() }),
     journal: new DiskJournal(folder, bootId),
     backend,
-    moment: machineMoment,
+    moment,
     bootId,
     eventsKept: 16,
   });
@@ -135,7 +144,7 @@ netnsTest(
       const worker = work(firewall, [folder, "3", "never", "0"]);
       assert.equal((await worker.ended).status, 0, worker.output);
       await firewall.must(["nft", "flush", "ruleset"]);
-      const { service, found, ids } = await revive(firewall, folder, "another start");
+      const { service, found, ids } = await revive(firewall, folder, { bootId: "another start" });
       assert.equal(found, undefined);
       assert.equal(ids.length, 6);
       assert.equal((await enforced(firewall)).length, 6);
@@ -159,4 +168,104 @@ netnsTest("two services cannot share a chain: the second to commit notices", ALO
     await other.close();
     await service.close();
   }),
+);
+
+/** The packet that the worker's first pinhole is for. */
+const FIRST: PacketFacts = {
+  family: 4,
+  protocol: 17,
+  source: parseAddress("203.0.113.1")?.words ?? new Uint32Array(4),
+  destination: parseAddress("10.1.0.1")?.words ?? new Uint32Array(4),
+  sourcePort: 6004,
+  destinationPort: 10_000,
+  opensTcp: false,
+};
+
+netnsTest(
+  "packets pass all the while: before, when the service is killed, and while it starts again",
+  BORDER,
+  (hosts) =>
+    withFolder(async (folder) => {
+      const { firewall } = hosts;
+      const probe = await PacketProbe.open(hosts);
+      const worker = work(firewall, [folder, "10000", "never", "0"]);
+      await worker.waitForLine(/^ph_/);
+      let shown = 0;
+      let lost = 0;
+      let isOver = false;
+      const stream = (async (): Promise<void> => {
+        while (!isOver) {
+          const passed = await probe.show([FIRST, FIRST]);
+          shown += passed.length;
+          lost += passed.filter((one) => !one).length;
+        }
+      })();
+      await delay(200);
+      worker.kill("SIGKILL");
+      await worker.ended;
+      const atDeath = shown;
+      await delay(200);
+      const { service } = await revive(firewall, folder);
+      await delay(200);
+      isOver = true;
+      await stream;
+      assert.ok(atDeath > 0 && shown > atDeath + 10, `${atDeath} of ${shown}`);
+      assert.equal(lost, 0);
+      probe.close();
+      await service.close();
+    }),
+);
+
+netnsTest(
+  "a full disk: what opens is refused, what closes is done, and nothing that was promised is lost",
+  ALONE,
+  (hosts) =>
+    withFolder(async (folder) => {
+      const { firewall } = hosts;
+      // A disk of its own, which nobody but the worker sees.
+      const script = `mount -t tmpfs -o size=400k tmpfs ${folder} && exec ${process.execPath} ${WORKER} ${folder} 10000 never 0`;
+      const worker = firewall.start(["unshare", "--mount", "sh", "-c", script]);
+      assert.equal((await worker.ended).status, 0, worker.output);
+      const told = promised(worker);
+      assert.ok(told.length > 0);
+      assert.ok(worker.lines.includes("refused JOURNAL_UNAVAILABLE"), worker.output);
+      assert.ok(worker.lines.includes(`closed ${told[0] ?? ""}`), worker.output);
+      assert.equal((await enforced(firewall)).length, told.length - 1);
+    }),
+);
+
+netnsTest(
+  "when the wall clock jumps, leases keep their time by the machine's own clock",
+  ALONE,
+  ({ firewall }) =>
+    withFolder(async (folder) => {
+      const jumps = { ms: 0 };
+      const moment = (): Moment => {
+        const { now, wall } = machineMoment();
+        return { now, wall: wall + jumps.ms };
+      };
+      const spec: PinholeSpec = {
+        kind: "permit",
+        internal: { family: 4, address: "10.1.0.1", ports: [10_000, 10_000] },
+        external: { family: 4, address: "203.0.113.1", ports: [6004, 6004] },
+        protocol: 17,
+        direction: "in",
+        lifetime: 600,
+      };
+      const { service: first } = await revive(firewall, folder, { moment });
+      await first.apply(ALICE, [{ op: "open", spec }]);
+      for (const days of [30, -30]) {
+        jumps.ms = days * 86_400_000;
+        await first.audit();
+        assert.equal((await enforced(firewall)).length, 1);
+      }
+      await first.close();
+      const { service: second, ids } = await revive(firewall, folder, { moment });
+      assert.equal(ids.length, 1);
+      const [left] = await second.read((store) =>
+        [...store.all()].map(({ deadline }) => deadline - moment().now),
+      );
+      assert.ok(left !== undefined && left > 500_000 && left <= 600_000, `${left} ms left`);
+      await second.close();
+    }),
 );

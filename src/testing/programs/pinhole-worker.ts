@@ -4,13 +4,19 @@
  * Runs in the network namespace in which it is started, opens one pinhole after the other, and writes a line
  * for each that was answered: its id. Usage: `node pinhole-worker.js JOURNAL-FOLDER COUNT POINT AT`: at the
  * AT-th commit it kills itself at POINT: `decided` (nothing is written yet), `written` (the journal knows),
- * `enforced` (the packet filter too), or `never`.
+ * `enforced` (the packet filter too), or `never`. When an opening is refused, it says why, closes the first
+ * pinhole, and ends.
  */
 import { writeSync } from "node:fs";
 import { NftablesPinholes } from "../../backend/index.ts";
 import { defaultLimits } from "../../base/index.ts";
 import { DiskJournal, PinholeService } from "../../daemon/index.ts";
-import { type PinholeBackend, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
+import {
+  type PinholeBackend,
+  type PinholeRefusal,
+  type PinholeSpec,
+  PinholeStore,
+} from "../../pinhole/index.ts";
 import { machineBootId, machineMoment } from "../../system/index.ts";
 import { ALICE, fakeEntropy } from "../pinholes/agents.ts";
 
@@ -69,11 +75,20 @@ const service = await PinholeService.start({
   gatherMs: 0,
   eventsKept: 16,
 });
-for (let index = 0; index < Number(count); index += 1) {
-  const answer = await service.apply(ALICE, [
-    { op: "open", spec: pinhole(2 * index) },
-    { op: "open", spec: pinhole(2 * index + 1) },
-  ]);
-  writeSync(STDOUT, `${answer.results.map(({ id }) => id).join(" ")}\n`);
+const opened: string[] = [];
+try {
+  for (let index = 0; index < Number(count); index += 1) {
+    const { results } = await service.apply(ALICE, [
+      { op: "open", spec: pinhole(2 * index) },
+      { op: "open", spec: pinhole(2 * index + 1) },
+    ]);
+    opened.push(...results.map(({ id }) => id));
+    writeSync(STDOUT, `${results.map(({ id }) => id).join(" ")}\n`);
+  }
+} catch (error) {
+  writeSync(STDOUT, `refused ${(error as PinholeRefusal).code}\n`);
+  const [first = ""] = opened;
+  await service.apply(ALICE, [{ op: "close", id: first }]);
+  writeSync(STDOUT, `closed ${first}\n`);
 }
 await service.close();
