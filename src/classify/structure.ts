@@ -107,7 +107,13 @@ for (const mark of MARKS) BEGINS[mark >>> 24] = BEGINS_MARK;
 const ZSTD_SIZE_BYTE = 2;
 const ZSTD_SIZE_HIGH_MAX = 0x10;
 
+// Ones where a byte may begin anything, and where a third byte may be that of a Zstandard block.
+const BEGINS_ANY = BEGINS.map((begins) => (begins === 0 ? 0 : 1));
+const ZSTD_SIZE_FITS = Uint8Array.from(BEGINS, (_, value) => (value <= ZSTD_SIZE_HIGH_MAX ? 1 : 0));
+
 const scratch = new Uint8Array(CARRY_BYTES + PIECE_BYTES);
+const headerPlaces = new Uint16Array(CARRY_BYTES + PIECE_BYTES);
+const blockPlaces = new Uint16Array(CARRY_BYTES + PIECE_BYTES);
 
 /** Looks for the marks of formats in one stream. Holds less than a kilobyte. */
 export class StructureScanner {
@@ -173,13 +179,22 @@ export class StructureScanner {
     this.#place += to - from;
   }
 
-  // Places with enough bytes behind them for every detector: most of a stream.
+  // Places with enough bytes behind them for every detector: most of a stream. Most of them begin nothing, so
+  // first the few are written down, without a branch that nobody could foretell.
   #both(origin: number, from: number, to: number): void {
+    let headers = 0;
+    let blocks = 0;
     for (let at = from; at < to; at++) {
-      const begins = BEGINS[scratch[at] ?? 0] ?? 0;
-      if (begins !== 0) this.#header(begins, origin, at);
-      if ((scratch[at + ZSTD_SIZE_BYTE] ?? 0) <= ZSTD_SIZE_HIGH_MAX) this.#zstdBlock(origin, at);
+      headerPlaces[headers] = at;
+      headers += BEGINS_ANY[scratch[at] ?? 0] ?? 0;
+      blockPlaces[blocks] = at;
+      blocks += ZSTD_SIZE_FITS[scratch[at + ZSTD_SIZE_BYTE] ?? 0] ?? 0;
     }
+    for (let i = 0; i < headers; i++) {
+      const at = headerPlaces[i] ?? 0;
+      this.#header(BEGINS[scratch[at] ?? 0] ?? 0, origin, at);
+    }
+    for (let i = 0; i < blocks; i++) this.#zstdBlock(origin, blockPlaces[i] ?? 0);
   }
 
   #near(origin: number, from: number, to: number): void {
@@ -191,7 +206,7 @@ export class StructureScanner {
 
   #far(origin: number, from: number, to: number): void {
     for (let at = from; at < to; at++) {
-      if ((scratch[at + ZSTD_SIZE_BYTE] ?? 0) <= ZSTD_SIZE_HIGH_MAX) this.#zstdBlock(origin, at);
+      if (ZSTD_SIZE_FITS[scratch[at + ZSTD_SIZE_BYTE] ?? 0] === 1) this.#zstdBlock(origin, at);
     }
   }
 
