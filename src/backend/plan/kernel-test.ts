@@ -143,9 +143,19 @@ function halvesOf(test: Test, hook: HookName): Halves {
   }
 }
 
-/** All pairs, one of each. */
+function familyOf(test: KernelTest): Family | undefined {
+  if (test.field === "family") return test.family;
+  return "prefix" in test ? test.prefix.family : undefined;
+}
+
+/** False when a match asks for two families at once; nftables refuses to ask that. */
+function isPossible(match: Match): boolean {
+  return new Set(match.map(familyOf).filter((family) => family !== undefined)).size <= 1;
+}
+
+/** All pairs, one of each, that a packet can fit. */
 function product(heads: readonly Match[], tails: readonly Match[]): Match[] {
-  return heads.flatMap((head) => tails.map((tail) => [...head, ...tail]));
+  return heads.flatMap((head) => tails.map((tail) => [...head, ...tail])).filter(isPossible);
 }
 
 /** Why a test cannot be said in nftables' language; `undefined` when it can. */

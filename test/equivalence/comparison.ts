@@ -1,0 +1,83 @@
+/** Random policies and packets through the interpreter and the kernel; what differs is shrunk. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { HOOK, verdictName } from "#base";
+import type { Topology } from "#lab";
+import { compilePolicy } from "#policy";
+import { policies } from "#testing";
+import { decodePacket, Packet } from "#wire";
+import { KernelJudge } from "./kernel-judge.ts";
+import { type JudgedPacket, packetRuns } from "./packets.ts";
+import { referenceEngine } from "./reference.ts";
+
+/** How much is compared. */
+export interface Comparison {
+  readonly policies: number;
+  /** Packets of each policy. */
+  readonly packets: number;
+}
+
+/** Interfaces of the laboratory in place of those that random rules name. */
+function withRealInterfaces(source: object): string {
+  return JSON.stringify(source)
+    .replaceAll('"eth*"', '"to-*"')
+    .replaceAll('"eth1+"', '"to-s+"')
+    .replaceAll('"eth0"', '"to-client"')
+    .replaceAll('"eth1"', '"to-server"')
+    .replaceAll('"wg0"', '"lo"');
+}
+
+/** What the interpreter makes of packets that come one after the other. */
+function interpret(judge: KernelJudge, text: string, packets: readonly JudgedPacket[]): string[] {
+  const { policy } = compilePolicy(text, { file: "policy.json" });
+  assert.ok(policy !== undefined, text);
+  const { engine } = referenceEngine(policy, (index) => judge.interfaceName(index));
+  const packet = new Packet();
+  return packets.map(({ bytes, hook, now, out }) => {
+    packet.hook = HOOK[hook];
+    packet.inInterface = hook === "OUTPUT" ? 0 : judge.interfaceIndex("to-client");
+    packet.outInterface = judge.interfaceIndex(out);
+    packet.userId = hook === "OUTPUT" ? 0 : -1;
+    packet.groupId = hook === "OUTPUT" ? 0 : -1;
+    decodePacket(packet, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length);
+    return verdictName(engine.judge(packet, now));
+  });
+}
+
+/**
+ * Compares the interpreter with the kernel.
+ *
+ * @returns verdicts that the kernel gave alone, and all
+ */
+export async function compareRuns(
+  hosts: Topology<"client" | "firewall" | "server">,
+  { policies: count, packets }: Comparison,
+): Promise<{ inKernel: number; all: number }> {
+  const judge = await KernelJudge.open(hosts);
+  let inKernel = 0;
+  let all = 0;
+  try {
+    fc.assert(
+      fc.property(policies(5), packetRuns(packets), fc.boolean(), (source, run, tracksConnections) => {
+        const text = withRealInterfaces(source);
+        const { policy } = compilePolicy(text, { file: "policy.json" });
+        assert.ok(policy !== undefined, text);
+        judge.load(policy, tracksConnections);
+        const wanted = interpret(judge, text, run);
+        const outcomes = judge.judge(run);
+        for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
+          const words = (): string =>
+            `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
+          assert.equal(verdict, wanted[at], `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`);
+          if (!wasQueued) inKernel += 1;
+          all += 1;
+        }
+      }),
+      { numRuns: count },
+    );
+  } finally {
+    judge.close();
+  }
+  assert.ok(inKernel > all / 10, `the kernel judged ${inKernel} of ${all}`);
+  return { inKernel, all };
+}

@@ -1,0 +1,8 @@
+/** One policy, judged by the interpreter and by the kernel: the same verdict for every packet. */
+import { netnsTest } from "#testing";
+import { GATEWAY } from "#lab";
+import { compareRuns } from "./comparison.ts";
+
+netnsTest("the kernel's plan gives every packet the interpreter's verdict", GATEWAY, async (hosts) => {
+  await compareRuns(hosts, { policies: 40, packets: 100 });
+});

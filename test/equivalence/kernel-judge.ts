@@ -1,0 +1,315 @@
+/**
+ * A policy in force in a real kernel, asked packet by packet: our table with the plan of the policy, a queue
+ * in this process with an engine behind it, and a table of the test's own that notes which packets came
+ * through.
+ *
+ * Packets are sent by hand, each with a number (IPv4 identification, IPv6 flow label), and end behind our
+ * table, so that no host answers. Time is the test's: the engine is told it with each packet.
+ */
+import assert from "node:assert/strict";
+import {
+  DEFAULT_MARK_MASK,
+  DEFAULT_PRIORITY,
+  KernelRules,
+  planPolicy,
+  REJECT_KIND,
+  RejectMarks,
+  probeKernel,
+  requireQueueExpression,
+} from "#backend";
+import { FirewallError, HOOK_NAMES, type HookName, type VerdictName, VERDICT } from "#base";
+import type { Namespace, Topology } from "#lab";
+import type { Policy } from "#policy";
+import { inNamespace, Nftables, QueueSocket, RawSocket } from "#system";
+import { decodePacket, Packet } from "#wire";
+import { type JudgedPacket, LOCAL, numberOf, REMOTE, TIME_TO_LIVE } from "./packets.ts";
+import { type Reference, referenceEngine } from "./reference.ts";
+
+type Hosts = Topology<"client" | "firewall" | "server">;
+
+const TABLE = "judge";
+
+const QUEUE = {
+  queue: 0,
+  copyRangeBytes: 65_535,
+  queuePackets: 16_384,
+  batchPackets: 256,
+  receiveBufferBytes: 16_777_216,
+  failOpen: false,
+  wholeSuperPackets: true,
+  acceptUnanswered: false,
+  wakeFd: -1,
+};
+
+/** Notes what comes through at each hook, and ends it there. What is refused is noted in our own table. */
+function witnessText(): string {
+  const set = (name: string): string =>
+    [4, 6]
+      .map((family) => {
+        const field = family === 4 ? "ip id" : "ip6 flowlabel";
+        return `set ${name}-${family} { typeof ${field}; flags dynamic; size 65535; }\n`;
+      })
+      .join("");
+  const chain = (hook: HookName): string => {
+    // A forwarded packet has lost one hop.
+    const hops = hook === "FORWARD" ? TIME_TO_LIVE - 1 : TIME_TO_LIVE;
+    return `chain ${hook.toLowerCase()} { type filter hook ${hook.toLowerCase()} priority 100;
+      ip ttl ${hops} update @passed-4 { ip id } drop
+      ip6 hoplimit ${hops} update @passed-6 { ip6 flowlabel } drop
+    }\n`;
+  };
+  return `table inet witness {\n${set("passed")}${HOOK_NAMES.map(chain).join("")}}\n`;
+}
+
+const REFUSALS = ["refuse-reset", "refuse-port", "refuse-host", "refuse-prohibited"];
+
+/** Notes what is refused, or sent up, at the head of those chains of our table. */
+function insiderText(): string {
+  const sets = ["refused", "queued"].flatMap((name) => [
+    `add set inet ${TABLE} ${name}-4 { typeof ip id; flags dynamic; size 65535; }`,
+    `add set inet ${TABLE} ${name}-6 { typeof ip6 flowlabel; flags dynamic; size 65535; }`,
+  ]);
+  const notes = [...REFUSALS, "queueing"].flatMap((chain) => {
+    const name = chain === "queueing" ? "queued" : "refused";
+    return [
+      `insert rule inet ${TABLE} ${chain} update @${name}-4 { ip id }`,
+      `insert rule inet ${TABLE} ${chain} update @${name}-6 { ip6 flowlabel }`,
+    ];
+  });
+  return `${[...sets, ...notes].join("\n")}\n`;
+}
+
+interface SetListing {
+  readonly nftables: readonly {
+    readonly set?: { readonly elem?: readonly (number | { readonly elem: { readonly val: number } })[] };
+  }[];
+}
+
+/** Does what the kernel may not allow. */
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof FirewallError) || error.code !== "RAW_SEND_FAILED") throw error;
+  }
+}
+
+/** What became of the packets of one round. */
+export interface Outcome {
+  readonly verdict: VerdictName;
+  /** True when the packet came to userspace. */
+  readonly wasQueued: boolean;
+}
+
+/** Names of a host's interfaces by their indices. */
+async function interfacesOf(host: Namespace): Promise<ReadonlyMap<number, string>> {
+  const script = "cd /sys/class/net && for i in *; do echo $i $(cat $i/ifindex); done";
+  const lines = (await host.must(["sh", "-c", script])).trim().split("\n");
+  return new Map(
+    lines.map((line): [number, string] => {
+      const [name = "", index = "0"] = line.split(" ");
+      return [Number(index), name];
+    }),
+  );
+}
+
+/** See above. */
+export class KernelJudge {
+  readonly #hosts: Hosts;
+  readonly #queue: QueueSocket;
+  readonly #rules: KernelRules;
+  readonly #nftables: Nftables;
+  readonly #outside: Readonly<Record<4 | 6, RawSocket>>;
+  readonly #inside: Readonly<Record<4 | 6, RawSocket>>;
+  readonly #packet = new Packet();
+  readonly #marks = new RejectMarks(DEFAULT_MARK_MASK);
+  readonly #interfaces: ReadonlyMap<number, string>;
+  #reference: Reference | undefined;
+
+  private constructor(hosts: Hosts, interfaces: ReadonlyMap<number, string>) {
+    const open = (): Readonly<Record<4 | 6, RawSocket>> => ({ 4: RawSocket.open(4), 6: RawSocket.open(6) });
+    const expression = requireQueueExpression(probeKernel());
+    const queues = { first: QUEUE.queue, count: 1, bypass: false };
+    const plan = {
+      table: TABLE,
+      hooks: HOOK_NAMES,
+      priority: DEFAULT_PRIORITY,
+      markMask: DEFAULT_MARK_MASK,
+      queues,
+    };
+    this.#hosts = hosts;
+    this.#interfaces = interfaces;
+    this.#outside = inNamespace(hosts.client.fullName, open);
+    const inside = inNamespace(hosts.firewall.fullName, () => ({
+      sockets: open(),
+      queue: QueueSocket.open(QUEUE),
+      rules: KernelRules.install(plan, expression),
+      nftables: Nftables.open(),
+    }));
+    this.#inside = inside.sockets;
+    this.#queue = inside.queue;
+    this.#rules = inside.rules;
+    this.#nftables = inside.nftables;
+    this.#nftables.run(witnessText());
+    this.#nftables.run(insiderText());
+  }
+
+  /** Prepares the hosts: addresses and ways for the packets, neighbours that need not be asked. */
+  static async open(hosts: Hosts): Promise<KernelJudge> {
+    const { client, firewall } = hosts;
+    await firewall.must(["sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done"]);
+    await firewall.must([
+      "sh",
+      "-c",
+      "for f in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 0 > $f; done",
+    ]);
+    for (const address of LOCAL) {
+      const length = address.includes(":") ? 128 : 32;
+      await firewall.must([
+        "ip",
+        "address",
+        "add",
+        `${address}/${length}`,
+        "dev",
+        "lo",
+        ...(length === 128 ? ["nodad"] : []),
+      ]);
+    }
+    for (const [address, out] of REMOTE) {
+      const length = address.includes(":") ? 128 : 32;
+      await firewall.must(["ip", "route", "replace", `${address}/${length}`, "dev", out]);
+      await firewall.must([
+        "ip",
+        "neigh",
+        "replace",
+        address,
+        "lladdr",
+        "02:00:00:00:00:01",
+        "nud",
+        "permanent",
+        "dev",
+        out,
+      ]);
+    }
+    const mac = (await firewall.must(["cat", "/sys/class/net/to-client/address"])).trim();
+    for (const address of ["192.0.2.1", "2001:db8:1::1"]) {
+      await client.must([
+        "ip",
+        "neigh",
+        "replace",
+        address,
+        "lladdr",
+        mac,
+        "nud",
+        "permanent",
+        "dev",
+        "to-firewall",
+      ]);
+    }
+    for (const [address] of [...LOCAL.map((each) => [each]), ...REMOTE]) {
+      const via = address?.includes(":") === true ? "2001:db8:1::1" : "192.0.2.1";
+      await client.must(["ip", "route", "replace", `${address}`, "via", via]);
+    }
+    return new KernelJudge(hosts, await interfacesOf(firewall));
+  }
+
+  /** Name of an interface of the firewall by its index. */
+  interfaceName(index: number): string {
+    return this.#interfaces.get(index) ?? "";
+  }
+
+  /** Index of an interface of the firewall by its name. */
+  interfaceIndex(name: string): number {
+    return [...this.#interfaces].find(([, each]) => each === name)?.[0] ?? 0;
+  }
+
+  /** Puts the plan of a policy in force, with a fresh state table behind the queue. */
+  load(policy: Policy, tracksConnections: boolean): void {
+    this.#reference = referenceEngine(policy, (index) => this.interfaceName(index));
+    const plan = planPolicy(policy, this.#reference.memory);
+    inNamespace(this.#hosts.firewall.fullName, () => {
+      this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false });
+      this.#rules.commitPlan();
+    });
+  }
+
+  /**
+   * Sends packets, one after the other, and lets each come to its end.
+   *
+   * @returns what became of each
+   */
+  judge(packets: readonly JudgedPacket[]): Outcome[] {
+    this.#flushSets();
+    for (const { bytes, hook, now } of packets) {
+      this.#send(bytes, hook);
+      this.#answer(now);
+    }
+    const passed = this.#numbers("witness", "passed");
+    const refused = this.#numbers(TABLE, "refused");
+    const queued = this.#numbers(TABLE, "queued");
+    return packets.map(({ bytes }) => {
+      const number = numberOf(bytes);
+      const verdict = refused.has(number) ? "REJECT" : passed.has(number) ? "ACCEPT" : "DROP";
+      return { verdict, wasQueued: queued.has(number) };
+    });
+  }
+
+  close(): void {
+    inNamespace(this.#hosts.firewall.fullName, () => {
+      this.#rules.stopQueueing();
+      this.#rules.remove();
+    });
+    this.#queue.close();
+    this.#nftables.close();
+    for (const socket of [...Object.values(this.#inside), ...Object.values(this.#outside)]) socket.close();
+  }
+
+  /** Judges what waits. The kernel has finished with a packet when the call that sent it has returned. */
+  #answer(now: number): void {
+    const queue = this.#queue;
+    while (queue.receive(0) > 0) {
+      while (queue.next()) {
+        const packet = this.#packet;
+        const { payloadAt, payloadEnd, wireBytes } = queue.packet;
+        queue.packet.describe(packet);
+        decodePacket(packet, queue.bytes, payloadAt, payloadEnd, wireBytes);
+        assert.ok(this.#reference !== undefined);
+        const verdict = this.#reference.engine.judge(packet, now);
+        if (verdict === VERDICT.ACCEPT) queue.accept();
+        else if (verdict === VERDICT.DROP) queue.drop();
+        else queue.acceptMarked(this.#marks.apply(packet.mark, REJECT_KIND.PORT_UNREACHABLE));
+      }
+      queue.flush();
+    }
+  }
+
+  /** A host is told when its own packet is dropped or refused. */
+  #send(bytes: Uint8Array, hook: HookName): void {
+    const family = (bytes[0] ?? 0) >>> 4 === 6 ? 6 : 4;
+    if (hook !== "OUTPUT") this.#outside[family].send(bytes);
+    else attempt(() => this.#inside[family].send(bytes));
+  }
+
+  #flushSets(): void {
+    const names = [
+      ["witness", "passed"],
+      [TABLE, "refused"],
+      [TABLE, "queued"],
+    ];
+    const lines = names.flatMap(([table, name]) =>
+      [4, 6].map((family) => `flush set inet ${table} ${name}-${family}`),
+    );
+    this.#nftables.run(`${lines.join("\n")}\n`);
+  }
+
+  #numbers(table: string, name: string): Set<number> {
+    const found = [4, 6].flatMap((family) => {
+      const text = this.#nftables.run(`list set inet ${table} ${name}-${family}`, { json: true });
+      const elements = (JSON.parse(text) as SetListing).nftables.flatMap(({ set }) => set?.elem ?? []);
+      return elements.map(
+        (element) => (typeof element === "number" ? element : element.elem.val) + family * 0x10_0000,
+      );
+    });
+    return new Set(found);
+  }
+}
