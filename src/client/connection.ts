@@ -17,6 +17,8 @@ function connectError(socket: string, cause: NodeJS.ErrnoException): FirewallErr
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: "there is no such socket; is a firewall running (postern up)?",
     ECONNREFUSED: "nobody listens there; a firewall that crashed may have left it behind (postern down)",
+    ECONNRESET: "it closed the connection: it ends just now, or has too many clients; try again",
+    EPIPE: "it closed the connection: it ends just now, or has too many clients; try again",
     EACCES: "this user may not use it; ask its owner or use sudo",
   };
   const reason = reasons[cause.code ?? ""] ?? cause.message;

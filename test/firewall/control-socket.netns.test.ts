@@ -3,7 +3,9 @@
  */
 import assert from "node:assert/strict";
 import { chmodSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
 import { dirname } from "node:path";
+import { connect } from "#client";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 
@@ -50,6 +52,36 @@ netnsTest(
     assert.equal(await askAs(host, [GROUP], firewall.socket), "200 undefined");
     chmodSync(firewall.socket, 0o666);
     assert.equal(await askAs(host, [], firewall.socket), "403 PEER_REFUSED");
+    await firewall.stop();
+  },
+);
+
+/** Clients that the socket has room for. */
+const CLIENTS_MAX = 256;
+
+function hold(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path, () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
+
+netnsTest(
+  "a socket with all the clients it has room for says so to the next, and answers when one has left",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    const firewall = await startFirewall(host, { policy: { INPUT: [] } });
+    const remote = connect({ socket: firewall.socket });
+    const held: Socket[] = [];
+    while (held.length < CLIENTS_MAX) held.push(await hold(firewall.socket));
+    await assert.rejects(remote.getStatus(), { code: "CONTROL_SOCKET", message: /too many clients/ });
+    for (const socket of held) socket.destroy();
+    for (let answered = false; !answered; ) {
+      answered = await remote.getStatus().then(
+        () => true,
+        () => false,
+      );
+    }
     await firewall.stop();
   },
 );

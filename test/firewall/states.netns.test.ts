@@ -140,6 +140,37 @@ netnsTest(
 );
 
 netnsTest(
+  "filters by rule, label, user, recognised protocol, age, mask and negation kill what they say",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const web = { name: "PortRule", protocol: "TCP", dst_port: 80, action: "ACCEPT", comment: "web" };
+    const content = { name: "ProtocolRule", protocols: ["HTTP"], action: "ACCEPT" };
+    const policy = { settings, INPUT: [web, content], OUTPUT: [] };
+    const firewall = await startFirewall(host, { policy });
+    const remote = connect({ socket: firewall.socket });
+    for (const port of [80, 81, 82]) await host.traffic.listenTcp({ port });
+    await client.traffic.listenTcp({ port: 90 });
+    await client.traffic.openTcp({ address: host.ipv4, port: 80 });
+    await client.traffic.openTcp({ address: host.ipv6, port: 80 });
+    const http = await client.traffic.openTcp({ address: host.ipv4, port: 81 });
+    await http.exchange("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n");
+    await client.traffic.openTcp({ address: host.ipv4, port: 82 });
+    await host.traffic.openTcp({ address: client.ipv4, port: 90 });
+    const kill = async (filter: string): Promise<number> =>
+      (await remote.killStates({ filter, source: "own" })).own;
+    for (const nobody of ["label we", "rule INPUT:7", "user 12345", "app TLS", "tcp age > 1d"])
+      assert.equal(await kill(nobody), 0, nobody);
+    assert.equal(await kill("label web and inet6"), 1, "label");
+    assert.equal(await kill("rule INPUT:0"), 1, "rule");
+    assert.equal(await kill("app HTTP"), 1, "recognised protocol");
+    assert.equal(await kill("user 0 and out"), 1, "user");
+    assert.equal(await kill("tcp from ! 192.0.2.0/255.255.255.0 to any"), 0, "negation");
+    assert.equal(await kill("tcp from 192.0.2.0/255.255.255.0 to any age < 1h"), 1, "mask and age");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
   "the kernel's table is listed and killed without a running firewall",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
