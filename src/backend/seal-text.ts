@@ -15,6 +15,7 @@
  * test for the protocol.
  */
 import { FirewallError, invariant } from "../base/index.ts";
+import { hexadecimal } from "./hexadecimal.ts";
 import { REJECT_KIND, type RejectMarks } from "./reject-mark.ts";
 
 /** Generations of seals: 1 to this one. */
@@ -58,10 +59,6 @@ export class SealMarks {
   generationOf(mark: number): number {
     return ((mark & this.mask) >>> this.#shift) & SEAL_GENERATIONS;
   }
-}
-
-function hexadecimal(value: number): string {
-  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
 }
 
 /** What the chains are made from. */

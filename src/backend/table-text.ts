@@ -18,6 +18,7 @@
  * packet.
  */
 import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
+import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
@@ -43,10 +44,6 @@ export interface TablePlan {
   readonly markMask: number;
   /** Present when flows may be sealed, see seal-text.ts. */
   readonly seals?: SealForm | undefined;
-}
-
-function hexadecimal(value: number): string {
-  return `0x${(value >>> 0).toString(16).padStart(8, "0")}`;
 }
 
 /** A set of answers to come; what it holds is in its type. */

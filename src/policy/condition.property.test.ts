@@ -36,6 +36,8 @@ function passes(packet: Packet, one: Test): boolean {
     case "userId":
     case "groupId":
       return packet[one.field] === one.id;
+    case "mark":
+      return (packet.mark & one.bits) >>> 0 === one.bits;
     case "icmp":
       return one.messages.some(
         ({ protocol, type, code }) =>

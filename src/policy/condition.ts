@@ -42,6 +42,12 @@ export interface OwnerTest {
   readonly id: number;
 }
 
+/** All of these bits of the packet's mark are set. */
+export interface MarkTest {
+  readonly field: "mark";
+  readonly bits: number;
+}
+
 /** A kind of ICMP message. */
 export interface IcmpMessage {
   /** PROTOCOL.ICMP or PROTOCOL.ICMPV6. */
@@ -59,7 +65,7 @@ export interface IcmpTest {
 }
 
 /** One thing that must hold. */
-export type Test = ProtocolTest | AddressTest | PortTest | InterfaceTest | OwnerTest | IcmpTest;
+export type Test = ProtocolTest | AddressTest | PortTest | InterfaceTest | OwnerTest | MarkTest | IcmpTest;
 
 /** All that must hold; an empty list holds for every packet. */
 export type Condition = readonly Test[];

@@ -96,6 +96,7 @@ function demandsOf(test: Test, numbers: InterfaceNumbers): Demand[] | undefined 
       return interfaceDemands(test, numbers);
     case "sourcePort":
     case "destinationPort":
+    case "mark":
       return undefined;
   }
 }
@@ -177,7 +178,7 @@ export function lookupEntries(condition: Condition, numbers: InterfaceNumbers): 
   const found = alternatives(condition, portDemands(source, destination), numbers);
   const isWide = (ports: PortRange): boolean => ports.low < ports.high && !isAny(ports);
   const ranged = isWide(destination) ? "destinationPort" : isWide(source) ? "sourcePort" : "";
-  const rest = condition.filter((test) => "isOpen" in test && test.isOpen);
+  const rest = condition.filter((test) => test.field === "mark" || ("isOpen" in test && test.isOpen));
   if (isWide(destination) && isWide(source)) rest.push({ field: "sourcePort", ...source });
   const range = ranged === "" ? ANY_PORT : ranged === "destinationPort" ? destination : source;
   return found?.map(({ values, masks }) => ({ values, masks, ranged, range, rest }));

@@ -265,6 +265,8 @@ function passes(test: Test, packet: Packet, context: RuleContext): boolean {
     case "sourcePort":
     case "destinationPort":
       return test.low <= packet[test.field] && packet[test.field] <= test.high;
+    case "mark":
+      return (~packet.mark & test.bits) === 0;
     case "inInterface":
     case "outInterface": {
       const name = context.interfaceName(packet[test.field]);

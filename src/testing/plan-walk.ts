@@ -51,6 +51,7 @@ function testHolds(test: KernelTest, packet: Packet, interfaces: PacketInterface
   if ("low" in test) return portFits(packet, packet[test.field], test);
   if ("name" in test) return nameFits(interfaces[test.field], test) !== test.negated;
   if ("id" in test) return ownerFits(packet, test);
+  if ("bits" in test) return ((~packet.mark & test.bits) === 0) !== test.negated;
   return "value" in test ? icmpFits(packet, packet[test.field], test) : packet.family === test.family;
 }
 

@@ -4,7 +4,7 @@
  * Tests that compare two ways of judging use them, and a kind of rule that is added later must be added here.
  */
 import fc from "fast-check";
-import { HOOK, type Hook, PROTOCOL, TCP_FLAG, TCP_STATES } from "../base/index.ts";
+import { HOOK, type Hook, PINHOLE_MARK, PROTOCOL, TCP_FLAG, TCP_STATES } from "../base/index.ts";
 import { FLOW } from "../policy/index.ts";
 import type { ProbePacket } from "./policy-probe.ts";
 
@@ -146,6 +146,7 @@ export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>
     out: maybe(fc.constantFrom(...PATTERNS)),
   }),
   UserRule: atLeastOne({ user: maybe(fc.constantFrom(0, 1000)), group: maybe(fc.constantFrom(0, 1000)) }),
+  PinholeRule: NONE,
   RejectRule: fc.constantFrom<RuleArguments[]>({}, { with: "tcp-reset" }, { with: "host-unreachable" }),
   ReturnRule: NONE,
   TCPStateRule: states,
@@ -166,7 +167,7 @@ export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>
 };
 
 /** Kinds whose rules meet a packet or not by its header alone. */
-export const STATELESS_KINDS: readonly string[] = Object.keys(RULE_ARGUMENTS).slice(0, 13);
+export const STATELESS_KINDS: readonly string[] = Object.keys(RULE_ARGUMENTS).slice(0, 14);
 
 /** Packets of both families and many protocols: fragments, messages without ports, packets of local users. */
 export const probePackets: fc.Arbitrary<ProbePacket> = fc
@@ -186,6 +187,7 @@ export const probePackets: fc.Arbitrary<ProbePacket> = fc
     outInterface: fc.nat(INTERFACES.length - 1),
     userId: fc.constantFrom(-1, 0, 1000),
     groupId: fc.constantFrom(-1, 0, 1000),
+    mark: fc.constantFrom(0, PINHOLE_MARK, 0xffff_ffff, 1),
     state: fc.constantFrom("CLOSED", "ESTABLISHED", ...TCP_STATES),
     flow: fc.constantFrom(FLOW.NEW, FLOW.ORIGINAL, FLOW.REPLY),
   })

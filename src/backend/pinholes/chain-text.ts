@@ -20,6 +20,7 @@
  */
 import type { Family, HookName } from "../../base/index.ts";
 import type { ElementRole } from "../../pinhole/index.ts";
+import { hexadecimal } from "../hexadecimal.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { type LimitMap, limitMapText } from "./limit-objects.ts";
 import { type SetIdentity, setSuffix, shapeExpression, shapeType } from "./set-shape.ts";
@@ -53,19 +54,17 @@ export function markName(plan: ChainPlan): string {
   return `${plan.chain}-generation`;
 }
 
-function hex(bits: number): string {
-  return `0x${(bits >>> 0).toString(16).padStart(8, "0")}`;
-}
-
 /** Nobody but us says that a pinhole permits a packet. */
 function clearingRule({ mark }: ChainPlan, chain: string): string {
-  return mark === undefined ? "" : `add rule ${chain} meta mark set meta mark and ${hex(~mark)}\n`;
+  return mark === undefined ? "" : `add rule ${chain} meta mark set meta mark and ${hexadecimal(~mark)}\n`;
 }
 
 /** What becomes of a permitted packet. */
 function permission(plan: ChainPlan): string {
   const verdict = plan.target === undefined || plan.target === "accept" ? "accept" : `goto ${plan.target}`;
-  return plan.mark === undefined ? verdict : `meta mark set meta mark or ${hex(plan.mark)} ${verdict}`;
+  return plan.mark === undefined
+    ? verdict
+    : `meta mark set meta mark or ${hexadecimal(plan.mark)} ${verdict}`;
 }
 
 function familyChains(plan: ChainPlan, family: Family): string {

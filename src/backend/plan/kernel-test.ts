@@ -31,6 +31,8 @@ export type KernelTest =
       readonly negated: boolean;
     }
   | { readonly field: "userId" | "groupId"; readonly id: number; readonly negated: boolean }
+  /** All of these bits are set; negated: one of them is not. */
+  | { readonly field: "mark"; readonly bits: number; readonly negated: boolean }
   /** Behind a test for the message's protocol. */
   | { readonly field: "icmpType" | "icmpCode"; readonly value: number; readonly negated: boolean };
 
@@ -138,6 +140,10 @@ function halvesOf(test: Test, hook: HookName): Halves {
         yes: [[{ field: test.field, id: test.id, negated: false }]],
         no: [[{ field: test.field, id: test.id, negated: true }]],
       };
+    case "mark": {
+      const { field, bits } = test;
+      return { yes: [[{ field, bits, negated: false }]], no: [[{ field, bits, negated: true }]] };
+    }
     case "icmp":
       return icmpHalves(test);
   }

@@ -21,6 +21,7 @@
 import type { HookName } from "../../base/index.ts";
 import { PROTOCOL } from "../../base/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
+import { hexadecimal } from "../hexadecimal.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
 import type { HookPlan, KernelPlan, LineAction, Origin, PlanLine, RegionName } from "./kernel-plan.ts";
 
@@ -67,20 +68,22 @@ function oneOf(numbers: readonly number[]): string {
 }
 
 /** What each test reads; addresses by their family, ICMP by place: its words would ask for a family too. */
-const EXPRESSIONS: Readonly<Record<Exclude<KernelTest["field"], "source" | "destination">, string>> = {
-  family: "meta nfproto",
-  protocol: "meta l4proto",
-  sourcePort: "th sport",
-  destinationPort: "th dport",
-  inInterface: "iifname",
-  outInterface: "oifname",
-  userId: "meta skuid",
-  groupId: "meta skgid",
-  icmpType: "@th,0,8",
-  icmpCode: "@th,8,8",
-};
+const EXPRESSIONS: Readonly<Record<Exclude<KernelTest["field"], "source" | "destination" | "mark">, string>> =
+  {
+    family: "meta nfproto",
+    protocol: "meta l4proto",
+    sourcePort: "th sport",
+    destinationPort: "th dport",
+    inInterface: "iifname",
+    outInterface: "oifname",
+    userId: "meta skuid",
+    groupId: "meta skgid",
+    icmpType: "@th,0,8",
+    icmpCode: "@th,8,8",
+  };
 
 function expressionText(test: KernelTest): string {
+  if (test.field === "mark") return `meta mark & ${hexadecimal(test.bits)}`;
   if (test.field !== "source" && test.field !== "destination") return EXPRESSIONS[test.field];
   return `${test.prefix.family === 4 ? "ip" : "ip6"} ${test.field === "source" ? "saddr" : "daddr"}`;
 }
@@ -91,11 +94,13 @@ function valueText(test: KernelTest): string {
   if ("low" in test) return range(test.low, test.high);
   if ("name" in test) return `"${test.name}${test.isOpen ? "*" : ""}"`;
   if ("id" in test) return String(test.id);
+  if ("bits" in test) return hexadecimal(test.bits);
   return "value" in test ? String(test.value) : `ipv${test.family}`;
 }
 
 function testText(test: KernelTest): string {
-  const sign = test.field !== "family" && test.negated ? "!= " : "";
+  const isNegated = test.field !== "family" && test.negated;
+  const sign = isNegated ? "!= " : test.field === "mark" ? "== " : "";
   return `${expressionText(test)} ${sign}${valueText(test)}`;
 }
 

@@ -7,10 +7,13 @@
  */
 import { PINHOLE_MARK } from "../../base/index.ts";
 import type { Packet } from "../../wire/index.ts";
+import type { Condition } from "../condition.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
 import { Rule } from "../rule.ts";
 
 class PinholeRule extends Rule {
+  override readonly condition: Condition = [{ field: "mark", bits: PINHOLE_MARK }];
+
   override match(packet: Packet): boolean {
     return (packet.mark & PINHOLE_MARK) !== 0;
   }
