@@ -46,12 +46,15 @@ async function countStates(firewall: FirewallClient, filter: string): Promise<nu
 }
 
 /**
- * Every connection that stood before the flood must still carry data, the table be bounded, and memory flat.
+ * Floods a firewall; its table must be bounded, its memory flat, and the connections that stood before
+ * listed.
+ *
+ * @returns how many of these still carry data
  */
-export async function expectFloodSurvived(
+export async function surviveFlood(
   hosts: Topology<"client" | "firewall" | "server">,
   { syns, connections, flows, patienceMs }: FloodPlan,
-): Promise<void> {
+): Promise<number> {
   const { client, firewall: host, server } = hosts;
   const settings = { compatibility: "strict", offload: "none", workers: 1, limits: { flows } };
   const firewall = await startFirewall(host, { policy: { settings } });
@@ -79,6 +82,6 @@ export async function expectFloodSurvived(
   assert.ok(grown < 0.25 * filled, `memory grew by ${grown} bytes over ${filled}`);
   assert.equal(await countStates(remote, established), connections, "all of them stand");
   const answers = await Promise.all(open.map((connection) => connection.exchange("still here", 10_000)));
-  assert.ok(answers.every((answer) => answer === "still here"));
   await firewall.stop();
+  return answers.filter((answer) => answer === "still here").length;
 }
