@@ -38,6 +38,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const corpus = [join(here, "../../shared/captures/ndpi"), join(here, "../../../shared/captures/ndpi")].find(
   existsSync,
 );
+const say = (sentence) => process.stdout.write(`${sentence}\n`);
 const BYTES_MIN = 500_000_000;
 const ETHERNET = 1;
 const OPEN_FLOWS = 100_000;

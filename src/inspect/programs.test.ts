@@ -23,8 +23,18 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     serverName: "www.example.org",
     certificateNames: NAMES,
     tlsVersion: 0x0303,
+    // Both as tshark computes them.
+    ja3: "22558766122974704364c9c75c5cce0a",
+    ja3s: "ec74a5c51106f0419184d0dd08fb05bc",
   },
-  tls13: { protocol: "TLS", encrypted: true, serverName: "www.example.org", tlsVersion: 0x0304 },
+  tls13: {
+    protocol: "TLS",
+    encrypted: true,
+    serverName: "www.example.org",
+    tlsVersion: 0x0304,
+    ja3: "f146948b4a599d4d7ddf071b74696983",
+    ja3s: "15af977ce25de452b96affa2addb1036",
+  },
   // The second connection of each takes up the first one's session: no certificate is sent.
   "tls12-resumed": [
     { protocol: "TLS", serverName: "www.example.org", certificateNames: NAMES },

@@ -6,7 +6,14 @@
 import type { ByteWindow } from "./byte-window.ts";
 import type { Evidence } from "./evidence.ts";
 import { type LineCursors, makeCursors } from "./lines.ts";
-import { type Answer, NO_MATCH, OTHER_SIDE, type Recogniser, type Transport } from "./recogniser.ts";
+import {
+  type Answer,
+  CONFIDENCE,
+  NO_MATCH,
+  OTHER_SIDE,
+  type Recogniser,
+  type Transport,
+} from "./recogniser.ts";
 
 /** First byte of a TLS handshake record (RFC 8446 section 5.1): no line begins with it. */
 const TLS_HANDSHAKE = 0x16;
@@ -73,6 +80,7 @@ export abstract class LineRecogniser implements Recogniser {
     for (;;) {
       if (bytes.u8(cursor.after) === TLS_HANDSHAKE && session.lines[direction] > 0) {
         const other = direction === 0 ? 1 : 0;
+        evidence.match(CONFIDENCE.LIKELY);
         return evidence.handOver("becomes", cursor.after, Math.max(session.cursors[other].after, 0));
       }
       if (!cursor.next(bytes)) break;
@@ -100,6 +108,7 @@ export abstract class LineRecogniser implements Recogniser {
   protected grantUpgrade(evidence: Evidence, session: LineSession): Answer {
     const { direction } = evidence;
     const there = session.upgradeAsked[direction === 0 ? 1 : 0];
+    evidence.match(CONFIDENCE.CERTAIN);
     return evidence.handOver("becomes", session.cursors[direction].after, Math.max(there, 0));
   }
 }

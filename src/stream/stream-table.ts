@@ -272,7 +272,9 @@ export class StreamTable<Consumer extends StreamConsumer> {
     return flow;
   }
 
+  /** Begins a flow, or another connection on its ports: what waits of the one before is handed over first. */
   #restart(flow: FlowRecord<Consumer>, packet: Packet): void {
+    (flow.stream as Stream | undefined)?.close();
     const answers = packet.protocol === PROTOCOL.TCP && (packet.tcpFlags & SYN_ACK) === SYN_ACK;
     flow.isReversed = answers === (this.direction === 0);
     flow.consumer = this.#options.open(packet, flow);

@@ -1,5 +1,5 @@
 /** TLS, its handshake built field by field, and what wraps or carries it. */
-import { ascii, big, ber, bytes, counted, noise, type ProtocolSample } from "./sample.ts";
+import { ascii, big, ber, bytes, counted, hex, noise, type ProtocolSample } from "./sample.ts";
 
 /** What a ClientHello offers. */
 export interface HelloFields {
@@ -67,6 +67,15 @@ export const CHROME_HELLO: HelloFields = {
     [0x000b, Uint8Array.of(1, 0)],
     [0x000a, list16([0x3a3a, 0x001d, 0x0017, 0x0018])],
     [0x0015, new Uint8Array(16)],
+  ],
+};
+
+/** The same with an Encrypted Client Hello (RFC 9849 section 5): kind, suite, configuration, key, payload. */
+const ECH_HELLO: HelloFields = {
+  ...CHROME_HELLO,
+  extensions: [
+    ...CHROME_HELLO.extensions,
+    [0xfe0d, bytes(0, hex("0001 0001 2a"), counted(2, noise(32, 11)), counted(2, noise(144, 12)))],
   ],
 };
 
@@ -190,6 +199,14 @@ export const tlsSamples: readonly ProtocolSample[] = [
     protocol: "TLS",
     encrypted: true,
     facts: { ...CHROME_FACTS, tlsVersion: 0x0304, cipher: 0x1301 },
+  },
+  {
+    name: "TLS with an encrypted hello within the hello",
+    transport: "TCP",
+    turns: [[0, record(22, clientHello(ECH_HELLO), 0x0301)]],
+    protocol: "TLS",
+    encrypted: true,
+    facts: { serverName: "example.org", echOffered: true },
   },
   {
     name: "TLS seen from the middle",
