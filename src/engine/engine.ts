@@ -152,6 +152,12 @@ export class Engine {
     this.#context.content = undefined;
   }
 
+  /** Flows whose bytes are followed, those that hold memory for rules, and those for which there was none. */
+  get inspected(): { readonly flows: number; readonly holding: number; readonly refused: number } {
+    const { size = 0, holding = 0, refused = 0 } = this.#inspection ?? {};
+    return { flows: size, holding, refused };
+  }
+
   /** What is known of the bytes of a flow. @param id - of the flow in the state table */
   contentOf(id: number): InspectedContent | undefined {
     return this.#inspection?.contentOf(id);

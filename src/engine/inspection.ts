@@ -93,6 +93,11 @@ export class Inspection {
     });
   }
 
+  /** Flows that hold memory for their bytes. */
+  get holding(): number {
+    return this.#reserved;
+  }
+
   /** Flows whose bytes are followed. */
   get size(): number {
     return this.#streams.size;

@@ -202,6 +202,20 @@ test("what the peer has acknowledged is compared no more", () => {
   assert.equal(wire.table.heldBytes, 0);
 });
 
+test("no more than the limit of bytes handed over is held for comparison", () => {
+  const wire = new Wire(1000, { streamVerifyBytes: 4 }).open();
+  wire.data(0, "abcdefgh");
+  wire.data(0, "XX");
+  assert.deepEqual(wire.collector.conflicts, [], "older bytes are compared no more");
+  wire.data(5, "YYY");
+  assert.deepEqual(wire.collector.conflicts, [5]);
+  const none = new Wire(1000, { streamVerifyBytes: 0 }).open();
+  none.data(0, "abcdefgh");
+  assert.equal(none.table.heldBytes, 0);
+  none.data(0, "XXXXXXXX");
+  assert.deepEqual(none.collector.conflicts, []);
+});
+
 test("a keep-alive is no conflict", () => {
   const wire = new Wire().open();
   wire.data(0, "abc");
