@@ -162,6 +162,7 @@ export const ERRNO = {
   EBUSY: 16,
   EINVAL: 22,
   EEXIST: 17,
+  ERANGE: 34,
   ENOBUFS: 105,
 } as const;
 

@@ -3,7 +3,7 @@
  * peer cannot claim to be somebody else.
  */
 import type { Socket } from "node:net";
-import { getsockopt } from "./libc.ts";
+import { ERRNO, getsockopt, lastErrno } from "./libc.ts";
 import { expectSuccess } from "./system-error.ts";
 
 const SOL_SOCKET = 1;
@@ -12,8 +12,8 @@ const SO_PEERGROUPS = 59;
 
 // struct ucred: process, user and group, 32 bits each.
 const UCRED_WORDS = 3;
-/** Most supplementary groups that a process can have (NGROUPS_MAX). */
-const GROUPS_MAX = 65_536;
+/** So many supplementary groups are asked for first; the kernel says when there are more. */
+const GROUPS_FIRST = 32;
 
 /** A process, as the kernel saw it when it connected. */
 export interface PeerCredentials {
@@ -32,8 +32,10 @@ function readOption(fd: number, option: number, words: number): Uint32Array {
   const value = new Uint32Array(words);
   const bytes = new Uint32Array([value.byteLength]);
   const outcome = getsockopt(fd, SOL_SOCKET, option, value.buffer, bytes.buffer);
+  const wanted = (bytes[0] ?? 0) / Uint32Array.BYTES_PER_ELEMENT;
+  if (outcome === -1 && lastErrno() === ERRNO.ERANGE && wanted > words) return readOption(fd, option, wanted);
   expectSuccess(outcome, "PEER_UNKNOWN", "Cannot ask who is at the other end");
-  return value.subarray(0, (bytes[0] ?? 0) / Uint32Array.BYTES_PER_ELEMENT);
+  return value.subarray(0, wanted);
 }
 
 /**
@@ -47,5 +49,5 @@ export function readPeerCredentials(socket: Socket): PeerCredentials | undefined
   const fd = (socket as unknown as Descriptor)._handle?.fd;
   if (fd === undefined || fd < 0) return undefined;
   const [processId = 0, userId = 0, groupId = 0] = readOption(fd, SO_PEERCRED, UCRED_WORDS);
-  return { processId, userId, groupIds: [groupId, ...readOption(fd, SO_PEERGROUPS, GROUPS_MAX)] };
+  return { processId, userId, groupIds: [groupId, ...readOption(fd, SO_PEERGROUPS, GROUPS_FIRST)] };
 }

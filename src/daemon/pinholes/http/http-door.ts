@@ -22,6 +22,13 @@ async function shut({ fastify, keeper }: PinholeServer): Promise<void> {
   await fastify.close();
 }
 
+/** Where a server with TLS listens: with port 0 the system has chosen one. */
+function addressOf({ server }: PinholeServer, host: string): string {
+  const bound = server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+  return `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 /**
  * A door on a Unix socket.
  *
@@ -53,8 +60,8 @@ export function openTlsDoor(place: TlsPlace): OpenDoor {
     const { host, port, material } = place;
     const server = createPinholeServer(house, allRoutes(house), material);
     try {
-      const address = await server.fastify.listen({ host, port, backlog: BACKLOG });
-      return { address, close: () => shut(server) };
+      await server.fastify.listen({ host, port, backlog: BACKLOG });
+      return { address: addressOf(server, host), close: () => shut(server) };
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new FirewallError("DOOR_ADDRESS", `cannot listen at ${host} port ${port}: ${reason}`, { cause });

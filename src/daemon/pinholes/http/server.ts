@@ -4,9 +4,11 @@
  */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Agent } from "../../../pinhole/index.ts";
+import type { Identity } from "../agent-directory.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
 import { readOpenFilesMax } from "../../../system/index.ts";
 import { RequestMeter } from "../request-meter.ts";
@@ -81,6 +83,8 @@ class Reception {
   readonly #meter: RequestMeter;
   readonly #room: UploadRoom;
   readonly #agents: WeakMap<FastifyRequest, Agent> = new WeakMap();
+  /** What a connection has proven, it has proven for all its requests; what follows from it may change. */
+  readonly #identities: WeakMap<Socket, Identity> = new WeakMap();
 
   constructor(house: PinholeHouse, keeper: ConnectionKeeper) {
     this.#house = house;
@@ -122,7 +126,7 @@ class Reception {
 
   #admit(request: FastifyRequest): void {
     const { agents, service } = this.#house;
-    const identity = identityOf(request.raw.socket);
+    const identity = this.#identityOf(request.raw.socket);
     const agent = identity === undefined ? undefined : agents.identify(identity);
     if (agent === undefined) {
       throw new DoorError("NOT_AUTHORIZED", "No agent is configured for this user or certificate.");
@@ -135,6 +139,12 @@ class Reception {
     }
     this.#room.enter(request);
     this.#agents.set(request, agent);
+  }
+
+  #identityOf(socket: Socket): Identity | undefined {
+    const identity = this.#identities.get(socket) ?? identityOf(socket);
+    if (identity !== undefined) this.#identities.set(socket, identity);
+    return identity;
   }
 }
 
