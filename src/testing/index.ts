@@ -1,4 +1,4 @@
-export { netnsTest } from "./netns-test.ts";
+export { longNetnsTest, netnsTest } from "./netns-test.ts";
 export type { Order, OrderAction, QueueOrders, SeenPacket } from "./programs/queue-orders.ts";
 export { QueueHost, type QueueHostEnd } from "./queue-host.ts";
 export { type Refusal, RefusalWitness } from "./refusal.ts";

@@ -6,6 +6,9 @@ import { laboratoryObstacle, type Topology, type TopologyPlan, withTopology } fr
 /** Longest time one such test may take, in milliseconds. */
 const TIMEOUT_MS = 120_000;
 
+/** Longest time a test of a file `*.long.test.ts` may take, in milliseconds. */
+const LONG_TIMEOUT_MS = 3_600_000;
+
 const PROGRAM_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /** Why a program cannot be used here; `undefined` when it can. */
@@ -34,4 +37,22 @@ export function netnsTest<Name extends string>(
 ): void {
   const skip = laboratoryObstacle() ?? missingProgram(programs) ?? false;
   void test(title, { skip, timeout: TIMEOUT_MS }, () => withTopology(plan, body));
+}
+
+/**
+ * Declares a test that runs for minutes in network namespaces made for it.
+ *
+ * Belongs in files named `*.netns.long.test.ts`.
+ *
+ * @param title - what holds, as a sentence
+ * @param plan - the hosts it needs
+ * @param body - the test
+ */
+export function longNetnsTest<Name extends string>(
+  title: string,
+  plan: TopologyPlan<Name>,
+  body: (hosts: Topology<Name>) => Promise<void>,
+): void {
+  const skip = laboratoryObstacle() ?? false;
+  void test(title, { skip, timeout: LONG_TIMEOUT_MS }, () => withTopology(plan, body));
 }

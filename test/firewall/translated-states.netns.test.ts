@@ -255,29 +255,34 @@ for (const translation of TRANSLATIONS) {
     await firewall.stop();
   });
 
-  netnsTest(`a killed connection ends at both ends and in both tables: ${name}`, GATEWAY, async (hosts) => {
-    const { firewall, remote } = await startTranslating(hosts, translation);
-    const { client, firewall: host, server } = hosts;
-    await server.traffic.listenTcp({ port: SERVICE });
-    const { address, port } = addressed;
-    const standing = async (end: Namespace): Promise<string> =>
-      end.must(["ss", "-Htn", "state", "established", `( sport = :${SERVICE} or dport = :${port} )`]);
-    // The kernel knows no rules and our table no translation: the other's entry is found by its ends.
-    for (const filter of ["label web", "translated"]) {
-      const connection = await client.traffic.openTcp({ address, port, localPort: CLIENT_PORT });
-      assert.equal(await connection.exchange("hello"), "hello");
-      const killed = await remote.killStates({ filter, reset: true });
-      assert.deepEqual(killed, { own: 1, kernel: 1, resets: 2 }, filter);
-      for (const end of [server, client]) {
-        const left = await eventually(
-          () => standing(end),
-          (text) => text === "",
-        );
-        assert.equal(left, "", filter);
+  netnsTest(
+    `a killed connection ends at both ends and in both tables: ${name}`,
+    GATEWAY,
+    async (hosts) => {
+      const { firewall, remote } = await startTranslating(hosts, translation);
+      const { client, firewall: host, server } = hosts;
+      await server.traffic.listenTcp({ port: SERVICE });
+      const { address, port } = addressed;
+      const standing = async (end: Namespace): Promise<string> =>
+        end.must(["ss", "-Htn", "state", "established", `( sport = :${SERVICE} or dport = :${port} )`]);
+      // The kernel knows no rules and our table no translation: the other's entry is found by its ends.
+      for (const filter of ["label web", "translated"]) {
+        const connection = await client.traffic.openTcp({ address, port, localPort: CLIENT_PORT });
+        assert.equal(await connection.exchange("hello"), "hello");
+        const killed = await remote.killStates({ filter, reset: true });
+        assert.deepEqual(killed, { own: 1, kernel: 1, resets: 2 }, filter);
+        for (const end of [server, client]) {
+          const left = await eventually(
+            () => standing(end),
+            (text) => text === "",
+          );
+          assert.equal(left, "", filter);
+        }
+        assert.doesNotMatch(await host.must(["conntrack", "-L", "-p", "tcp"]), /ESTABLISHED/);
+        assert.deepEqual(await statesOf(remote, "own"), []);
       }
-      assert.doesNotMatch(await host.must(["conntrack", "-L", "-p", "tcp"]), /ESTABLISHED/);
-      assert.deepEqual(await statesOf(remote, "own"), []);
-    }
-    await firewall.stop();
-  });
+      await firewall.stop();
+    },
+    ["conntrack", "ss"],
+  );
 }
