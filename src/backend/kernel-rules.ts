@@ -18,7 +18,7 @@ import {
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
-import { hookChainName, type PlanForm, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
+import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
 import {
@@ -70,9 +70,8 @@ export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
 }
 
 /** Chains of a plan that are in the kernel. */
-interface BuiltPlan {
+interface BuiltPlan extends Pick<PlanText, "chains" | "maps"> {
   readonly number: number;
-  readonly names: readonly string[];
 }
 
 /** Runs commands as one transaction. */
@@ -139,10 +138,10 @@ export class KernelRules {
   preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number">): void {
     invariant(this.#prepared === undefined, "one plan is prepared at a time");
     const number = this.#planCount + 1;
-    const { chains, names } = planText(plan, { ...form, number });
-    runNftables(`table inet ${this.#table} {\n${chains}\n}\n`);
+    const { text, chains, maps } = planText(plan, { ...form, number });
+    runNftables(`table inet ${this.#table} {\n${text}\n}\n`);
     this.#planCount = number;
-    this.#prepared = { number, names };
+    this.#prepared = { number, chains, maps };
   }
 
   /**
@@ -163,9 +162,9 @@ export class KernelRules {
 
   /** Takes back {@link KernelRules.preparePlan}. */
   rollbackPlan(): void {
-    const { names = [] } = this.#prepared ?? {};
+    const built = this.#prepared;
     this.#prepared = undefined;
-    if (names.length > 0) runNftables(this.#removal({ number: 0, names }));
+    if (built !== undefined) runNftables(this.#removal(built));
   }
 
   /** True while the kernel judges what it can. */
@@ -173,12 +172,18 @@ export class KernelRules {
     return this.#inForce !== undefined;
   }
 
-  /** Chains refer to each other, so all are emptied before the first goes. */
+  /**
+   * Chains refer to maps and to each other, and maps to chains: so chains are emptied before the first goes.
+   */
   #removal(built: BuiltPlan | undefined): string {
-    const commands = (["flush", "delete"] as const).flatMap((verb) =>
-      (built?.names ?? []).map((name) => `${verb} chain inet ${this.#table} ${name}\n`),
-    );
-    return commands.join("");
+    if (built === undefined) return "";
+    const { chains, maps } = built;
+    const commands = [
+      ...chains.map((name) => `flush chain inet ${this.#table} ${name}`),
+      ...maps.map((name) => `delete map inet ${this.#table} ${name}`),
+      ...chains.map((name) => `delete chain inet ${this.#table} ${name}`),
+    ];
+    return `${commands.join("\n")}\n`;
   }
 
   /**

@@ -69,13 +69,18 @@ export class PlanWalk {
     this.#plan = plan;
   }
 
+  /** True when a packet fits a match. */
+  fits(match: Match, packet: Packet, interfaces: PacketInterfaces): boolean {
+    return match.every((test) => testHolds(test, packet, interfaces));
+  }
+
   /**
    * @param packet - whole, no fragment, without a fault
    * @returns `accept`, `drop`, `reject` or `userspace`, and the line
    */
   walk(hook: HookName, packet: Packet, interfaces: PacketInterfaces): WalkEnd {
     const chains = this.#plan.hooks.find((each) => each.hook === hook)?.chains ?? [];
-    const fits = (match: Match): boolean => match.every((test) => testHolds(test, packet, interfaces));
+    const fits = (match: Match): boolean => this.fits(match, packet, interfaces);
     const isIn = (region: "tracked" | "inspected"): boolean => this.#plan.regions[region].parts.some(fits);
     const [start] = chains;
     if (start === undefined) return { action: isIn("tracked") ? "userspace" : "accept", line: undefined };

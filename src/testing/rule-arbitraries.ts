@@ -263,3 +263,31 @@ export function policies(rulesMax: number): fc.Arbitrary<RuleArguments> {
       last: [...(rules[CHAINS.length - 1] ?? []), { name: "TrueRule", action: "DROP" }],
     }));
 }
+
+/** Kinds of which policies have long lists. */
+const LISTED_KINDS = ["SourceIPRule", "DestinationIPRule", "PortRule", "PortRangeRule", "IPPortRule"];
+
+/** Policies whose start chains hold many rules of one kind, one behind the other. */
+export const similarPolicies: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    lists: fc.tuple(
+      ...["INPUT", "OUTPUT", "FORWARD"].map(() =>
+        fc.constantFrom(...LISTED_KINDS).chain((name) =>
+          fc.array(
+            fc
+              .tuple(RULE_ARGUMENTS[name] ?? NONE, fc.constantFrom(...VERDICTS))
+              .map(([values, action]) => ({ name, ...values, action })),
+            { minLength: 8, maxLength: 24 },
+          ),
+        ),
+      ),
+    ),
+    default_chain: fc.constantFrom(...VERDICTS),
+  })
+  .map(({ lists, default_chain }) => ({
+    settings: { compatibility: "strict" },
+    default_chain,
+    INPUT: lists[0],
+    OUTPUT: lists[1],
+    FORWARD: lists[2],
+  }));

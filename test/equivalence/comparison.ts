@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { HOOK, verdictName } from "#base";
 import type { Topology } from "#lab";
 import { compilePolicy } from "#policy";
-import { policies } from "#testing";
+import { policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge } from "./kernel-judge.ts";
 import { type JudgedPacket, packetRuns } from "./packets.ts";
@@ -58,21 +58,30 @@ export async function compareRuns(
   let all = 0;
   try {
     fc.assert(
-      fc.property(policies(5), packetRuns(packets), fc.boolean(), (source, run, tracksConnections) => {
-        const text = withRealInterfaces(source);
-        const { policy } = compilePolicy(text, { file: "policy.json" });
-        assert.ok(policy !== undefined, text);
-        judge.load(policy, tracksConnections);
-        const wanted = interpret(judge, text, run);
-        const outcomes = judge.judge(run);
-        for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
-          const words = (): string =>
-            `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
-          assert.equal(verdict, wanted[at], `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`);
-          if (!wasQueued) inKernel += 1;
-          all += 1;
-        }
-      }),
+      fc.property(
+        fc.oneof(policies(5), similarPolicies),
+        packetRuns(packets),
+        fc.boolean(),
+        (source, run, tracksConnections) => {
+          const text = withRealInterfaces(source);
+          const { policy } = compilePolicy(text, { file: "policy.json" });
+          assert.ok(policy !== undefined, text);
+          judge.load(policy, tracksConnections);
+          const wanted = interpret(judge, text, run);
+          const outcomes = judge.judge(run);
+          for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
+            const words = (): string =>
+              `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
+            assert.equal(
+              verdict,
+              wanted[at],
+              `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`,
+            );
+            if (!wasQueued) inKernel += 1;
+            all += 1;
+          }
+        },
+      ),
       { numRuns: count },
     );
   } finally {

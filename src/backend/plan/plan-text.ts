@@ -23,7 +23,16 @@ import { PROTOCOL } from "../../base/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
-import type { HookPlan, KernelPlan, LineAction, Origin, PlanLine, RegionName } from "./kernel-plan.ts";
+import type {
+  HookPlan,
+  KernelPlan,
+  LineAction,
+  Origin,
+  PlanChain,
+  PlanLine,
+  RegionName,
+} from "./kernel-plan.ts";
+import { elementText, groupLines, hasRanges, isRun, type LineRun, runKeyText } from "./line-run.ts";
 
 /** The chain that sends packets up. */
 export const QUEUEING_CHAIN = "queueing";
@@ -118,6 +127,8 @@ function comment(words: string): string {
 class PlanWriter {
   readonly #plan: KernelPlan;
   readonly #form: PlanForm;
+  /** Maps that the chains written so far look packets up in. */
+  readonly maps: string[] = [];
 
   constructor(plan: KernelPlan, form: PlanForm) {
     this.#plan = plan;
@@ -131,9 +142,7 @@ class PlanWriter {
       ...this.#regionChain("tracked"),
       ...this.#regionChain("inspected"),
       ...this.#vouchingChains(),
-      this.#chain("log-drop", [
-        `limit rate ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets goto ${QUEUEING_CHAIN}`,
-      ]),
+      ...this.#loggingChains(),
       ...hooks.flatMap((hook) => this.#hookChains(hook)),
     ];
   }
@@ -206,12 +215,7 @@ class PlanWriter {
           ...this.#endOfHook(hook),
         ];
     return [
-      ...chains.map(({ chain, lines }) =>
-        this.#chain(
-          this.#ruleChain(hook, chain),
-          lines.flatMap((line) => this.#lineTexts(hook, line)),
-        ),
-      ),
+      ...chains.map((chain) => this.#chain(this.#ruleChain(hook, chain.chain), this.#stepTexts(hook, chain))),
       this.#chain(`hook-${hook.toLowerCase()}`, entry),
     ];
   }
@@ -226,6 +230,48 @@ class PlanWriter {
   #checks({ except }: Pick<PlanLine, "except">): string[] {
     if (except === undefined || this.#plan.regions[except].isEmpty) return [];
     return [`jump ${this.#name(except)}`];
+  }
+
+  /** Chains that let so many packets go up to be logged, and then end the way of the others. */
+  #loggingChains(): string[] {
+    const limit = `limit rate ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets goto ${QUEUEING_CHAIN}`;
+    const ends = ["drop", ...new Set(Object.values(REFUSAL_CHAINS).map((name) => `goto ${name}`))];
+    const logging = ends.map((end) => {
+      const jump = `jump ${this.#name("log-drop")}`;
+      return this.#chain(`logged-${end.replace("goto ", "")}`, [jump, end]);
+    });
+    return [this.#chain("log-drop", [limit]), ...logging];
+  }
+
+  /** The lines of a chain, long runs of them as one. */
+  #stepTexts(hook: HookName, { chain, lines }: PlanChain): string[] {
+    return groupLines(lines).flatMap((step) => {
+      if (!isRun(step)) return this.#lineTexts(hook, step);
+      const name = this.#name(`map-${this.#ruleChain(hook, chain)}-${this.maps.length}`);
+      this.maps.push(this.#mapText(name, step));
+      return [`${runKeyText(step)} vmap @${name}`];
+    });
+  }
+
+  #mapText(name: string, run: LineRun): string {
+    const flags = hasRanges(run) ? "\t\tflags interval\n" : "";
+    const elements = run.elements.map(
+      (element) => `\t\t\t${elementText(run, element)} : ${this.#mapVerdict(element.line.action)}`,
+    );
+    const words = `${this.#originWords(run.lines[0]?.origin)} and ${run.lines.length - 1} more`;
+    const head = `\t\ttypeof ${runKeyText(run)} : verdict\n${flags}\t\tcounter\n\t\t${comment(words)}\n`;
+    return `\tmap ${name} {\n${head}\t\telements = {\n${elements.join(",\n")}\n\t\t}\n\t}`;
+  }
+
+  /** The verdict of a map's element; nothing can be done beside it. */
+  #mapVerdict(action: LineAction): string {
+    const { logsDrops } = this.#form;
+    if (action.kind === "drop") return logsDrops ? `goto ${this.#name("logged-drop")}` : "drop";
+    if (action.kind === "reject") {
+      const refusal = REFUSAL_CHAINS[action.rejectWith];
+      return `goto ${logsDrops ? this.#name(`logged-${refusal}`) : refusal}`;
+    }
+    return action.kind === "userspace" ? `goto ${QUEUEING_CHAIN}` : "accept";
   }
 
   #lineTexts(hook: HookName, line: PlanLine): string[] {
@@ -254,7 +300,7 @@ class PlanWriter {
     }
   }
 
-  #originWords({ chain, rule }: Origin): string {
+  #originWords({ chain, rule }: Origin = { chain: -1, rule: -1 }): string {
     const found = this.#plan.policy.chains[chain];
     const row = found?.rules[rule];
     if (row === undefined) return `${found?.name ?? ""} default`;
@@ -264,17 +310,24 @@ class PlanWriter {
 
 /** A plan as text. */
 export interface PlanText {
-  /** Chains, to stand in a table block. */
-  readonly chains: string;
-  /** Names of these chains. */
-  readonly names: readonly string[];
+  /** Chains and maps, to stand in a table block. */
+  readonly text: string;
+  /** Names of the chains. */
+  readonly chains: readonly string[];
+  /** Names of the maps. */
+  readonly maps: readonly string[];
 }
 
-/** Writes the chains of a plan. */
+/** Writes the chains and maps of a plan. */
 export function planText(plan: KernelPlan, form: PlanForm): PlanText {
-  const chains = new PlanWriter(plan, form).chains();
-  const names = chains.flatMap((text) => /^\tchain (\S+)/.exec(text)?.[1] ?? []);
-  return { chains: chains.join("\n"), names };
+  const writer = new PlanWriter(plan, form);
+  const chains = writer.chains();
+  const nameOf = (text: string): string => /^\t(?:chain|map) (\S+)/.exec(text)?.[1] ?? "";
+  return {
+    text: [...writer.maps, ...chains].join("\n"),
+    chains: chains.map(nameOf),
+    maps: writer.maps.map(nameOf),
+  };
 }
 
 /** Name of the chain of a plan to which a hook leads. */
