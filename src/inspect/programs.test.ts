@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { FlowRecognition, type Recognition, RecogniserSet } from "../recognise/index.ts";
+import { type StreamConsumer, type StreamDirection, StreamTable } from "../stream/index.ts";
 import { CaptureReader, decodeRecord, Packet } from "../wire/index.ts";
 import { type FlowReport, inspectCapture, Inspector } from "./index.ts";
 
@@ -196,6 +198,65 @@ for (const name of Object.keys(EXPECTED)) {
       const protocol = inspectSome(name, (packet, index) => index >= first)[0]?.protocol ?? null;
       const possible = [whole.protocol, null, ...(TLS_INSIDE.includes(name) ? ["TLS"] : [])];
       if (name !== "sip-rtp") assert.ok(possible.includes(protocol), `from packet ${first}: ${protocol}`);
+    }
+  });
+}
+
+/** The bytes of the first connection of a capture, turn by turn, as they were handed over. */
+class Turns implements StreamConsumer {
+  readonly turns: (readonly [StreamDirection, Uint8Array])[] = [];
+
+  receive(direction: StreamDirection, bytes: DataView, at: number, end: number): number {
+    this.turns.push([direction, new Uint8Array(bytes.buffer, bytes.byteOffset + at, end - at).slice()]);
+    return end - at;
+  }
+
+  datagram(): void {}
+  gap(): void {}
+  finish(): void {}
+}
+
+function turnsOf(name: string): Turns["turns"] {
+  const reader = new CaptureReader();
+  const packet = new Packet();
+  const first = new Turns();
+  const table = new StreamTable({ open: (_packet, flow) => (flow.number === 1 ? first : new Turns()) });
+  reader.push(readFileSync(new URL(`${name}.pcap`, CAPTURES)));
+  for (let record = reader.next(); record !== undefined; record = reader.next()) {
+    if (decodeRecord(packet, record)) table.push(packet, 0);
+  }
+  table.clear();
+  return first.turns;
+}
+
+const recognisers = new RecogniserSet();
+
+/** What the turns are recognised as when they come in pieces of so many bytes. */
+function recogniseInPieces(turns: Turns["turns"], pieceBytes: number): Recognition | undefined {
+  const flow = new FlowRecognition(recognisers, "TCP", 40_000, 40_001);
+  const held: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
+  for (const [direction, bytes] of turns) {
+    for (let at = 0; at < bytes.length && !flow.settled; at += pieceBytes) {
+      const more = bytes.subarray(at, at + pieceBytes);
+      const joined = new Uint8Array(held[direction].length + more.length);
+      joined.set(held[direction]);
+      joined.set(more, held[direction].length);
+      const released = flow.receive(direction, new DataView(joined.buffer), 0, joined.length);
+      held[direction] = released < 0 ? new Uint8Array(0) : joined.slice(released);
+    }
+  }
+  flow.finish();
+  return flow.result;
+}
+
+for (const name of Object.keys(EXPECTED)) {
+  const turns = turnsOf(name);
+  if (turns.length === 0) continue;
+  test(`${name}.pcap in pieces of any size is the same, in all that is learnt`, () => {
+    const whole = recogniseInPieces(turns, Number.MAX_SAFE_INTEGER);
+    assert.ok(whole !== undefined);
+    for (const pieceBytes of [1, 2, 7, 100]) {
+      assert.deepEqual(recogniseInPieces(turns, pieceBytes), whole, `pieces of ${pieceBytes}`);
     }
   });
 }

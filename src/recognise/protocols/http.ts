@@ -15,6 +15,9 @@ const REQUEST_LINE_BYTES_MAX = 16_384;
 /** Longest method name there is (WebDAV's and Microsoft's are the long ones). */
 const METHOD_BYTES_MAX = 24;
 
+/** Bytes of a line without a version that must be text. */
+const PATH_START_BYTES = 16;
+
 /** Switching Protocols (RFC 9110 section 15.2.2). */
 const STATUS_SWITCHING = 101;
 
@@ -96,11 +99,12 @@ function judgeOpenLine(evidence: Evidence, length: number): Answer {
   return bytes.length < REQUEST_LINE_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
 }
 
-/** A whole line without a version: HTTP/0.9 and broken clients, if the method and path are HTTP's. */
+/** A whole line without a version: HTTP/0.9 and broken clients, if method and path begin as HTTP's do. */
 function judgeVersionless(evidence: Evidence, length: number, to: number): Answer {
   const { bytes } = evidence;
   const path = bytes.u8(length + 1) === 0x2f;
-  if (!path || !METHODS.has(bytes.text(0, length)) || !bytes.isText(0, to)) return NO_MATCH;
+  if (!path || !METHODS.has(bytes.text(0, length)) || !bytes.isText(0, Math.min(to, PATH_START_BYTES)))
+    return NO_MATCH;
   if (bytes.has("RTSP/", to - 8) || bytes.has("SIP/", to - 7)) return NO_MATCH;
   evidence.match(CONFIDENCE.LIKELY).kind = bytes.text(0, length);
   return OTHER_SIDE;

@@ -69,12 +69,12 @@ function isLogin(evidence: Evidence, length: number): boolean {
 function judgeClient(evidence: Evidence): Answer {
   const { bytes } = evidence;
   if (bytes.length < PAYLOAD + 4) return PAYLOAD + 4;
+  const whole = PAYLOAD + Math.min(bytes.u24le(0), LOGIN_BYTES_MAX);
+  if (bytes.length < whole) return whole;
   const flags = bytes.u16le(PAYLOAD);
   const asksTls = bytes.u24le(0) === SSL_REQUEST_BYTES && (flags & CLIENT_SSL) !== 0;
   if (asksTls && bytes.u8(SEQUENCE) === 1)
     return evidence.handOver("carries", PAYLOAD + SSL_REQUEST_BYTES, 0);
-  const whole = PAYLOAD + Math.min(bytes.u24le(0), LOGIN_BYTES_MAX);
-  if (bytes.length < whole) return whole;
   const from = PAYLOAD + SSL_REQUEST_BYTES;
   const end = bytes.indexOf(0, from, from + VERSION_BYTES_MAX);
   if ((flags & CLIENT_PROTOCOL_41) !== 0 && end > from) evidence.facts.user = bytes.text(from, end);

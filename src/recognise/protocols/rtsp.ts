@@ -1,6 +1,7 @@
 /** RTSP (RFC 2326, RFC 7826). */
+import type { Evidence } from "../evidence.ts";
 import { headerValue, LineCursor } from "../lines.ts";
-import { byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
   "OPTIONS ",
@@ -18,6 +19,17 @@ const METHODS: readonly string[] = [
 const VERSION = "RTSP/";
 const REQUEST_LINE_BYTES_MAX = 4096;
 
+/** Reads the header up to its end. */
+function readHeader(evidence: Evidence, cursor: LineCursor): Answer {
+  const { bytes, facts } = evidence;
+  while (cursor.next(bytes)) {
+    if (cursor.to === cursor.from) return DONE;
+    const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
+    if (agent !== undefined) facts.clientSoftware = agent;
+  }
+  return evidence.transport === "UDP" ? DONE : bytes.length + 1;
+}
+
 /** See the head of this file. */
 export const rtsp: Recogniser = {
   protocol: "RTSP",
@@ -34,15 +46,13 @@ export const rtsp: Recogniser = {
     const method = METHODS.find((text) => bytes.couldBe(text));
     if (method === undefined) return NO_MATCH;
     const cursor = evidence.state(() => new LineCursor());
-    if (!cursor.next(bytes)) return bytes.length < REQUEST_LINE_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
-    if (!bytes.has(VERSION, cursor.to - VERSION.length - 3)) return NO_MATCH;
-    const facts = evidence.match(CONFIDENCE.CERTAIN);
-    facts.kind = method.trim();
-    facts.path = bytes.text(method.length, cursor.to - VERSION.length - 4);
-    while (cursor.next(bytes) && cursor.to > cursor.from) {
-      const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
-      if (agent !== undefined) facts.clientSoftware = agent;
+    if (!evidence.matched) {
+      if (!cursor.next(bytes)) return bytes.length < REQUEST_LINE_BYTES_MAX ? bytes.length + 1 : NO_MATCH;
+      if (!bytes.has(VERSION, cursor.to - VERSION.length - 3)) return NO_MATCH;
+      const facts = evidence.match(CONFIDENCE.CERTAIN);
+      facts.kind = method.trim();
+      facts.path = bytes.text(method.length, cursor.to - VERSION.length - 4);
     }
-    return DONE;
+    return readHeader(evidence, cursor);
   },
 };

@@ -109,9 +109,11 @@ function judgeChain(evidence: Evidence): Answer {
   const { bytes } = evidence;
   const length = bytes.u16(RECORD_HEADER_BYTES - 2);
   const next = RECORD_HEADER_BYTES + length;
+  if (bytes.length < next) return next;
   if (bytes.length < next + RECORD_HEADER_BYTES) {
-    if (bytes.length >= next && next > RECORD_HEADER_BYTES) evidence.match(CONFIDENCE.LIKELY);
-    return isRecordHeader(bytes, next) ? next + RECORD_HEADER_BYTES : NO_MATCH;
+    if (!isRecordHeader(bytes, next)) return NO_MATCH;
+    evidence.match(CONFIDENCE.LIKELY);
+    return next + RECORD_HEADER_BYTES;
   }
   if (!isRecordHeader(bytes, next)) return NO_MATCH;
   evidence.match(CONFIDENCE.CERTAIN);
