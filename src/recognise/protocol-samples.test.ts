@@ -93,6 +93,56 @@ for (const sample of STREAMS) {
   });
 }
 
+/** A view that counts what is read of it, byte by byte and number by number. */
+class CountingView extends DataView<ArrayBuffer> {
+  reads = 0;
+
+  override getUint8(offset: number): number {
+    this.reads += 1;
+    return super.getUint8(offset);
+  }
+
+  override getUint16(offset: number, littleEndian?: boolean): number {
+    this.reads += 1;
+    return super.getUint16(offset, littleEndian);
+  }
+
+  override getUint32(offset: number, littleEndian?: boolean): number {
+    this.reads += 1;
+    return super.getUint32(offset, littleEndian);
+  }
+}
+
+/** Reads that a stream costs which begins as a sample does, goes on with one byte, and comes byte by byte. */
+function readsOf(sample: ProtocolSample, headBytes: number, fill: number, length: number): number {
+  const bytes = new Uint8Array(length).fill(fill);
+  const [direction, head] = sample.turns[0] ?? assert.fail();
+  bytes.set(head.slice(0, Math.min(headBytes, length)));
+  const view = new CountingView(bytes.buffer);
+  const flow = new FlowRecognition(set, "TCP", 40_000, 40_001);
+  let at = 0;
+  for (let end = 1; end <= length && !flow.settled; end += 1) {
+    const released = flow.receive(direction, view, at, end);
+    if (released < 0) break;
+    at += released;
+  }
+  return view.reads;
+}
+
+test("a stream that trickles in costs no more looks at its bytes than it has bytes, times a constant", () => {
+  for (const sample of STREAMS) {
+    for (const headBytes of [3, 20, 4000]) {
+      for (const fill of [0, 0x20, 0x61]) {
+        const short = readsOf(sample, headBytes, fill, 8000);
+        const long = readsOf(sample, headBytes, fill, 32_000);
+        const what = `${sample.name}, ${headBytes} bytes and ${fill}: ${short}, ${long} reads`;
+        // Four times the bytes, and what the head costs once.
+        assert.ok(long <= 5 * short + 100_000, what);
+      }
+    }
+  }
+});
+
 /** Bytes of a sample with some of them changed, cut short somewhere. */
 const damaged = fc
   .tuple(
