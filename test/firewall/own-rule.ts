@@ -27,6 +27,7 @@ export function ownRule(body: string): { folder: string; policyFile: string } {
   const policy = {
     settings: {
       compatibility: "strict",
+      offload: "none",
       workers: 1,
       modules: ["./bad.mjs"],
       outcomes: { ruleError: "DROP" },

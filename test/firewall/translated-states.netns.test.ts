@@ -94,7 +94,7 @@ async function startTranslating(
   await host.must(["nft", rulesOf(translation)]);
   for (const address of [server.ipv4, server.ipv6]) await client.must(["ping", "-q", "-c", "1", address]);
   const web = { name: "PortRule", protocol: "TCP", dst_port: SERVICE, action: "ACCEPT", comment: "web" };
-  const settings = { compatibility: "strict" };
+  const settings = { compatibility: "strict", offload: "none" };
   const firewall = await startFirewall(host, { policy: { settings, FORWARD: [web] } });
   return { firewall, remote: connect({ socket: firewall.socket }) };
 }

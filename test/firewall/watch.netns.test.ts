@@ -42,7 +42,7 @@ netnsTest(
   "a reader that is slow gets a gap where events were lost, every event is told or counted, and memory is bounded",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
-    const settings = { compatibility: "strict", workers: 1, limits: { flows: FLOWS } };
+    const settings = { compatibility: "strict", offload: "none", workers: 1, limits: { flows: FLOWS } };
     const firewall = await startFirewall(host, { policy: { settings, INPUT: [] } });
     const remote = connect({ socket: firewall.socket });
     const flood = async (count: number): Promise<unknown> =>
@@ -122,7 +122,7 @@ netnsTest(
   HOST_PAIR,
   async ({ client, firewall: host }) => {
     const firewall = await startFirewall(host, {
-      policy: { settings: { compatibility: "strict" }, INPUT: [] },
+      policy: { settings: { compatibility: "strict", offload: "none" }, INPUT: [] },
     });
     await host.traffic.listenTcp({ port: 80 });
     const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort: 4001 });
