@@ -17,6 +17,7 @@ export {
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
+export { SEAL_GENERATIONS, type SealForm, SealMarks } from "./seal-text.ts";
 export { type ExpectedReset, isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {
   type Finding,

@@ -67,6 +67,11 @@ export class RejectMarks {
     return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED;
   }
 
+  /** A mark without our bits, signed. */
+  without(mark: number): number {
+    return mark & ~this.mask;
+  }
+
   /** The mask's bits for what is asked, unsigned. */
   bits(kind: RejectKind): number {
     return (kind << this.#shift) >>> 0;

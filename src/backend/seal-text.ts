@@ -55,6 +55,11 @@ export class SealMarks {
     return ((generation | (isDropped ? DROPPED : 0)) << this.#shift) >>> 0;
   }
 
+  /** The bit that dropped flows bear, unsigned. */
+  get droppedBit(): number {
+    return (DROPPED << this.#shift) >>> 0;
+  }
+
   /** The generation that a connection's mark names; 0 when it bears no seal. */
   generationOf(mark: number): number {
     return ((mark & this.mask) >>> this.#shift) & SEAL_GENERATIONS;
@@ -77,6 +82,7 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
   const [accepted, dropped] = [false, true].map((isDropped) =>
     hexadecimal(seals.bits(form.generation, isDropped)),
   );
+  const droppedBit = hexadecimal(seals.droppedBit);
   const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
   const vouched = `meta mark & ${hexadecimal(~marks.mask)} | ${hexadecimal(marks.bits(REJECT_KIND.VOUCHED))}`;
   return new Map([
@@ -85,6 +91,7 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
       SEALED_CHAIN,
       [
         `ct mark & ${mask} == 0 return`,
+        `ct mark & ${droppedBit} != 0 tcp flags & syn != 0 ct mark set ct mark & ${rest}`,
         `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 goto vouch`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} drop`,

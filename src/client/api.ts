@@ -85,6 +85,8 @@ export interface FirewallStatus {
   };
   readonly driver: string;
   readonly counters: Readonly<Record<string, number>>;
+  /** Flows handed over to the kernel because their fate is sealed: at present, and since the start. */
+  readonly offloaded: { readonly active: number; readonly total: number };
   readonly workers: readonly WorkerStatus[];
   /** Under pf's names, the kernel's table included. */
   readonly pf: StateStatus;

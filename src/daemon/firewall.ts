@@ -15,6 +15,8 @@ import {
   planPolicy,
   probeKernel,
   requireQueueExpression,
+  type SealForm,
+  SealMarks,
 } from "../backend/index.ts";
 import { FirewallError, HOOK_NAMES, type LimitName } from "../base/index.ts";
 import type { QueueExpression } from "../netlink/index.ts";
@@ -30,6 +32,7 @@ import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
 import type { SocketPlace } from "./socket-place.ts";
+import { clearSeals, FIRST_GENERATION, SealService } from "./seal-service.ts";
 import { StateService } from "./state-service.ts";
 import { TableRegistry } from "./table-registry.ts";
 import { TableService } from "./table-service.ts";
@@ -94,6 +97,22 @@ function changedSettings(before: Settings, after: Settings): string[] {
   ];
 }
 
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+/** How the kernel's table takes seals; `undefined` when it shall take none. */
+function sealForm(
+  { log, offload = true }: FirewallOptions,
+  { settings }: Policy,
+  tracksConnections: boolean,
+): SealForm | undefined {
+  const isWanted = settings.offload === "full" || settings.offload === "flows";
+  // A log of every packet needs every packet.
+  if (!tracksConnections || !offload || !isWanted || log.level === "DEBUG") return undefined;
+  return { connectionMarkMask: settings.connectionMarkMask, generation: FIRST_GENERATION };
+}
+
 /** What a running firewall is made of. */
 interface FirewallParts {
   readonly pool: WorkerPool;
@@ -103,6 +122,8 @@ interface FirewallParts {
   readonly creatorId: number;
   readonly registry: TableRegistry;
   readonly lock: OwnerLock;
+  /** Absent where the kernel's table takes no seals. */
+  readonly seals: SealService | undefined;
 }
 
 /** What a start has before it sets anything up. */
@@ -126,6 +147,7 @@ export class Firewall {
   readonly tables: TableService;
   readonly limits: LimitService;
   readonly #registry: TableRegistry;
+  readonly #seals: SealService | undefined;
   readonly #startedAt: number = performance.now();
   #inForce: InForce;
   #control: ControlServer | undefined;
@@ -143,7 +165,8 @@ export class Firewall {
     this.#kernel = new KernelTable(parts.creatorId);
     this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel: this.#kernel });
     this.#registry = parts.registry;
-    this.tables = new TableService(parts.registry);
+    this.#seals = parts.seals;
+    this.tables = new TableService(parts.registry, () => parts.seals?.renewSoon());
     this.limits = new LimitService({
       pool: parts.pool,
       tables: parts.registry,
@@ -184,20 +207,31 @@ export class Firewall {
     { lock, queueing, registry, tracksConnections }: StartParts,
   ): Promise<Firewall> {
     const { log, print, table = DEFAULT_TABLE, firstQueue = 0 } = options;
-    const { queueBypass, markMask } = inForce.policy.settings;
+    const { queueBypass, markMask, connectionMarkMask } = inForce.policy.settings;
     const creatorId = randomInt(1, 2 ** 32);
-    const pool = await WorkerPool.start(inForce, { firstQueue, log, print, creatorId });
+    const form = sealForm(options, inForce.policy, tracksConnections);
+    const pool = await WorkerPool.start(inForce, {
+      firstQueue,
+      log,
+      print,
+      creatorId,
+      seals: form !== undefined,
+    });
     let rules: KernelRules | undefined;
     try {
       const queues = { first: firstQueue, count: pool.size, bypass: queueBypass };
-      const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues };
+      const marks = new SealMarks(connectionMarkMask);
+      if (form !== undefined) clearSeals(marks);
+      const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues, seals: form };
       rules = KernelRules.install(plan, queueing);
       log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
       const driver = DRIVER_WORDS[queueing];
-      const parts = { pool, rules, tracksConnections, driver, creatorId, lock, registry };
+      const seals = form === undefined ? undefined : new SealService({ pool, rules, marks });
+      const parts = { pool, rules, tracksConnections, driver, creatorId, lock, registry, seals };
       const firewall = new Firewall(options, inForce, parts);
       firewall.#preparePlan(inForce);
       rules.commitPlan();
+      await seals?.start();
       firewall.#control = await ControlServer.open(firewall, options.control);
       return firewall;
     } catch (error) {
@@ -237,6 +271,7 @@ export class Firewall {
       policy: { file: this.#inForce.source.file, revision: this.#inForce.revision },
       driver: this.#driver,
       counters,
+      offloaded: { active: sum(trackers.map(({ offloaded }) => offloaded)), total: counters.sealed },
       workers: workers.map((worker) => {
         const kernel = statistics.find((entry) => entry.queue === worker.queue);
         return kernel === undefined ? worker : { ...worker, kernel };
@@ -267,6 +302,7 @@ export class Firewall {
     await this.#reloading;
     if (!keepRules) this.#rules.stopQueueing();
     await this.#pool.stop();
+    this.#seals?.close();
     if (keepRules) {
       log.critical(`table inet ${table} stays: packets are ${this.#orphanedWords()} until "postern down"`);
     } else {
@@ -312,16 +348,19 @@ export class Firewall {
     const tables = this.#registry.prepare(policy, before.memory);
     const next: InForce = { source, policy, memory: tables.memory, revision: before.revision + 1 };
     this.#preparePlan(next);
-    try {
+    const replace = async (): Promise<void> => {
       await this.#pool.replacePolicy(next);
+      this.#rules.commitPlan();
+      tables.commit();
+      this.#inForce = next;
+    };
+    try {
+      await (this.#seals === undefined ? replace() : this.#seals.renew(replace));
     } catch (error) {
       this.#rules.rollbackPlan();
       tables.rollback();
       throw error;
     }
-    this.#rules.commitPlan();
-    tables.commit();
-    this.#inForce = next;
     const { log } = this.#options;
     const changed = changedSettings(before.policy.settings, policy.settings);
     if (changed.length > 0) log.warning(`settings that take effect at the next start: ${changed.join(", ")}`);

@@ -1,7 +1,14 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
-import { REJECT_KIND, type RejectKind, RejectMarks } from "../backend/index.ts";
+import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../backend/index.ts";
 import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT, verdictName } from "../base/index.ts";
-import { COUNTER, Engine, type EnginePolicy, type InspectedContent, notedProtocol } from "../engine/index.ts";
+import {
+  COUNTER,
+  Engine,
+  type EnginePolicy,
+  type InspectedContent,
+  notedProtocol,
+  SEAL,
+} from "../engine/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
@@ -13,6 +20,7 @@ import { monotonicNow } from "./monotonic-clock.ts";
 import { loadPolicy } from "./policy-file.ts";
 import { type Reset, resetBeyond, ResetSender } from "./reset-sender.ts";
 import { RuleBook } from "./rule-book.ts";
+import { SealKeeper } from "./seal-keeper.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
 import type { WorkerMessage, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
 
@@ -23,6 +31,12 @@ const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
   "host-unreachable": REJECT_KIND.HOST_UNREACHABLE,
   "admin-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
 };
+
+/** The kernel's form of each seal. */
+const SEAL_KIND = {
+  [SEAL.ACCEPT]: REJECT_KIND.SEAL_ACCEPT,
+  [SEAL.DROP]: REJECT_KIND.SEAL_DROP,
+} as const;
 
 /** How the queue of a policy is bound and read. */
 export function queueOptions(queue: number, wakeFd: number, policy: Policy): QueueSocketOptions {
@@ -57,6 +71,9 @@ export class QueueLoop {
   readonly #packet: Packet = new Packet();
   readonly #lines: LineBuffer;
   readonly #marks: RejectMarks;
+  readonly #seals: SealKeeper;
+  /** Whether the kernel's table takes seals. */
+  readonly #takesSeals: boolean;
   readonly #counters: Float64Array;
   readonly #rules = new RuleBook();
   readonly #reporter: VerdictReporter;
@@ -74,7 +91,9 @@ export class QueueLoop {
     initial: EnginePolicy,
     send: (message: WorkerMessage) => void,
   ) {
-    const { limits, markMask } = initial.policy.settings;
+    const { limits, markMask, connectionMarkMask } = initial.policy.settings;
+    this.#seals = new SealKeeper(new SealMarks(connectionMarkMask));
+    this.#takesSeals = settings.seals;
     const interfaces = new InterfaceNames();
     const interfaceName = (index: number): string => interfaces.name(index, this.#now);
     this.#nameOf = interfaceName;
@@ -149,6 +168,7 @@ export class QueueLoop {
     queue.flush();
     if (this.#resets.length > 0) this.#sendResets();
     this.#engine.expire(this.#now);
+    this.#seals.turn(this.#engine.tracker, this.#now);
     this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
     this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
     this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
@@ -179,10 +199,11 @@ export class QueueLoop {
 
   status(): WorkerMethods["status"]["result"] {
     const { tracker, interfaces } = this.#engine;
-    const { size, halfOpen, capacity, counters } = tracker;
+    const { size, halfOpen, offloaded, capacity, counters } = tracker;
     return {
       flows: size,
       halfOpen,
+      offloaded,
       capacity,
       counters,
       interfaces: interfaces.read().map(({ index, ...traffic }) => ({
@@ -217,8 +238,27 @@ export class QueueLoop {
     this.#reporter.strayError(error);
   }
 
+  /** Seals no flow from now on. */
+  holdSeals(): void {
+    this.#engine.allowSeals({ accepted: false, dropped: false });
+  }
+
+  /**
+   * Takes all flows back, and seals again where policy and log allow it: a line for each packet needs each
+   * one.
+   */
+  resumeSeals(): void {
+    this.#engine.takeBack();
+    const { offload } = this.#engine.evaluator.policy.settings;
+    const isWanted = this.#takesSeals && (offload === "full" || offload === "flows");
+    const { level } = this.#reporter;
+    const accepted = isWanted && level !== "DEBUG";
+    this.#engine.allowSeals({ accepted, dropped: accepted && level !== "INFO" });
+  }
+
   /** Sends the last lines. The queue is the main thread's to give back. */
   close(): void {
+    this.#seals.close();
     this.#lines.flush();
     this.#resetSender.close();
   }
@@ -238,6 +278,8 @@ export class QueueLoop {
       timeouts,
       strict: strictTcp,
       seed: settings.hashSeed,
+      idle: (slot) => this.#seals.idle(this.#engine.tracker, slot),
+      sealLost: (slot) => this.#seals.lost(this.#engine.tracker, slot),
       removed: (slot) => {
         this.desk.removed(slot);
         this.#engine.removed(slot);
@@ -251,8 +293,12 @@ export class QueueLoop {
     const queued = queue.packet;
     queued.describe(packet);
     decodePacket(packet, queue.bytes, queued.payloadAt, queued.payloadEnd, queued.wireBytes);
+    packet.vouched = this.#marks.isVouched(packet.mark);
+    if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
     const verdict = this.#engine.judge(packet, this.#now);
-    if (verdict === VERDICT.ACCEPT) queue.accept();
+    const { seal } = this.#engine;
+    if (seal !== SEAL.NONE) queue.acceptMarked(this.#marks.apply(packet.mark, SEAL_KIND[seal as 1 | 2]));
+    else if (verdict === VERDICT.ACCEPT) queue.accept();
     else if (verdict === VERDICT.DROP) queue.drop();
     else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
     if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);

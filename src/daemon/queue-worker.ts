@@ -69,6 +69,14 @@ async function run(settings: WorkerSettings): Promise<void> {
       return null;
     },
     setTimeouts: (values) => loop.setTimeouts(values),
+    holdSeals: () => {
+      loop.holdSeals();
+      return null;
+    },
+    resumeSeals: () => {
+      loop.resumeSeals();
+      return null;
+    },
     stop: () => {
       stopped = true;
       return null;

@@ -70,9 +70,15 @@ function reportEntry(entry: TableEntryView, now: Milliseconds): TableEntryReport
 export class TableService {
   readonly #registry: TableRegistry;
 
-  /** @param registry - the tables */
-  constructor(registry: TableRegistry) {
+  readonly #tell: () => Promise<void> | undefined;
+
+  /**
+   * @param registry - the tables
+   * @param tell - told of each change of a table that rules name, and waited for
+   */
+  constructor(registry: TableRegistry, tell: () => Promise<void> | undefined = () => undefined) {
     this.#registry = registry;
+    this.#tell = tell;
   }
 
   /** All tables by name. */
@@ -137,24 +143,25 @@ export class TableService {
     const { addresses, lifetimeSeconds, verbose } = request;
     const table = await this.#changeable(name);
     const lifetime = lifetimeSeconds === undefined ? undefined : lifetimeSeconds * SECOND;
-    return reportChange(table.add(EntryList.of(addresses), monotonicNow(), lifetime), verbose);
+    const change = table.add(EntryList.of(addresses), monotonicNow(), lifetime);
+    return this.#told(name, reportChange(change, verbose));
   }
 
   /** Deletes entries: those with this prefix and this sign. @throws {FirewallError} as for `add` */
   async delete(name: string, { addresses, verbose }: TableChangeRequest): Promise<TableChangeReport> {
     const table = await this.#changeable(name);
-    return reportChange(table.delete(EntryList.of(addresses)), verbose);
+    return this.#told(name, reportChange(table.delete(EntryList.of(addresses)), verbose));
   }
 
   /** Makes the table hold exactly these entries. @throws {FirewallError} as for `add` */
   async set(name: string, { addresses, verbose }: TableChangeRequest): Promise<TableChangeReport> {
     const table = await this.#changeable(name);
-    return reportChange(table.set(EntryList.of(addresses), monotonicNow()), verbose);
+    return this.#told(name, reportChange(table.set(EntryList.of(addresses), monotonicNow()), verbose));
   }
 
   /** Deletes all entries. @throws {FirewallError} `TABLE_UNKNOWN`, `TABLE_CONST` */
   async clear(name: string): Promise<TableChangeReport> {
-    return reportDeleted((await this.#changeable(name)).clear());
+    return this.#told(name, reportDeleted((await this.#changeable(name)).clear()));
   }
 
   /**
@@ -164,7 +171,7 @@ export class TableService {
    */
   async expire(name: string, ageSeconds: number): Promise<TableChangeReport> {
     const table = await this.#changeable(name);
-    return reportDeleted(table.expireOlder(ageSeconds * SECOND, monotonicNow()));
+    return this.#told(name, reportDeleted(table.expireOlder(ageSeconds * SECOND, monotonicNow())));
   }
 
   /**
@@ -190,6 +197,12 @@ export class TableService {
     const table = this.#registry.get(name);
     this.#registry.clearStatistics(table);
     return this.#report(table);
+  }
+
+  /** Tells of a change, if rules ask the table. */
+  async #told(name: string, report: TableChangeReport): Promise<TableChangeReport> {
+    if ((this.#registry.declarationOf(name)?.uses ?? 0) > 0) await this.#tell();
+    return report;
   }
 
   async #changeable(name: string): Promise<AddressTable> {

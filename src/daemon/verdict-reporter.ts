@@ -86,6 +86,8 @@ function transitionLine(packet: Packet, engine: Engine): string {
 export class VerdictReporter implements RuleReport, EngineObserver {
   readonly #lines: LineBuffer;
   readonly #threshold: number;
+  /** Lines below it are not made. */
+  readonly level: LogLevel;
   readonly #now: () => Milliseconds;
 
   /**
@@ -95,6 +97,7 @@ export class VerdictReporter implements RuleReport, EngineObserver {
    */
   constructor(lines: LineBuffer, level: LogLevel, now: () => Milliseconds) {
     this.#lines = lines;
+    this.level = level;
     this.#threshold = LOG_LEVELS.indexOf(level);
     this.#now = now;
   }

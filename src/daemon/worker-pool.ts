@@ -45,6 +45,8 @@ export interface PoolOptions {
   readonly print: (line: string) => void;
   /** Id of this host, 32 bits. */
   readonly creatorId: number;
+  /** Whether the kernel's table takes seals. */
+  readonly seals: boolean;
 }
 
 interface Seat {
@@ -69,6 +71,7 @@ export class WorkerPool {
   /** Which flows make events, and timeouts that were set: a worker that is started anew must hear of both. */
   #watched: string | null = null;
   #timeouts: Partial<TimeoutValues> = {};
+  #replaced: () => void = () => undefined;
   #deaths: Milliseconds[] = [];
   #stopping = false;
   readonly #pulse: NodeJS.Timeout;
@@ -170,6 +173,16 @@ export class WorkerPool {
     return timeouts;
   }
 
+  /** Lets somebody hear that a worker took the place of one that died. */
+  onReplaced(tell: () => void): void {
+    this.#replaced = tell;
+  }
+
+  /** Tells all workers the same; one that has died need not hear it. */
+  async tellAll(method: "holdSeals" | "resumeSeals"): Promise<void> {
+    await Promise.allSettled(this.#seats.flatMap(({ worker }) => worker?.call(method, null) ?? []));
+  }
+
   /** Asks all workers the same. @returns their answers, in the order of the queues */
   callAll<Method extends WorkerMethod>(
     method: Method,
@@ -252,6 +265,7 @@ export class WorkerPool {
       memory,
       counters: seat.counters,
       hashSeed: this.#hashSeed,
+      seals: this.#options.seals,
       report: { level: this.#options.log.level, linesPerSecond: LINES_PER_SECOND },
     };
     const worker = WorkerHandle.create(settings, {
@@ -305,6 +319,7 @@ export class WorkerPool {
     seat.restarts += 1;
     try {
       await this.#seat(seat);
+      this.#replaced();
       this.#options.log.warning(
         `the worker of queue ${seat.queue} was started anew; its flows are adopted again`,
       );

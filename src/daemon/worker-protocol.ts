@@ -51,6 +51,8 @@ export interface WorkerSettings {
   /** Two secret words for the flow table's hash, so that nobody outside can choose colliding flows. */
   readonly hashSeed: readonly [number, number];
   readonly report: ReportSettings;
+  /** Whether the kernel's table takes seals. */
+  readonly seals: boolean;
 }
 
 /** Which flows a slice is about. */
@@ -83,6 +85,8 @@ export interface TrackerStatus {
   readonly flows: number;
   /** TCP connections among them that do not stand yet. */
   readonly halfOpen: number;
+  /** Flows among them that the kernel judges by itself. */
+  readonly offloaded: number;
   /** Most flows. */
   readonly capacity: number;
   readonly counters: CounterValues;
@@ -109,6 +113,10 @@ export interface WorkerMethods {
   watchFlows: { params: { filter: string | null }; result: null };
   /** Changes timeouts, in milliseconds, and answers with all of them. */
   setTimeouts: { params: Partial<TimeoutValues>; result: TimeoutValues };
+  /** Seals no flow from now on. */
+  holdSeals: { params: null; result: null };
+  /** Takes all flows back that the kernel judged, and seals again where policy and log allow it. */
+  resumeSeals: { params: null; result: null };
   stop: { params: null; result: null };
 }
 

@@ -34,6 +34,8 @@ export const COUNTERS = [
   "overruns",
   /** Log and print lines that were not kept because there were too many. */
   "lostLines",
+  /** Flows handed over to the kernel because no later packet can get another verdict. */
+  "sealed",
 ] as const;
 
 /** A counter by its name. */

@@ -28,6 +28,7 @@ import { COUNTER } from "./counters.ts";
 import { InterfaceCounters } from "./interface-counters.ts";
 import type { InspectedContent } from "./flow-content.ts";
 import { Inspection, notedProtocol, protocolNote } from "./inspection.ts";
+import { SEAL, Sealing, type SealSettings } from "./sealing.ts";
 
 /** Told of every judged packet. */
 export interface EngineObserver {
@@ -118,6 +119,9 @@ export class Engine {
   content: InspectedContent | undefined = undefined;
   /** True when the packet judged last made a rule end its flow for good. */
   ended = false;
+  /** What shall become of the later packets of the last packet's flow, a value of SEAL. */
+  seal: number = SEAL.NONE;
+  readonly #sealing: Sealing;
   /** Present while the policy in force has rules about the bytes of flows. */
   #inspection: Inspection | undefined;
   readonly #recogniserFailed: RecogniserFailure | undefined;
@@ -134,6 +138,20 @@ export class Engine {
     this.#inspection = inspectionFor(this.evaluator, this.#recogniserFailed);
     this.#context = new EngineContext(options.interfaceName, options.report);
     this.#observer = options.observer;
+    this.#sealing = new Sealing(options.tracker, options.interfaceName, options.report);
+  }
+
+  /**
+   * Says which flows may be sealed from now on; none at first. Seals that were wished for already are not
+   * ended by this: see {@link Engine.takeBack}.
+   */
+  allowSeals(settings: SealSettings): void {
+    this.#sealing.settings = settings;
+  }
+
+  /** All flows are judged here again: seals are void. */
+  takeBack(): void {
+    this.tracker.takeBack();
   }
 
   /** Revision of the policy in force. */
@@ -196,6 +214,8 @@ export class Engine {
     const isEnded = this.content?.seal !== undefined;
     if (verdict === VERDICT.ACCEPT && packet.fault === undefined && !isEnded) this.#step(packet, now);
     if (this.content !== undefined) this.#note(this.content, verdict);
+    this.seal = this.#sealing.wish(evaluator, packet, this.content, now);
+    if (this.seal !== SEAL.NONE) this.#noteSeal(this.seal, packet);
     this.#count(packet, verdict);
     this.#observer?.judged(packet, this, now);
     return verdict;
@@ -248,6 +268,14 @@ export class Engine {
     if (slot < 0) return;
     tracker.attribute(slot, chain, rule, revision);
     tracker.kill(slot);
+  }
+
+  #noteSeal(seal: number, packet: Packet): void {
+    const { tracker } = this;
+    if (seal === SEAL.ACCEPT && tracker.flows.isOffloaded(tracker.slot)) return;
+    if (seal === SEAL.ACCEPT) tracker.setOffloaded(tracker.slot, true);
+    // A packet that was vouched for goes on with a seal that was there.
+    if (!packet.vouched) this.#add(COUNTER.sealed, 1);
   }
 
   /**

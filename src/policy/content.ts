@@ -6,7 +6,7 @@
  * what becomes of it (see Evaluator).
  */
 import type { Packet } from "../wire/index.ts";
-import { NEEDS, Rule, type RuleContext } from "./rule.ts";
+import { type ForesightContext, NEEDS, Rule, type RuleContext } from "./rule.ts";
 
 /** What a rule wants to be looked at; bits. An engine does only what some rule of the policy wants. */
 export const CONTENT = {
@@ -101,6 +101,14 @@ export abstract class ContentRule extends Rule {
     if (content === undefined) return false;
     const answer = this.judge(content, packet);
     if (answer === ANSWER.WAIT && !content.isClosed) content.wait();
+    return answer === ANSWER.YES;
+  }
+
+  /** The protocol is settled, and the rule waits for nothing more. */
+  override foresee(packet: Packet, { content }: ForesightContext): boolean | undefined {
+    if (content?.isSettled !== true) return undefined;
+    const answer = this.judge(content, packet);
+    if (answer === ANSWER.WAIT) return content.isClosed ? false : undefined;
     return answer === ANSWER.YES;
   }
 

@@ -18,6 +18,7 @@ import {
 } from "../base/index.ts";
 import { FRAGMENT, NO_USER, type Packet } from "../wire/index.ts";
 import { CONTENT } from "./content.ts";
+import { Foresight } from "./foresight.ts";
 import { PacketFacts } from "./packet-facts.ts";
 import type { Policy, RuleMemory } from "./policy.ts";
 import { NEEDS, type RejectWith, type Rule, type RuleContext, type VerdictRule } from "./rule.ts";
@@ -91,6 +92,9 @@ export class Evaluator {
   readonly policy: Policy;
   /** Bits of CONTENT that some rule of the policy wants. */
   readonly wants: number;
+  /** Tells when no later packet of a flow need be judged. */
+  readonly foresight: Foresight;
+  readonly #row: RuleRow;
   readonly #rules: readonly Rule[];
   readonly #verdictRules: readonly (VerdictRule | undefined)[];
   readonly #settles: Uint8Array;
@@ -136,6 +140,8 @@ export class Evaluator {
   constructor(policy: Policy, memory: RuleMemory, lookupFrom: number = LOOKUP_FROM.WHERE_FASTER) {
     this.policy = policy;
     const row = new RuleRow(policy, memory);
+    this.#row = row;
+    this.foresight = new Foresight(row);
     this.#rules = row.rules;
     this.#verdictRules = row.verdictRules;
     this.#settles = row.settles;
@@ -408,7 +414,7 @@ export class Evaluator {
   }
 
   #fail(error: unknown, context: RuleContext): Verdict {
-    const chain = this.#starts.findLastIndex((start) => start <= this.#at);
+    const chain = this.#row.chainOf(this.#at);
     const rule = this.#at - (this.#starts[chain] ?? 0);
     this.ruleErrors += 1;
     if (context.now - this.#reportsFrom >= SECOND) {

@@ -61,6 +61,7 @@ export {
 } from "./registry.ts";
 export {
   FLOW,
+  type ForesightContext,
   type Gate,
   LOG_LEVELS,
   makeGate,

@@ -133,6 +133,11 @@ export class RuleRow {
     );
   }
 
+  /** Index of the chain in which a rule stands. @param place - of the rule */
+  chainOf(place: number): number {
+    return this.starts.findLastIndex((start) => start <= place);
+  }
+
   /** Bits of CONTENT that some rule wants. */
   get allWants(): number {
     return this.wants.reduce((bits, each) => bits | each, CONTENT.NOTHING);

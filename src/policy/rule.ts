@@ -76,6 +76,12 @@ export interface RuleContext {
   readonly report: RuleReport;
 }
 
+/** What is known when a rule is asked about packets to come. */
+export interface ForesightContext extends RuleContext {
+  /** True when segments outside the window are seen in the state INVALID. */
+  readonly strictTcp: boolean;
+}
+
 /** Parts that a packet may lack. A rule that needs one of them then matches neither way, inverted or not. */
 export const NEEDS = {
   /** Addresses and protocol: every packet that rules see has them. */
@@ -170,6 +176,17 @@ export abstract class Rule {
    * @param passed - whether the verdict is ACCEPT
    */
   settle?(packet: Packet, context: RuleContext, passed: boolean): void;
+
+  /**
+   * What the rule will say of every packet that shares flow, direction and state with this one, whatever else
+   * is in it, as long as policy and tables stay; then those packets need not be shown to it. A rule that has
+   * a condition need not say. No lasting effect.
+   *
+   * @returns `undefined`, as by default, when it depends on more, or when each packet has to be shown
+   */
+  foresee(_packet: Packet, _context: ForesightContext): boolean | undefined {
+    return undefined;
+  }
 
   /** Why the packet meets the rule or not, for people: `destination port 443 is not 22`. */
   explain(_packet: Packet, _context: RuleContext): string {

@@ -11,6 +11,7 @@ import {
   type Hook,
   type Milliseconds,
   type Port,
+  PROTOCOL,
   type SequenceNumber,
   type TimeoutName,
 } from "../base/index.ts";
@@ -19,7 +20,8 @@ import { FLOWING, PEER } from "./direction.ts";
 import { kindFamily, kindProtocol, kindZone } from "./flow-key.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import type { FlowSlab } from "./flow-slab.ts";
-import { phaseOf, timeoutOf } from "./flow-stage.ts";
+import { isClosing, phaseOf, timeoutOf } from "./flow-stage.ts";
+import { isSteady } from "./tcp-machine.ts";
 
 /** Value of {@link FlowReader.windowScale} when the peer offered none. */
 export const NO_SCALE = -1;
@@ -245,6 +247,29 @@ export class FlowReader {
   /** True when the kernel judges the flow by itself. */
   isOffloaded(slot: number): boolean {
     return this.#has(slot, FLOW_FLAG.OFFLOADED);
+  }
+
+  /** True when it is known that packets to come have to be judged, and nothing has changed since. */
+  isOpenEnded(slot: number): boolean {
+    return this.#has(slot, FLOW_FLAG.OPEN_ENDED);
+  }
+
+  /**
+   * True when both ends have spoken and no segment can change the flow's state but one with SYN, FIN or RST;
+   * of other protocols, when both have proved themselves.
+   */
+  isSteady(slot: number): boolean {
+    const state = this.state(slot);
+    if (this.protocol(slot) === PROTOCOL.TCP) return this.isReplied(slot) && isSteady(state);
+    return DATAGRAM_STATES[state] === "MULTIPLE";
+  }
+
+  /**
+   * True for a TCP connection of which an end has said that it has nothing more to send, and that is not
+   * over.
+   */
+  isClosing(slot: number): boolean {
+    return this.protocol(slot) === PROTOCOL.TCP && this.isReplied(slot) && isClosing(this.state(slot));
   }
 
   #has(slot: number, flag: number): boolean {

@@ -122,4 +122,10 @@ export const FLOW_FLAG = {
    * it.
    */
   KILLED: 0x1000,
+  /**
+   * The kernel judged the flow until now: its numbers are older than its next segment.
+   */
+  STALE: 0x2000,
+  /** It was found that packets to come have to be judged, and nothing that matters has changed since. */
+  OPEN_ENDED: 0x4000,
 } as const;

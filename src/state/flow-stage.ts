@@ -133,6 +133,14 @@ export function isHalfOpenTcp(phase: number): boolean {
   return phase < WIDTH && STAGES[phase] === STAGE.HALF_OPEN;
 }
 
+const CLOSED = tcpStateIndex("CLOSED");
+const TIME_WAIT = tcpStateIndex("TIME_WAIT");
+
+/** True for a TCP state in which a connection is about to end and has not ended. */
+export function isClosing(state: number): boolean {
+  return STAGES[state] === STAGE.CLOSING && state !== CLOSED && state !== TIME_WAIT;
+}
+
 /** Name of the timeout at a phase. */
 export function timeoutOf(phase: number): TimeoutName {
   return TIMEOUT_NAMES[phase] ?? "other.first";

@@ -19,7 +19,7 @@ import { COUNTER, type Counters } from "./counter.ts";
 import { FlowHash } from "./flow-hash.ts";
 import { FlowIndex } from "./flow-index.ts";
 import { type FlowKey, kindProtocol } from "./flow-key.ts";
-import { BYTE, DOUBLE, HALF, WORD } from "./flow-row.ts";
+import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import { doublesAt, FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
 import { flattenTimeouts, isHalfOpenTcp, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
@@ -31,6 +31,9 @@ const SWEEP_INTERVAL: Milliseconds = 10 * SECOND;
 
 /** Resolution of the expiry wheel. */
 const TICK: Milliseconds = 100;
+
+/** Time after which the owner is asked again about a flow that seems idle, in ticks. */
+const IDLE_TICKS = 100;
 
 /** Rows a sweep looks at for each unit of the expiry budget: a look costs far less than a removal. */
 const SWEEP_ROWS = 4;
@@ -47,6 +50,10 @@ export interface FlowTableOptions {
   readonly seed: readonly [number, number];
   readonly counters: Counters;
   readonly removed: RemovalListener | undefined;
+  /** Hears of flows that seem idle and that the kernel judges by itself. */
+  readonly idle: ((slot: number) => void) | undefined;
+  /** Hears of flows that the kernel judges by itself and that leave or are ended. */
+  readonly sealLost: ((slot: number) => void) | undefined;
 }
 
 /** A bounded table of flows. */
@@ -55,10 +62,14 @@ export class FlowTable {
   readonly capacity: number;
   readonly #counters: Counters;
   readonly #removed: RemovalListener | undefined;
+  readonly #idle: ((slot: number) => void) | undefined;
+  readonly #sealLost: ((slot: number) => void) | undefined;
   readonly #hash: FlowHash;
   readonly #index: FlowIndex;
   /** TCP connections that are not established yet. */
   halfOpen = 0;
+  /** Flows that the kernel judges by itself. */
+  offloaded = 0;
   readonly #wheel: TimingWheel;
   readonly #queues: SlotLists;
   #timeouts: TimeoutValues;
@@ -82,6 +93,8 @@ export class FlowTable {
     this.capacity = options.capacity;
     this.#counters = options.counters;
     this.#removed = options.removed;
+    this.#idle = options.idle;
+    this.#sealLost = options.sealLost;
     this.#hash = new FlowHash(options.seed);
     this.#index = new FlowIndex(this);
     this.#wheel = new TimingWheel(this.slab);
@@ -137,7 +150,7 @@ export class FlowTable {
   find(key: FlowKey): number {
     this.#wanted = key;
     const slot = this.#index.find(key.hash);
-    if (slot === NO_SLOT || !this.#isExpired(slot)) return slot;
+    if (slot === NO_SLOT || !this.#isExpired(slot) || this.#isOffloaded(slot)) return slot;
     this.remove(slot, COUNTER.expired);
     return NO_SLOT;
   }
@@ -195,6 +208,37 @@ export class FlowTable {
     if (this.#isShorter(after, before)) this.#reschedule(slot);
   }
 
+  /** Notes whether the kernel judges a flow by itself. */
+  setOffloaded(slot: number, offloaded: boolean): void {
+    const { slab } = this;
+    if (this.#isOffloaded(slot) === offloaded) return;
+    this.offloaded += offloaded ? 1 : -1;
+    const flags = slab.half(slot, HALF.FLAGS);
+    slab.setHalf(slot, HALF.FLAGS, offloaded ? flags | FLOW_FLAG.OFFLOADED : flags & ~FLOW_FLAG.OFFLOADED);
+  }
+
+  /** Ends the seal of a flow that leaves or is ended, if it has one, and tells of it. */
+  loseSeal(slot: number): void {
+    if (!this.#isOffloaded(slot)) return;
+    this.#sealLost?.(slot);
+    this.setOffloaded(slot, false);
+  }
+
+  /**
+   * Notes of all flows that the kernel no longer judges them, and that nothing is known of what is to come.
+   */
+  takeBack(): void {
+    const { slab } = this;
+    for (let slot = 0; slot < slab.reach; slot += 1) {
+      if (!slab.isLive(slot)) continue;
+      const flags = slab.half(slot, HALF.FLAGS) & ~FLOW_FLAG.OPEN_ENDED;
+      const wasOffloaded = (flags & FLOW_FLAG.OFFLOADED) !== 0;
+      slab.setHalf(slot, HALF.FLAGS, wasOffloaded ? (flags & ~FLOW_FLAG.OFFLOADED) | FLOW_FLAG.STALE : flags);
+      if (wasOffloaded) this.touch(slot);
+    }
+    this.offloaded = 0;
+  }
+
   /** When the flow expires if it stays silent. */
   deadline(slot: number): Milliseconds {
     const timeout = this.#phaseTimeouts[this.#phase(slot)] as number;
@@ -209,6 +253,7 @@ export class FlowTable {
   remove(slot: number, cause: number): void {
     if (this.#removed !== undefined) this.#removed(slot, cause);
     if (isHalfOpenTcp(this.#phase(slot))) this.halfOpen -= 1;
+    this.loseSeal(slot);
     this.#index.remove(this.hashOf(slot), slot);
     this.#wheel.cancel(slot);
     if (this.#queues.isListed(slot)) this.#queues.remove(slot);
@@ -231,8 +276,7 @@ export class FlowTable {
     for (; looks < budget; looks += 1) {
       const slot = this.#wheel.due;
       if (slot === NO_SLOT) break;
-      if (this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
-      else this.#reschedule(slot);
+      this.#expireOrReschedule(slot);
     }
     this.#sweep((budget - looks) * SWEEP_ROWS);
     return before - this.size;
@@ -247,6 +291,21 @@ export class FlowTable {
   matches(slot: number): boolean {
     const key = this.#wanted as FlowKey;
     return this.slab.half(slot, HALF.KIND) === key.kind && key.matches(this.slab.words(slot), wordsAt(slot));
+  }
+
+  /** A flow that the kernel judges is not seen: its owner is told that it seems idle, and looks. */
+  #expireOrReschedule(slot: number): void {
+    if (!this.#isExpired(slot)) this.#reschedule(slot);
+    else if (this.#idle === undefined || !this.#isOffloaded(slot)) this.remove(slot, COUNTER.expired);
+    else {
+      this.#wheel.cancel(slot);
+      this.#wheel.schedule(slot, (this.#tick + IDLE_TICKS) | 0);
+      this.#idle(slot);
+    }
+  }
+
+  #isOffloaded(slot: number): boolean {
+    return (this.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
   }
 
   #isExpired(slot: number): boolean {
@@ -323,8 +382,7 @@ export class FlowTable {
       const slot = this.#sweepAt;
       this.#sweepAt += 1;
       if (!this.slab.isLive(slot)) continue;
-      if (this.#isExpired(slot)) this.remove(slot, COUNTER.expired);
-      else this.#reschedule(slot); // Its timeout may be shorter than the one the wheel was told.
+      this.#expireOrReschedule(slot); // Its timeout may be shorter than the one the wheel was told.
     }
   }
 }

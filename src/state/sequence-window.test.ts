@@ -307,11 +307,56 @@ test("the reset by which this host refuses an adopted connection is believed", (
   assert.equal(accept(conversation.sent("R", { sequence: 4242 })), COMMIT.STEPPED);
 });
 
-test("an offloaded flow enforces no window and believes any reset", () => {
+/** Opens a connection and hands it to the kernel. */
+function offload(): void {
   open({ strict: true });
   tracker.setOffloaded(tracker.slot, true);
+}
+
+/** A segment that the kernel's tracker found to fit. */
+function vouched(packet: Packet): Packet {
+  packet.vouched = true;
+  return packet;
+}
+
+test("an offloaded flow enforces no window, and what could end it must be vouched for", () => {
+  offload();
   assert.equal(seen(conversation.received("PA", { sequence: 0x5000_0000, bytes: 10 })), "ESTABLISHED");
-  assert.equal(accept(conversation.received("R", { sequence: 0x6000_0000 })), COMMIT.STEPPED);
+  assert.equal(accept(conversation.received("R", { sequence: 0x6000_0000 })), COMMIT.DISBELIEVED);
+  assert.equal(accept(conversation.received("FA", { sequence: 0x6000_0000 })), COMMIT.DISBELIEVED);
+  assert.equal(state(), "ESTABLISHED");
+  assert.ok(tracker.flows.isOffloaded(tracker.slot));
+  assert.equal(accept(vouched(conversation.received("R", { sequence: 0x6000_0000 }))), COMMIT.STEPPED);
+  assert.equal(state(), "CLOSED");
+});
+
+test("a vouched FIN brings an offloaded flow back, with its numbers", () => {
+  offload();
+  const ours = 0x7000_0000;
+  const fin = { sequence: 0x6000_0000, acknowledgement: ours };
+  assert.equal(accept(vouched(conversation.received("FA", fin))), COMMIT.STEPPED);
+  assert.ok(!tracker.flows.isOffloaded(tracker.slot));
+  assert.equal(state(), "CLOSE_WAIT1");
+  const forged = { sequence: 0x1000_0000, acknowledgement: ours };
+  assert.equal(seen(conversation.received("R", forged)), "INVALID");
+  accept(conversation.sent("A", { sequence: ours, acknowledgement: 0x6000_0001 }));
+  assert.equal(state(), "CLOSE_WAIT2");
+  accept(conversation.sent("FA", { sequence: ours, acknowledgement: 0x6000_0001 }));
+  accept(conversation.received("A", { sequence: 0x6000_0001, acknowledgement: ours + 1 }));
+  assert.equal(state(), "CLOSED");
+});
+
+test("a flow that was taken back follows its next segment, but no FIN or RST of unknown numbers", () => {
+  offload();
+  tracker.takeBack();
+  accept(conversation.received("FA", { sequence: 0x6000_0000 }));
+  assert.equal(state(), "ESTABLISHED");
+  const bytes = { sequence: 0x6000_0000, acknowledgement: 0x7000_0000, bytes: 10 };
+  accept(conversation.received("PA", bytes));
+  accept(conversation.sent("A", { sequence: 0x7000_0000, acknowledgement: 0x6000_000a }));
+  assert.equal(seen(conversation.received("FA", { sequence: 0x1000_0000 })), "INVALID");
+  accept(conversation.received("FA", { sequence: 0x6000_000a, acknowledgement: 0x7000_0000 }));
+  assert.equal(state(), "CLOSE_WAIT1");
 });
 
 test("forged acknowledgements do not complete a handshake", () => {

@@ -120,6 +120,13 @@ export class SequenceWindow {
     this.#slab.setHalf(slot, HALF.FLAGS, this.#flags);
   }
 
+  /** Forgets the numbers of both peers, so that each one's next segment sets them. */
+  forget(slot: number): void {
+    for (const peer of [PEER.REMOTE, PEER.LOCAL]) this.#slab.setWord(slot, WORD.MAX_WINDOW + peer, 0);
+    const acked = FLOW_FLAG.ACKED | (FLOW_FLAG.ACKED << PEER.LOCAL);
+    this.#slab.setHalf(slot, HALF.FLAGS, this.#slab.half(slot, HALF.FLAGS) & ~acked);
+  }
+
   #bind(slot: number, sender: number, packet: Packet): void {
     this.#slot = slot;
     this.#words = this.#slab.words(slot);
@@ -191,7 +198,6 @@ export class SequenceWindow {
    * netfilter asks that too, and a forger would have to guess a second number.
    */
   #fitsReset(packet: Packet, fit: number): boolean {
-    if ((this.#flags & FLOW_FLAG.OFFLOADED) !== 0) return true;
     if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) {
       if ((this.#flags & FLOW_FLAG.SLOPPY) !== 0 && this.#continues(packet)) return true;
       const distance = sequenceDistance(

@@ -43,6 +43,9 @@ const STAGES = Uint8Array.from(TCP_STATES, (state) =>
 
 const { SYN, ACK, FIN, RST } = TCP_FLAG;
 
+/** Flows whose segments need not fit. */
+const UNENFORCED = FLOW_FLAG.SLOPPY | FLOW_FLAG.OFFLOADED | FLOW_FLAG.STALE;
+
 /** True for a segment that asks for a connection. */
 function isRequest(tcpFlags: number): boolean {
   return (tcpFlags & (SYN | ACK | FIN | RST)) === SYN;
@@ -94,12 +97,22 @@ export class TcpFlows {
   look(slot: number, flowing: number, packet: Packet): number {
     const { slab } = this.#table;
     const state = slab.byte(slot, BYTE.STATE);
-    if (isRequest(packet.tcpFlags) && (state === CLOSED || state === TIME_WAIT)) return REOPENS;
+    if (isRequest(packet.tcpFlags) && this.#isOver(slot, state, packet)) return REOPENS;
     if (!this.#strict) return state;
     this.#judge(slot, flowing, packet);
     if (this.#inside || packet.hook === HOOK.OUTPUT) return state;
     this.#counters.add(COUNTER.invalid);
     return INVALID;
+  }
+
+  /**
+   * True for a connection that has ended. The last segment of one that the kernel carries was not seen; that
+   * it has come is known by the kernel's taking a SYN for the beginning of another.
+   */
+  #isOver(slot: number, state: number, packet: Packet): boolean {
+    if (state === CLOSED || state === TIME_WAIT) return true;
+    const isOffloaded = (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
+    return isOffloaded && !packet.vouched && STAGES[state] === STAGE.CLOSING;
   }
 
   /** First state of a flow made by a segment, which has no RST. */
@@ -118,13 +131,15 @@ export class TcpFlows {
    * @returns bits of COMMIT
    */
   step(slot: number, flowing: number, packet: Packet): number {
-    if (!this.#strict) this.#judge(slot, flowing, packet);
     const { slab } = this.#table;
+    const resumes = (slab.half(slot, HALF.FLAGS) & (FLOW_FLAG.OFFLOADED | FLOW_FLAG.STALE)) !== 0;
+    if (resumes && !this.#resume(slot, packet)) return COMMIT.DISBELIEVED;
+    if (!this.#strict || resumes) this.#judge(slot, flowing, packet);
     const state = slab.byte(slot, BYTE.STATE);
     const outside = this.#inside ? 0 : COMMIT.OUT_OF_WINDOW;
-    if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state);
+    if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state, resumes);
     const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
-    const believed = this.#isBelieved(packet);
+    const believed = resumes || this.#isBelieved(packet);
     const steps = believed || !numbered;
     const cell = steps ? step(state, flowing, this.#segment(state, packet, numbered), numbered) : state;
     const opening = isOpening(state);
@@ -134,10 +149,32 @@ export class TcpFlows {
     return outside | this.#enter(slot, state, cell, flags);
   }
 
+  /**
+   * A segment of a flow whose segments were not all seen: its numbers are taken as they are, if it can be
+   * believed. One that could change the state must be vouched for by the kernel, which has seen them all.
+   *
+   * @returns false when it is not to be believed; then the flow stays as it is
+   */
+  #resume(slot: number, packet: Packet): boolean {
+    if (!packet.vouched && (packet.tcpFlags & (SYN | FIN | RST)) !== 0) {
+      if ((packet.tcpFlags & RST) !== 0) this.#counters.add(COUNTER.disbelievedResets);
+      return false;
+    }
+    const { slab } = this.#table;
+    const isSealed = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
+    // What was on its way when the flow was sealed changes nothing.
+    if (!isSealed || packet.vouched) {
+      this.#table.setOffloaded(slot, false);
+      slab.setHalf(slot, HALF.FLAGS, slab.half(slot, HALF.FLAGS) & ~(FLOW_FLAG.STALE | FLOW_FLAG.OPEN_ENDED));
+      this.#window.forget(slot);
+    }
+    return true;
+  }
+
   /** Holds a segment against the numbers of its flow. In liberal mode only accepted segments are. */
   #judge(slot: number, flowing: number, packet: Packet): void {
     const { slab } = this.#table;
-    const unenforced = (slab.half(slot, HALF.FLAGS) & (FLOW_FLAG.SLOPPY | FLOW_FLAG.OFFLOADED)) !== 0;
+    const unenforced = (slab.half(slot, HALF.FLAGS) & UNENFORCED) !== 0;
     this.#fit = this.#window.judge(slot, flowing, packet);
     this.#inside = unenforced || this.#isInside(slab.byte(slot, BYTE.STATE), packet.tcpFlags);
     if (this.#inside) return;
@@ -149,7 +186,7 @@ export class TcpFlows {
   #enter(slot: number, state: number, cell: number, flags: number): number {
     const next = cell & NEXT_STATE;
     if (next !== state || flags !== this.#table.slab.half(slot, HALF.FLAGS)) {
-      this.#table.setState(slot, next, flags);
+      this.#table.setState(slot, next, next === state ? flags : flags & ~FLOW_FLAG.OPEN_ENDED);
     }
     const stepped = next === state ? 0 : COMMIT.STEPPED;
     if ((cell & UNDEFINED) === 0) return stepped;
@@ -176,8 +213,8 @@ export class TcpFlows {
     return (this.#fit & needed) !== 0;
   }
 
-  #reset(slot: number, state: number): number {
-    if (!this.#isResetBelieved(state)) {
+  #reset(slot: number, state: number, believed: boolean): number {
+    if (!believed && !this.#isResetBelieved(state)) {
       this.#counters.add(COUNTER.disbelievedResets);
       return COMMIT.DISBELIEVED;
     }

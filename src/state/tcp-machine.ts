@@ -120,3 +120,20 @@ export function stepUnknown(flowing: number, segment: number): number {
 export function stepReset(state: number): number {
   return RESET[state] ?? 0;
 }
+
+const FLOWINGS = [0, 1] as const;
+/** Segments without SYN and FIN. */
+const PLAIN_SEGMENTS = [0, SEGMENT.A] as const;
+
+const STEADY = Uint8Array.from(TCP_STATES, (name, state) => {
+  if (name === "CLOSED" || name === "TIME_WAIT" || name === "INVALID") return 0;
+  const stays = FLOWINGS.every((flowing) =>
+    PLAIN_SEGMENTS.every((segment) => (stepSegment(state, flowing, segment) & NEXT_STATE) === state),
+  );
+  return stays ? 1 : 0;
+});
+
+/** True for a state of a living connection that only a segment with SYN, FIN or RST can change. */
+export function isSteady(state: number): boolean {
+  return STEADY[state] === 1;
+}

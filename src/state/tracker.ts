@@ -59,6 +59,15 @@ export interface TrackerOptions {
    * strangers.
    */
   readonly seed?: readonly [number, number];
+  /**
+   * Called with each flow that seems idle and that the kernel judges by itself, again after a while; without
+   * it such flows expire like others.
+   */
+  readonly idle?: ((slot: number) => void) | undefined;
+  /**
+   * Called with each flow that the kernel judges by itself and that leaves or is ended, while it can be read.
+   */
+  readonly sealLost?: ((slot: number) => void) | undefined;
   /** Called with each flow that leaves, while its row can be read, and the counter that tells why. */
   readonly removed?: RemovalListener;
 }
@@ -104,10 +113,16 @@ export class Tracker {
       seed: options.seed ?? [0, 0],
       counters: this.#counters,
       removed: options.removed,
+      idle: options.idle,
+      sealLost: options.sealLost,
     });
+    this.isStrict = options.strict ?? false;
     this.#tcp = new TcpFlows(this.#table, this.#counters, options.strict ?? false);
     this.flows = new FlowReader(this.#table.slab);
   }
+
+  /** True when segments outside the window are INVALID. */
+  readonly isStrict: boolean;
 
   /** Flows held, those included that have expired and whose memory has not come back yet. */
   get size(): number {
@@ -225,11 +240,42 @@ export class Tracker {
     this.#table.slab.setWord(slot, WORD.MARK, mark);
   }
 
+  /** Flows that the kernel judges by itself. */
+  get offloaded(): number {
+    return this.#table.offloaded;
+  }
+
   /** Notes whether the kernel judges a flow by itself; its windows are not enforced while it does. */
   setOffloaded(slot: number, offloaded: boolean): void {
+    this.#table.setOffloaded(slot, offloaded);
+  }
+
+  /** All flows are judged here again. Those that the kernel judged are taken for alive. */
+  takeBack(): void {
+    this.#table.takeBack();
+  }
+
+  /**
+   * Notes that packets of a flow have to be judged until its state changes, see
+   * {@link FlowReader.isOpenEnded}.
+   */
+  setOpenEnded(slot: number): void {
     const { slab } = this.#table;
-    const flags = slab.half(slot, HALF.FLAGS);
-    slab.setHalf(slot, HALF.FLAGS, offloaded ? flags | FLOW_FLAG.OFFLOADED : flags & ~FLOW_FLAG.OFFLOADED);
+    slab.setHalf(slot, HALF.FLAGS, slab.half(slot, HALF.FLAGS) | FLOW_FLAG.OPEN_ENDED);
+  }
+
+  /**
+   * Notes when the last packet of a flow was seen by somebody else. @param lastSeen - not after the present
+   */
+  renew(slot: number, lastSeen: Milliseconds): void {
+    const { slab } = this.#table;
+    const at = doublesAt(slot) + DOUBLE.LAST_SEEN;
+    slab.doubles(slot)[at] = Math.max(slab.doubles(slot)[at] as number, lastSeen);
+  }
+
+  /** Ends a flow that the kernel has seen end. A slot that holds none is left alone. */
+  ended(slot: number): void {
+    if (this.#table.slab.isLive(slot)) this.#table.remove(slot, COUNTER.expired);
   }
 
   /** When a flow expires if it stays silent. */
@@ -257,6 +303,7 @@ export class Tracker {
       this.remove(slot);
       return;
     }
+    this.#table.loseSeal(slot);
     const flags = this.#table.slab.half(slot, HALF.FLAGS);
     this.#table.setState(slot, CLOSED, flags | FLOW_FLAG.KILLED);
     this.#table.touch(slot);

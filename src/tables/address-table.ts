@@ -136,6 +136,11 @@ export class AddressTable {
     return ((this.#arrays.meta[entry] ?? 0) & META.NEGATED) !== 0;
   }
 
+  /** True when the entry that {@link AddressTable.find} returned ends by itself at some time. */
+  mayEnd(entry: number): boolean {
+    return entry >= 0 && this.#arrays.deadline[entry] !== 0;
+  }
+
   /**
    * True when the address is in the table: some entry covers it and the longest that does is not negated.
    * Allocates nothing.

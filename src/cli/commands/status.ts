@@ -28,6 +28,7 @@ function statusText(status: FirewallStatus): string {
     ["up", uptimeWords(status.uptimeSeconds)],
     ["process", `${status.pid}, postern ${status.version}`],
     ["queue driver", status.driver],
+    ["sealed flows", `${status.offloaded.active} at present, ${status.offloaded.total} in all`],
   ]);
   const counters = alignTable(
     Object.entries(status.counters).map(([name, value]) => [name, String(value)]),

@@ -28,6 +28,11 @@ class AnnouncedRule extends Rule {
     return this.#rule.peek(packet, context);
   }
 
+  /** What it would say of a match has to be said for each packet. */
+  override foresee(packet: Packet, context: RuleContext): boolean | undefined {
+    return this.#rule.match(packet, context) ? undefined : false;
+  }
+
   override explain(packet: Packet, context: RuleContext): string {
     return this.#rule.explain(packet, context);
   }

@@ -29,6 +29,10 @@ class FlowRule extends Rule {
     return this.#meanings.includes(context.flow ?? FLOW.NEW);
   }
 
+  override foresee(packet: Packet, context: RuleContext): boolean {
+    return this.match(packet, context);
+  }
+
   override explain(_packet: Packet, context: RuleContext): string {
     const { flow = FLOW.NEW } = context;
     const words = flow === FLOW.NEW ? "new" : `known (${flow === FLOW.REPLY ? "reply" : "original"})`;

@@ -74,6 +74,14 @@ class TableRule extends Rule {
     );
   }
 
+  /** Entries change only by request; but some end by themselves. */
+  override foresee(packet: Packet, context: RuleContext): boolean | undefined {
+    const first = this.#find(packet, this.#bySource, context);
+    const second = this.#bySource && this.#byDestination ? this.#find(packet, false, context) : -1;
+    if (this.#table.mayEnd(first) || this.#table.mayEnd(second)) return undefined;
+    return this.#covers(first) || this.#covers(second);
+  }
+
   override settle(packet: Packet, context: RuleContext, passed: boolean): void {
     const first = this.#find(packet, this.#bySource, context);
     const both = this.#bySource && this.#byDestination;

@@ -4,8 +4,10 @@ import type { Packet } from "../../wire/index.ts";
 import { listOf, withDefault } from "../argument.ts";
 import { protocolName } from "../packet-text.ts";
 import { defineRule, type RuleDefinition } from "../registry.ts";
-import { type Gate, makeGate, NEEDS, Rule, type RuleContext } from "../rule.ts";
+import { type ForesightContext, type Gate, makeGate, NEEDS, Rule, type RuleContext } from "../rule.ts";
 import { tcpState } from "../value-types.ts";
+
+const INVALID = tcpStateIndex("INVALID");
 
 type StateName = TcpState | "";
 
@@ -32,6 +34,12 @@ class TcpStateRule extends Rule {
 
   override match(packet: Packet, context: RuleContext): boolean {
     return packet.protocol === PROTOCOL.TCP && ((this.#bits >>> context.tcpState) & 1) === 1;
+  }
+
+  override foresee(packet: Packet, context: ForesightContext): boolean | undefined {
+    const answer = this.match(packet, context);
+    const ifInvalid = packet.protocol === PROTOCOL.TCP && ((this.#bits >>> INVALID) & 1) === 1;
+    return context.strictTcp && answer !== ifInvalid ? undefined : answer;
   }
 
   override explain(packet: Packet, context: RuleContext): string {

@@ -1,0 +1,217 @@
+/**
+ * When a flow is handed over to the kernel.
+ *
+ * The fate of a flow is *sealed* when every later packet of it, in either direction and at each hook that it
+ * can meet, gets the same verdict whatever is in it; then no later packet need come up. That is decided here,
+ * after a packet was judged, by asking the policy what it will say (Foresight) of both directions.
+ *
+ * What makes such an answer hold:
+ *
+ * - *The flow's state stays.* Only flows in a steady state are sealed: no segment without SYN, FIN or RST can
+ *   change it, and those three still come up. With the first of them that is accepted and that the kernel's
+ *   tracker vouches for, the seal ends.
+ * - *Or the state does not matter.* Where no rule was asked that looks at it, a connection stays sealed while
+ *   it closes, and the acknowledgements between the FINs are not seen. Nor is the last one: that it has come
+ *   is known when the kernel takes a SYN for the beginning of another connection, or when its entry is gone.
+ * - *The flow stays in the state table.* While it is sealed its entry does not expire before the kernel's own
+ *   entry was asked; when it leaves, whoever is told of it takes the seal away.
+ * - *Bytes are settled.* A rule about bytes answers only when no further byte can change its answer.
+ * - *Tables and policy stay.* When they change, all seals are void ({@link Engine.takeBack}).
+ * - *One packet, one hook.* What goes through the loopback interface is met twice, by two flows that share
+ *   one entry in the kernel: such flows are never sealed.
+ * - *A dropped flow may be forgotten.* Its packets do not keep its entry alive, so it must be dropped as an
+ *   unknown flow as well. What a rule has ended for its bytes stays ended.
+ *
+ * Asking costs about as much as judging a packet twice, so what was found is noted on the flow: sealed, or
+ * open-ended until its state changes. A flow whose bytes are not settled is asked about again.
+ */
+import {
+  HOOK,
+  type Hook,
+  type Milliseconds,
+  PROTOCOL,
+  TCP_FLAG,
+  type Verdict,
+  VERDICT,
+} from "../base/index.ts";
+import { type Evaluator, FLOW, type ForesightContext, type RuleReport } from "../policy/index.ts";
+import type { Tracker } from "../state/index.ts";
+import { FRAGMENT, Packet } from "../wire/index.ts";
+import type { InspectedContent } from "./flow-content.ts";
+
+/** What shall become of the later packets of a flow. */
+export const SEAL = { NONE: 0, ACCEPT: 1, DROP: 2 } as const;
+
+/** Which flows may be sealed. */
+export interface SealSettings {
+  readonly accepted: boolean;
+  readonly dropped: boolean;
+}
+
+const TURNED: Readonly<Partial<Record<Hook, Hook>>> = {
+  [HOOK.INPUT]: HOOK.OUTPUT,
+  [HOOK.OUTPUT]: HOOK.INPUT,
+};
+
+const LOOPBACK = "lo";
+const { SYN, FIN, RST } = TCP_FLAG;
+
+/** Asks the policy about packets to come. */
+class FutureContext implements ForesightContext {
+  readonly packet: Packet = new Packet();
+  now: Milliseconds = 0;
+  /** True when a rule has looked at the state since this was cleared. */
+  stateMatters = false;
+  #state = 0;
+  flow: number = FLOW.NEW;
+  content: InspectedContent | undefined = undefined;
+  strictTcp = false;
+  readonly interfaceName: (index: number) => string;
+  readonly report: RuleReport;
+
+  constructor(interfaceName: (index: number) => string, report: RuleReport) {
+    this.interfaceName = interfaceName;
+    this.report = report;
+  }
+
+  get tcpState(): number {
+    this.stateMatters = true;
+    return this.#state;
+  }
+
+  set tcpState(state: number) {
+    this.#state = state;
+  }
+}
+
+/** Makes a packet that goes the same way as another, or back, with nothing in it but its ends. */
+function describe(future: Packet, packet: Packet, isTurned: boolean): void {
+  future.hook = isTurned ? (TURNED[packet.hook] ?? packet.hook) : packet.hook;
+  future.family = packet.family;
+  future.protocol = packet.protocol;
+  future.source.set(isTurned ? packet.destination : packet.source);
+  future.destination.set(isTurned ? packet.source : packet.destination);
+  future.sourcePort = isTurned ? packet.destinationPort : packet.sourcePort;
+  future.destinationPort = isTurned ? packet.sourcePort : packet.destinationPort;
+}
+
+/** Decides on seals for one engine. */
+export class Sealing {
+  readonly #tracker: Tracker;
+  readonly #context: FutureContext;
+  readonly #interfaceName: (index: number) => string;
+  /** Which flows may be sealed now. */
+  settings: SealSettings = { accepted: false, dropped: false };
+
+  /**
+   * @param tracker - the state table
+   * @param interfaceName - name of an interface by its index
+   * @param report - of the rules; nothing is said there
+   */
+  constructor(tracker: Tracker, interfaceName: (index: number) => string, report: RuleReport) {
+    this.#tracker = tracker;
+    this.#interfaceName = interfaceName;
+    this.#context = new FutureContext(interfaceName, report);
+  }
+
+  /**
+   * What shall become of the later packets of the flow of a packet that was just judged and entered.
+   *
+   * @param evaluator - has its verdict
+   * @param content - what is known of the flow's bytes
+   * @returns a value of {@link SEAL}
+   */
+  wish(
+    evaluator: Evaluator,
+    packet: Packet,
+    content: InspectedContent | undefined,
+    now: Milliseconds,
+  ): number {
+    const { verdict } = evaluator;
+    if (!this.#isAllowed(verdict) || !this.#isPlain(packet)) return SEAL.NONE;
+    if (verdict === VERDICT.DROP && content?.seal?.verdict === VERDICT.DROP) return SEAL.DROP;
+    if (!this.#isCandidate(evaluator)) return SEAL.NONE;
+    const isSealed =
+      this.#tracker.flows.isOffloaded(this.#tracker.slot) || this.#ask(evaluator, packet, content, now);
+    if (!isSealed) return SEAL.NONE;
+    return verdict === VERDICT.ACCEPT ? SEAL.ACCEPT : SEAL.DROP;
+  }
+
+  // oxlint-disable-next-line max-params -- those of wish
+  #ask(
+    evaluator: Evaluator,
+    packet: Packet,
+    content: InspectedContent | undefined,
+    now: Milliseconds,
+  ): boolean {
+    const { slot, flows } = this.#tracker;
+    const isSteady = (packet.tcpFlags & FIN) === 0 && flows.isSteady(slot);
+    if (!isSteady && !(evaluator.verdict === VERDICT.ACCEPT && flows.isClosing(slot))) return false;
+    const context = this.#context;
+    context.stateMatters = false;
+    context.now = now;
+    context.content = content;
+    context.strictTcp = this.#tracker.isStrict || evaluator.policy.settings.strictTcp;
+    if (this.#isSealed(evaluator, packet) && (isSteady || !context.stateMatters)) return true;
+    const isFinal = content === undefined || (content.isSettled && content.isClosed);
+    if (isFinal) this.#tracker.setOpenEnded(slot);
+    return false;
+  }
+
+  /** True when the verdict is of the rules, on a packet of a flow in the table that may be sealed. */
+  #isCandidate({ reason }: Evaluator): boolean {
+    const { slot, related, killed, flows } = this.#tracker;
+    if (slot < 0 || related || killed || flows.isOpenEnded(slot)) return false;
+    return reason === "rule" || reason === "default" || reason === "no-chain";
+  }
+
+  #isAllowed(verdict: Verdict): boolean {
+    const { accepted, dropped } = this.settings;
+    return verdict === VERDICT.ACCEPT ? accepted : verdict === VERDICT.DROP && dropped;
+  }
+
+  /**
+   * True for a whole packet of TCP or UDP, met at one hook, that begins nothing and does not end all at once.
+   */
+  #isPlain(packet: Packet): boolean {
+    const { protocol } = packet;
+    if (packet.fault !== undefined || packet.fragment !== FRAGMENT.NONE) return false;
+    if (protocol === PROTOCOL.TCP) {
+      if ((packet.tcpFlags & (SYN | RST)) !== 0) return false;
+    } else if (protocol !== PROTOCOL.UDP) return false;
+    return (
+      this.#interfaceName(packet.inInterface) !== LOOPBACK &&
+      this.#interfaceName(packet.outInterface) !== LOOPBACK
+    );
+  }
+
+  #isSealed(evaluator: Evaluator, packet: Packet): boolean {
+    const { verdict } = evaluator;
+    const { slot, flows, direction } = this.#tracker;
+    const state = packet.protocol === PROTOCOL.TCP ? flows.state(slot) : 0;
+    const other = direction === FLOW.ORIGINAL ? FLOW.REPLY : FLOW.ORIGINAL;
+    const isKnown =
+      this.#foresee(evaluator, packet, false, direction, state) === verdict &&
+      this.#foresee(evaluator, packet, true, other, state) === verdict;
+    if (!isKnown || verdict === VERDICT.ACCEPT) return isKnown;
+    return (
+      this.#foresee(evaluator, packet, false, FLOW.NEW, 0) === verdict &&
+      this.#foresee(evaluator, packet, true, FLOW.NEW, 0) === verdict
+    );
+  }
+
+  // oxlint-disable-next-line max-params -- one question in four words, asked up to four times for a flow
+  #foresee(
+    evaluator: Evaluator,
+    packet: Packet,
+    isTurned: boolean,
+    flow: number,
+    tcpState: number,
+  ): Verdict | undefined {
+    const context = this.#context;
+    describe(context.packet, packet, isTurned);
+    context.flow = flow;
+    context.tcpState = tcpState;
+    return evaluator.foresight.verdict(context);
+  }
+}

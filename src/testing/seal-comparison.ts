@@ -1,0 +1,219 @@
+/**
+ * Two engines on the same packets: one is shown every packet, the other only those that a kernel with seals
+ * would send up. Whatever becomes of a packet must be the same.
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  HOOK,
+  type Hook,
+  type Milliseconds,
+  PROTOCOL,
+  TCP_FLAG,
+  tcpStateIndex,
+  VERDICT,
+} from "../base/index.ts";
+import { COUNTERS, Engine, SEAL } from "../engine/index.ts";
+import { allocateMemory, type Policy } from "../policy/index.ts";
+import { Tracker } from "../state/index.ts";
+import type { Packet } from "../wire/index.ts";
+import { Conversation, packetAt } from "./conversation.ts";
+import { SILENT_REPORT } from "./engine-sample.ts";
+import { compileValid } from "./policy-probe.ts";
+import { interfaceName, policies, type RuleArguments } from "./rule-arbitraries.ts";
+
+const { SYN, FIN, RST } = TCP_FLAG;
+const CLOSED = tcpStateIndex("CLOSED");
+
+function openEngine(policy: Policy): Engine {
+  return new Engine({
+    initial: { policy, memory: allocateMemory(policy), revision: 1 },
+    tracker: new Tracker({ strict: policy.settings.strictTcp }),
+    report: SILENT_REPORT,
+    interfaceName,
+    counters: new Float64Array(COUNTERS.length),
+  });
+}
+
+/** Both ends of a packet's flow, whoever speaks. */
+function endsOf(packet: Packet): string {
+  const ends = [
+    `${packet.source.join()} ${packet.sourcePort}`,
+    `${packet.destination.join()} ${packet.destinationPort}`,
+  ];
+  return `${packet.protocol} ${ends.sort().join(" ")}`;
+}
+
+function isAnyOf(packet: Packet, flags: number): boolean {
+  return packet.isTcp && (packet.tcpFlags & flags) !== 0;
+}
+
+/** The kernel's half: what our table in it does with packets, and what its tracker tells. */
+class SealingKernel {
+  readonly #engine: Engine;
+  readonly #seals = new Map<string, number>();
+  /** Packets that did not come up. */
+  spared = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    engine.allowSeals({ accepted: true, dropped: true });
+  }
+
+  /**
+   * The verdict on a packet.
+   *
+   * @param fits - whether the kernel's tracker finds that it fits its connection
+   * @param reopens - whether it takes the packet for the beginning of another
+   */
+  judge(packet: Packet, now: Milliseconds, fits: boolean, reopens: boolean): number {
+    const ends = endsOf(packet);
+    if (reopens) this.#seals.delete(ends);
+    const seal = fits ? this.#seals.get(ends) : undefined;
+    const turns = isAnyOf(packet, SYN | FIN | RST);
+    if (seal !== undefined && !turns) {
+      this.spared += 1;
+      return seal === SEAL.ACCEPT ? VERDICT.ACCEPT : VERDICT.DROP;
+    }
+    if (seal === SEAL.DROP && isAnyOf(packet, SYN)) this.#seals.delete(ends);
+    packet.vouched = this.#seals.has(ends) && fits;
+    const verdict = this.#engine.judge(packet, now);
+    if (this.#engine.seal !== SEAL.NONE) this.#seals.set(ends, this.#engine.seal);
+    else if (packet.vouched && verdict === VERDICT.ACCEPT) this.#seals.delete(ends);
+    return verdict;
+  }
+}
+
+/** A step of a conversation: who sends what, and whether it is forged. */
+const step = fc.record({
+  flow: fc.nat(3),
+  isSent: fc.boolean(),
+  kind: fc.oneof(
+    { weight: 20, arbitrary: fc.constantFrom("A", "PA") },
+    { weight: 1, arbitrary: fc.constantFrom("FA", "R", "S") },
+  ),
+  forged: fc.constantFrom(false, false, false, true),
+  text: fc.nat(3),
+  inInterface: fc.nat(4),
+  outInterface: fc.nat(4),
+  userId: fc.constantFrom(-1, 0, 1000),
+});
+
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+const TEXTS = [
+  "SSH-2.0-OpenSSH_9.2\r\n",
+  "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+  "\u0016\u0003\u0001",
+  "x".repeat(900),
+];
+const FAR = 0x4000_0000;
+
+/** One flow: its ends and where it is met. */
+const flow = fc.record({
+  isUdp: fc.boolean(),
+  remote: fc.constantFrom("192.0.2.1", "198.51.100.7", "10.0.0.1"),
+  local: fc.constantFrom("192.0.2.130", "192.0.3.7"),
+  port: fc.constantFrom(22, 53, 443),
+  forwarded: fc.boolean(),
+});
+
+type Flow = typeof flow extends fc.Arbitrary<infer T> ? T : never;
+
+/** Speaks a flow's packets. */
+class Speaker {
+  readonly #flow: Flow;
+  readonly #remotePort: number;
+  readonly #conversation: Conversation;
+
+  constructor(flow: Flow, index: number) {
+    const { remote, local, port, forwarded } = flow;
+    this.#flow = flow;
+    this.#remotePort = 49_001 + index;
+    const remotePort = this.#remotePort;
+    this.#conversation = new Conversation({ remote, local, remotePort, localPort: port, forwarded });
+  }
+
+  /** The handshake; of UDP two datagrams each way. */
+  opening(): Packet[] {
+    if (this.#flow.isUdp) return [false, true, false, true].map((isSent) => this.#datagram(isSent, 0));
+    const conversation = this.#conversation;
+    return [conversation.received("S"), conversation.sent("SA"), conversation.received("A")];
+  }
+
+  speak({ isSent, kind, forged, text }: Step): Packet {
+    if (this.#flow.isUdp) return this.#datagram(isSent, text);
+    const payload = kind === "PA" ? new TextEncoder().encode(TEXTS[text]) : new Uint8Array(0);
+    const conversation = this.#conversation;
+    const fields = { payload, bytes: payload.length, ...(forged && { sequence: FAR, acknowledgement: FAR }) };
+    return isSent ? conversation.sent(kind, fields) : conversation.received(kind, fields);
+  }
+
+  #datagram(isSent: boolean, text: number): Packet {
+    const { remote, local, port, forwarded } = this.#flow;
+    const hook: Hook = forwarded ? HOOK.FORWARD : isSent ? HOOK.OUTPUT : HOOK.INPUT;
+    const ends = isSent
+      ? { source: local, destination: remote, sourcePort: port, destinationPort: this.#remotePort }
+      : { source: remote, destination: local, sourcePort: this.#remotePort, destinationPort: port };
+    const payload = new TextEncoder().encode(TEXTS[text]);
+    return packetAt(hook, { ...ends, protocol: PROTOCOL.UDP, payload });
+  }
+}
+
+/** What tests are told of a run. */
+export interface SealRun {
+  /** Packets that the second engine was not shown. */
+  readonly spared: number;
+}
+
+function run(source: RuleArguments, flows: readonly Flow[], steps: readonly Step[]): SealRun {
+  const policy = compileValid(source);
+  const whole = openEngine(policy);
+  const engine = openEngine(policy);
+  const kernel = new SealingKernel(engine);
+  let now = 1000;
+  const compare = (packet: Packet, fits: boolean): void => {
+    now += 1;
+    packet.vouched = false;
+    const expected = whole.judge(packet, now);
+    const isRequest = packet.isTcp && (packet.tcpFlags & (SYN | FIN | RST | TCP_FLAG.ACK)) === SYN;
+    const reopens = isRequest && whole.stateBefore === CLOSED;
+    assert.equal(kernel.judge(packet, now, fits, reopens), expected);
+  };
+  const speakers = flows.map((each, index) => new Speaker(each, index));
+  for (const speaker of speakers) for (const packet of speaker.opening()) compare(packet, true);
+  for (const each of steps) {
+    const speaker = speakers[each.flow % speakers.length] as Speaker;
+    const packet = speaker.speak(each);
+    packet.inInterface = each.inInterface;
+    packet.outInterface = each.outInterface;
+    packet.userId = each.userId;
+    // The kernel's tracker does not judge the numbers of a SYN on a connection that stands.
+    compare(packet, !each.forged || each.kind === "S");
+  }
+  return { spared: kernel.spared };
+}
+
+/** How much is compared. */
+export interface SealPlan {
+  readonly policies: number;
+  /** Most rules of a chain. */
+  readonly rules: number;
+  readonly packets: number;
+}
+
+/** Compares on random policies and random flows. @returns packets that were spared, of all runs */
+export function compareSeals(plan: SealPlan): number {
+  let spared = 0;
+  const packets = fc.array(step, { minLength: plan.packets, maxLength: plan.packets });
+  const flows = fc.array(flow, { minLength: 1, maxLength: 3 });
+  const strict = fc.tuple(policies(plan.rules), fc.boolean()).map(([policy, strictTcp]) => ({
+    ...policy,
+    settings: { ...(policy["settings"] as object), strictTcp },
+  }));
+  const property = fc.property(strict, flows, packets, (policy, chosen, steps) => {
+    spared += run(policy, chosen, steps).spared;
+  });
+  fc.assert(property, { numRuns: plan.policies });
+  return spared;
+}
