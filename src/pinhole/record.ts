@@ -5,7 +5,7 @@ import type { PinholeLimits } from "./kernel-plan.ts";
 import type { Moment } from "./moment.ts";
 import type { Pinhole } from "./pinhole.ts";
 import type { PortLease } from "./port-pool.ts";
-import type { PinholeSpec } from "./specification.ts";
+import { PinholeRequest, type PinholeSpec } from "./specification.ts";
 
 /** A living pinhole. */
 export interface PinholeRecord {
@@ -83,6 +83,32 @@ export function recordOf(pinhole: Pinhole, groupNumber: number, moment: Moment):
     createdAt,
     ...(limit === undefined ? {} : { limit }),
     leases,
+  };
+}
+
+/**
+ * A record as a living pinhole, without what carries it out.
+ *
+ * @param deadline - on today's monotonic clock
+ * @throws {PinholeRefusal} when nobody could ask for such a pinhole today
+ */
+export function pinholeOf(record: PinholeRecord, deadline: Milliseconds): Omit<Pinhole, "elements"> {
+  return {
+    id: record.id,
+    number: record.number,
+    clientId: record.clientId,
+    owner: record.owner,
+    request: PinholeRequest.check(record.spec),
+    group: record.group,
+    state: record.state,
+    revision: record.revision,
+    generation: record.generation,
+    granted: record.granted,
+    deadline,
+    createdAt: record.createdAt,
+    limit: record.limit,
+    leases: record.leases,
+    end: undefined,
   };
 }
 

@@ -25,6 +25,7 @@ import {
   deadlineOf,
   type JournalContents,
   type JournalHead,
+  pinholeOf,
   type PinholeRecord,
   recordOf,
 } from "./record.ts";
@@ -333,11 +334,10 @@ export class PinholeStore {
   }
 
   #revive(record: PinholeRecord, deadline: Milliseconds): void {
-    const { owner, group, groupNumber, spec, clientId, limit, ...rest } = record;
-    this.#ids.follow(record.id);
-    if (group !== "") this.#bench.groups.restore({ id: group, number: groupNumber, owner });
-    const request = PinholeRequest.check(spec);
-    this.#bench.revive({ ...rest, owner, group, clientId, limit, request, deadline, end: undefined });
+    const { id, owner, group, groupNumber: number } = record;
+    this.#ids.follow(id);
+    if (group !== "") this.#bench.groups.restore({ id: group, number, owner });
+    this.#bench.revive(pinholeOf(record, deadline));
     this.#undo.settle();
   }
 

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { COMPLIANCE, ComplianceWorld, type Harness } from "../../testing/index.ts";
 import { SimulatedPinholes } from "./simulator.ts";
@@ -21,7 +22,11 @@ function simulate(): Harness {
   };
 }
 
-describe("the simulator", () => {
+describe("the simulator does as every filter must", () => {
+  it("in more than twenty cases", () => {
+    assert.ok(COMPLIANCE.length > 20);
+  });
+
   for (const test of COMPLIANCE) {
     it(test.title, async () => {
       const world = new ComplianceWorld(simulate());

@@ -10,11 +10,14 @@
 import { FirewallError, invariant } from "../../base/index.ts";
 import { BoxIndex, type Element } from "../../pinhole/index.ts";
 
-/** Intervals in a layer; a guess, not measured: few layers against quick commits. */
-export const LAYER_ELEMENTS_MAX = 2048;
+/**
+ * Intervals in a layer: while there are layers to be had, and when there are none. To take one out of a layer
+ * costs the kernel time in proportion to what the layer holds, and a packet pays for what all of them hold.
+ */
+const LAYER_ELEMENTS_MAX = [128, 2048] as const;
 
 /** Layers of one kind. A packet asks each of them. */
-export const LAYERS_MAX = 64;
+const LAYERS_MAX = 64;
 
 interface Placed {
   readonly element: Element;
@@ -46,10 +49,12 @@ export class IntervalLayers {
     const { protocol, source, destination } = element.box;
     const neighbours = this.#index.meeting({ protocol, near: source, far: destination });
     const taken = new Set(neighbours.map((placed) => placed.layer));
-    for (let layer = 1; layer <= LAYERS_MAX; layer += 1) {
-      if (taken.has(layer) || (this.#counts[layer] ?? 0) >= LAYER_ELEMENTS_MAX) continue;
-      this.adopt(element, layer);
-      return layer;
+    for (const max of LAYER_ELEMENTS_MAX) {
+      for (let layer = 1; layer <= LAYERS_MAX; layer += 1) {
+        if (taken.has(layer) || (this.#counts[layer] ?? 0) >= max) continue;
+        this.adopt(element, layer);
+        return layer;
+      }
     }
     const overlapping = taken.size;
     throw new FirewallError(

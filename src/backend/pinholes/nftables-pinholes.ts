@@ -44,8 +44,12 @@ const REQUEST_MAX_BYTES = 1 << 28;
 /** From this length on, a transaction is not heard of by our own monitor: about a thousand elements. */
 const UNHEARD_FROM_BYTES = 65_536;
 
-/** Up to this many ports become single ports; a guess, not measured: no benchmark draws the curve yet. */
-const EXPANSION_MAX = 64;
+/**
+ * Up to this many ports become single ports. From here on to change one interval costs less than so many
+ * elements; a packet finds single ports sooner whatever their number. bench/pinhole-expansion.mjs draws the
+ * curve.
+ */
+const EXPANSION_MAX = 128;
 
 const ABILITIES: BackendAbilities = {
   isAtomic: true,
@@ -77,7 +81,12 @@ export class NftablesPinholes implements PinholeBackend {
   /** Generation in force; undefined before the first restoration and after something drifted. */
   #generation: number | undefined;
 
-  private constructor(plan: ChainPlan, socket: NetlinkSocket, nftables: Nftables) {
+  private constructor(
+    plan: ChainPlan,
+    socket: NetlinkSocket,
+    nftables: Nftables,
+    features: Partial<KernelFeatures>,
+  ) {
     this.#plan = plan;
     this.#register = new LimitRegister(plan);
     this.#socket = socket;
@@ -85,21 +94,23 @@ export class NftablesPinholes implements PinholeBackend {
     this.#cutter = FlowCutter.open();
     this.#monitor = DriftMonitor.open(plan, socket.port);
     const probe = probeTable(plan);
-    this.#features = this.#monitor.learn(probe.name, () => probeFeatures(probe, socket, nftables));
+    const found = this.#monitor.learn(probe.name, () => probeFeatures(probe, socket, nftables));
+    this.#features = { ...found, ...features };
   }
 
   /**
    * Takes hold of a chain, in the calling thread's network namespace. Nothing changes before
    * {@link NftablesPinholes.restore}.
    *
+   * @param features - what shall not be tried on this kernel, whatever it can do; absent: it is found out
    * @throws {FirewallError} `CHAIN_NAME_INVALID`, `NFTABLES_MISSING`, `NETLINK_UNAVAILABLE`, or
    *   `NFTABLES_REFUSED` when we may not change the rules
    */
-  static open(plan: ChainPlan): NftablesPinholes {
+  static open(plan: ChainPlan, features: Partial<KernelFeatures> = {}): NftablesPinholes {
     checkPlan(plan);
     const socket = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
     socket.allowRequests(REQUEST_MAX_BYTES);
-    return new NftablesPinholes(plan, socket, Nftables.open());
+    return new NftablesPinholes(plan, socket, Nftables.open(), features);
   }
 
   /** @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED` */

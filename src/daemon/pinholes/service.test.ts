@@ -146,6 +146,31 @@ describe("a commit", () => {
     assert.ok(plans.length <= 5, `${plans.length} kernel transactions`);
   });
 
+  it("tells the filter what changes and nothing else, however much stands", async () => {
+    const { service, plans } = await makeRig();
+    const standing = Array.from({ length: 2000 }, (_, index) => audio(10_000 + index));
+    const { results } = await service.apply(
+      ALICE,
+      standing.map((spec) => ({ op: "open", spec })),
+    );
+    const call = Array.from({ length: 8 }, (_, index) => audio(20_000 + index));
+    await service.apply(
+      ALICE,
+      call.map((spec) => ({ op: "open", spec })),
+    );
+    await service.apply(ALICE, [
+      { op: "close", id: results[0]?.id ?? "" },
+      { op: "open", spec: audio(10_000) },
+      { op: "renew", id: results[1]?.id ?? "", lifetime: 30 },
+    ]);
+    const sizes = plans.map(({ put, remove }) => [put.length, remove.length]);
+    assert.deepEqual(sizes, [
+      [4000, 0],
+      [16, 0],
+      [2, 0],
+    ]);
+  });
+
   it("has one effect and one answer under an idempotency key, and refuses other operations under it", async () => {
     const { service, plans } = await makeRig();
     const options = { idempotencyKey: "call-1" };
