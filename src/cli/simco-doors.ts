@@ -26,18 +26,23 @@ function boxOptions({ simcoLocalAgent, simcoIdentity, simcoKey }: SimcoFlags): S
 /**
  * The doors that were asked for.
  *
+ * @param userId - of the user that owns the Unix socket; ours when undefined
  * @throws {FirewallError} `USAGE`, `TLS_FILE`, `SIMCO_KEY`
  */
-export function simcoDoors(flags: SimcoFlags): ReturnType<typeof openSimcoDoor>[] {
+export function simcoDoors(
+  flags: SimcoFlags,
+  userId: number | undefined,
+): ReturnType<typeof openSimcoDoor>[] {
   const { simcoListen, simcoSocket, tlsCert } = flags;
   const options = boxOptions(flags);
+  const owner = userId === undefined ? {} : { userId };
   if (simcoListen === undefined && simcoSocket === undefined && Object.keys(options).length > 0) {
     throw new FirewallError("USAGE", "SIMCO is spoken with --simco-listen or --simco-socket only");
   }
   const tls = tlsCert === undefined ? {} : { material: readTlsMaterial("--tls-cert", flags) };
   return [
     ...(simcoListen === undefined ? [] : [openSimcoDoor({ ...simcoListen, ...options, ...tls })]),
-    ...(simcoSocket === undefined ? [] : [openSimcoSocket({ path: simcoSocket }, options)]),
+    ...(simcoSocket === undefined ? [] : [openSimcoSocket({ path: simcoSocket, ...owner }, options)]),
   ];
 }
 

@@ -1,13 +1,11 @@
 /** What SIMCO says, in words of the command line and for people. */
-import { familyBits, FirewallError, formatAddress, parseAddress } from "../base/index.ts";
-import { endpoint, type EndpointSpec } from "../client/index.ts";
+import { familyBits, formatAddress } from "../base/index.ts";
+import type { EndpointSpec } from "../client/index.ts";
 import {
   type AddressTuple,
   type Capabilities,
   DIRECTION,
-  LOCATION,
   type Message,
-  type MessageOf,
   type Notice,
   RESERVED_PARITY,
 } from "../simco/index.ts";
@@ -29,56 +27,6 @@ const ARROWS: Readonly<Record<number, string>> = {
   [DIRECTION.OUT]: "->",
   [DIRECTION.BOTH]: "<->",
 };
-
-const PORT_MAX = 65_535;
-
-function anybody(family: 4 | 6, protocol: number, location: number): AddressTuple {
-  return { family, prefix: 0, protocol, location, port: 0, count: 0, address: undefined };
-}
-
-const ANY_ADDRESS = { 4: "0.0.0.0", 6: "::" } as const;
-
-function isRange(low: number, high: number): boolean {
-  return low >= 0 && low <= high && high <= PORT_MAX;
-}
-
-/**
- * An end of a rule in words: `ADDRESS[/PREFIX][:PORT[-PORT]]`, or `*` for anybody.
- *
- * @throws {FirewallError} `USAGE` when it is none
- */
-function parseEnd(text: string, protocol: number, location: number, family: 4 | 6): AddressTuple {
-  const { address: words, prefix, ports } = endpoint(text);
-  const [low = 0, high = low] = ports ?? [];
-  if (words === undefined && low === 0) return anybody(family, protocol, location);
-  const address = parseAddress(words ?? ANY_ADDRESS[family]);
-  if (address === undefined || !isRange(low, high)) {
-    throw new FirewallError("USAGE", `"${text}" is no ADDRESS[/PREFIX][:PORT[-PORT]], such as 10.1.0.3:5004`);
-  }
-  const whole = words === undefined ? 0 : familyBits(address.family);
-  return {
-    family: address.family,
-    prefix: prefix ?? whole,
-    protocol,
-    location,
-    port: low,
-    count: low === 0 ? 1 : high - low + 1,
-    address: address.words,
-  };
-}
-
-/** Both ends in words; `*` is of the IP version of the other. */
-export function parseEnds(
-  internal: string,
-  external: string,
-  protocol: number,
-): Pick<MessageOf<"PER">, "internal" | "external"> {
-  const family = [internal, external].some((text) => endpoint(text).family === 6) ? 6 : 4;
-  return {
-    internal: parseEnd(internal, protocol, LOCATION.INTERNAL, family),
-    external: parseEnd(external, protocol, LOCATION.EXTERNAL, family),
-  };
-}
 
 function specOf({ family, address, prefix, port, count }: AddressTuple): EndpointSpec {
   const ports = port === 0 ? {} : { ports: [port, port + count - 1] as const };

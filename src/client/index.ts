@@ -65,3 +65,5 @@ export {
   type SimcoMiddlebox,
 } from "./simco-connection.ts";
 export { type KeeperEvent, type KeeperOptions, type KeptRule, SimcoKeeper } from "./simco-keeper.ts";
+export { simcoEnds } from "./simco-ends.ts";
+export { DIRECTION, PARITY } from "../simco/index.ts";

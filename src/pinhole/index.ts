@@ -86,6 +86,7 @@ export {
 } from "./refusal.ts";
 export {
   type EndpointSpec,
+  hasPorts,
   type NatMode,
   type NatSpec,
   type Parity,

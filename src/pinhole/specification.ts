@@ -104,6 +104,11 @@ const PORT_PROTOCOLS: ReadonlySet<number> = new Set([
   DCCP,
 ]);
 
+/** True when the headers of a protocol begin with two ports. */
+export function hasPorts(protocol: number): boolean {
+  return PORT_PROTOCOLS.has(protocol);
+}
+
 /** A checked specification. Only {@link PinholeRequest.check} makes one. */
 export class PinholeRequest {
   /** As it was asked for. */
@@ -157,7 +162,7 @@ export class PinholeRequest {
 
   /** True when the protocol has ports. */
   get hasPorts(): boolean {
-    return PORT_PROTOCOLS.has(this.protocol);
+    return hasPorts(this.protocol);
   }
 
   /** True when both sides name ranges that go together first with first. */
@@ -317,7 +322,7 @@ function readPorts(endpoint: EndpointSpec, side: string, protocol: number): Port
   if (low > high) {
     throw new PinholeRefusal("PORT_COUNT_ILLEGAL", `${field} must not end before it begins.`, { field });
   }
-  if (!PORT_PROTOCOLS.has(protocol)) {
+  if (!hasPorts(protocol)) {
     throw new PinholeRefusal("PORT_ILLEGAL", `Protocol ${protocol} has no ports.`, { field });
   }
   return low === 1 && high === PORT_MAX ? ALL_PORTS : { low, high };

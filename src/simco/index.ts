@@ -32,6 +32,7 @@ export {
   type EnableParameters,
   IP_VERSION,
   NAT_MODE,
+  PACKET_FILTER,
   PARITY,
   type ReserveParameters,
   RESERVED_PARITY,

@@ -33,6 +33,23 @@ export interface Capabilities {
   readonly lifetimeMax: number;
 }
 
+/** A packet filter that can do everything that a packet filter can. */
+export const PACKET_FILTER: Capabilities = {
+  isFilter: true,
+  translates: false,
+  disables: true,
+  translatesPorts: false,
+  translatesProtocols: false,
+  translatesTwice: false,
+  internalWildcards: true,
+  externalWildcards: true,
+  portWildcards: true,
+  isPersistent: true,
+  internalFamilies: [4, 6],
+  externalFamilies: [4, 6],
+  lifetimeMax: 86_400,
+};
+
 /** What a reservation asks for (RFC 4540 section 4.3.9). */
 export interface ReserveParameters {
   /** 1 traditional, 2 twice. */

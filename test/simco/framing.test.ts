@@ -128,10 +128,6 @@ describe("messages in a stream", () => {
     agent.send(encodeMessage({ name: "PRS", tid: 9, rule: made.rule }));
     const status = await agent.nextHex();
     assert.match(status, /000b000400010000/);
-    const wire = await rig.connect();
-    wire.send(vector("V01"));
-    const asked = await wire.nextOctets();
-    assert.ok(asked !== undefined);
     const local = await SimcoRig.open({ place: { localAgent: "agent-1" } });
     const open = await local.connect();
     open.send("0101000800000001" + "000100040300ffff");

@@ -28,11 +28,12 @@ class Daemon {
     this.#host = host;
   }
 
-  async start(): Promise<void> {
+  /** @param more - of the command line */
+  async start(...more: readonly string[]): Promise<void> {
     const place = ["-s", join(this.#folder, "s"), "--state", join(this.#folder, "state")];
     const chain = ["--table", "postern-simco", "--hooks", "forward", "--otherwise", "drop"];
     const simco = ["--simco-socket", join(this.#folder, "simco")];
-    const words = [process.execPath, POSTERN, "pinhold", ...place, ...chain, ...simco];
+    const words = [process.execPath, POSTERN, "pinhold", ...place, ...chain, ...simco, ...more];
     this.#program = this.#host.start(words);
     await this.#program.waitForLine(/\bready\b/, READY_MS);
   }
@@ -169,6 +170,34 @@ netnsTest(
       await daemon.end("SIGTERM");
     }
     assert.ok(survived >= 1, "the last had all the time that it needed");
+    await daemon.remove();
+  },
+);
+
+/** Sends octets from a host, and prints the digits of what comes back until the connection ends. */
+const SPEAK = `
+  const [host, port, digits] = process.argv.slice(1);
+  const socket = require("node:net").connect(Number(port), host, () => socket.write(Buffer.from(digits, "hex")));
+  socket.on("data", (octets) => process.stdout.write(octets.toString("hex")));
+  socket.on("close", () => console.log(" closed"));
+`;
+
+netnsTest(
+  "S-23 clear text from another machine is refused, and from the machine itself it is not",
+  GATEWAY,
+  async ({ client, firewall }) => {
+    const daemon = new Daemon(firewall);
+    await daemon.start("--simco-listen", "0.0.0.0:7626", "--simco-local-agent", "root");
+    const [inside = ""] = firewall.addresses;
+    const speak = async (host: Namespace, to: string, digits: string): Promise<string> =>
+      (await host.run([process.execPath, "-e", SPEAK, to, "7626", digits])).output.trim();
+    const hello = Buffer.from(encodeMessage(begin({ tid: 1 }))).toString("hex");
+    assert.equal(await speak(client, inside, hello), "0326000000000001 closed");
+    const end = Buffer.from(encodeMessage({ name: "ST", tid: 2 })).toString("hex");
+    assert.match(
+      await speak(firewall, "127.0.0.1", hello + end),
+      /^0201000c00000001.*0203000000000002 closed$/,
+    );
     await daemon.remove();
   },
 );

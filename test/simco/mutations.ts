@@ -4,7 +4,15 @@ import { SimulatedPinholes } from "#backend";
 import { defaultLimits } from "#base";
 import { MemoryJournal, PinholeService } from "#daemon";
 import { ADMINISTRATOR_PROFILE, type Agent, PinholeStore } from "#pinhole";
-import { decodeHeader, encodeMessage, HEADER_OCTETS, MessageReader, PAYLOAD_MAX, SimcoServer } from "#simco";
+import {
+  decodeHeader,
+  encodeMessage,
+  HEADER_OCTETS,
+  MessageReader,
+  PAYLOAD_MAX,
+  PACKET_FILTER,
+  SimcoServer,
+} from "#simco";
 import { fakeEntropy, octetsOf, REFUSED_VECTORS, vector, VECTORS } from "#testing";
 import { KEY, mac } from "./rig.ts";
 
@@ -90,21 +98,7 @@ export class MutationDesk {
       box: {
         identity: "fw1",
         key: KEY,
-        capabilities: {
-          isFilter: true,
-          translates: false,
-          disables: true,
-          translatesPorts: false,
-          translatesProtocols: false,
-          translatesTwice: false,
-          internalWildcards: true,
-          externalWildcards: true,
-          portWildcards: true,
-          isPersistent: true,
-          internalFamilies: [4, 6],
-          externalFamilies: [4, 6],
-          lifetimeMax: 3600,
-        },
+        capabilities: PACKET_FILTER,
         protocols: [],
         isStrictAboutEnabling: false,
         directory: { agent: () => AGENT, key: () => KEY },

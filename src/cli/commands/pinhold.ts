@@ -82,7 +82,7 @@ async function pinhold(flags: PinholdFlags): Promise<void> {
     stateFolder: resolve(flags.state),
     agents,
     limits: agents.limits,
-    doors: [openUnixDoor(place), ...tlsDoors(flags), ...simcoDoors(flags)],
+    doors: [openUnixDoor(place), ...tlsDoors(flags), ...simcoDoors(flags, user?.userId)],
     log,
   });
   log.info("ready");

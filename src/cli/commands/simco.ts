@@ -6,10 +6,11 @@ import {
   PROTOCOL_NUMBERS,
   type ProtocolWord,
   SimcoConnection,
+  simcoEnds,
   type SimcoListener,
   type SimcoMiddlebox,
 } from "../../client/index.ts";
-import { ALL_PORTS_COUNT, evenEnds, IP_VERSION, NAT_MODE, natModeFor, PARITY } from "../../simco/index.ts";
+import { ALL_PORTS_COUNT, IP_VERSION, NAT_MODE, natModeFor, PARITY } from "../../simco/index.ts";
 import { EXIT } from "../exit.ts";
 import { type HostPort, parseHostPort } from "../host-port.ts";
 import { parseCount } from "../numbers.ts";
@@ -20,7 +21,6 @@ import {
   DIRECTION_WORDS,
   noticeText,
   PARITY_WORDS,
-  parseEnds,
   type RuleReport,
   ruleReport,
   ruleText,
@@ -155,15 +155,8 @@ function reserve(flags: ReserveFlags): Promise<void> {
   });
 }
 
-/** @throws {FirewallError} `USAGE` when the ends do not go together */
-function endsOf(flags: EndFlags): ReturnType<typeof parseEnds> {
-  const { internal, external, protocol } = flags;
-  try {
-    return evenEnds(parseEnds(internal, external, numberOf(protocol)));
-  } catch (error) {
-    if (error instanceof RangeError) throw new FirewallError("USAGE", error.message, { cause: error });
-    throw error;
-  }
+function endsOf({ internal, external, protocol }: EndFlags): ReturnType<typeof simcoEnds> {
+  return simcoEnds(internal, external, numberOf(protocol));
 }
 
 function enable(rule: number | undefined, flags: EnableFlags): Promise<void> {

@@ -4,8 +4,8 @@
  * The order is part of the protocol: of several things that are wrong, the first is told. Each check is a row
  * of a list, and a list is what a request goes through.
  */
-import { familyBits, PROTOCOL } from "../../base/index.ts";
-import { PinholeRefusal, PinholeRequest } from "../../pinhole/index.ts";
+import { familyBits } from "../../base/index.ts";
+import { hasPorts, PinholeRefusal, PinholeRequest, PORT_MAX } from "../../pinhole/index.ts";
 import { type AddressTuple, LOCATION } from "../address-tuple.ts";
 import type { EnableParameters, ReserveParameters } from "../parameter-set.ts";
 import { ALL_PORTS_COUNT, type Capabilities, DIRECTION, IP_VERSION, PARITY } from "../parameter-set.ts";
@@ -35,17 +35,6 @@ function first<Subject>(
   return undefined;
 }
 
-const PORT_MAX = 65_535;
-/** DCCP, which `PROTOCOL` of the base does not name. */
-const DCCP = 33;
-const PORT_PROTOCOLS: ReadonlySet<number> = new Set([
-  PROTOCOL.TCP,
-  PROTOCOL.UDP,
-  PROTOCOL.SCTP,
-  PROTOCOL.UDPLITE,
-  DCCP,
-]);
-
 function endsOf({ internal, external }: EndsRequest): readonly AddressTuple[] {
   return [internal, external];
 }
@@ -60,7 +49,7 @@ function isAnyAddress({ address, prefix, family }: AddressTuple): boolean {
 
 /** True when the port is a wildcard that needs the capability for it. */
 function isPortWildcard(tuple: AddressTuple): boolean {
-  return PORT_PROTOCOLS.has(tuple.protocol) && isAnyPort(tuple);
+  return hasPorts(tuple.protocol) && isAnyPort(tuple);
 }
 
 function sameRanges({ internal, external }: EndsRequest): boolean {
@@ -122,9 +111,7 @@ const TUPLE_CHECKS: readonly Check<EndsRequest>[] = [
   (request) => (endsOf(request).every(isLegal) ? undefined : "ILLEGAL_ADDRESS"),
   ({ internal }, facts) => (handles(internal.protocol, facts) ? undefined : "PROTOCOL_UNSUPPORTED"),
   (request) =>
-    endsOf(request).every((end) => isAnyPort(end) || PORT_PROTOCOLS.has(end.protocol))
-      ? undefined
-      : "ILLEGAL_PORT",
+    endsOf(request).every((end) => isAnyPort(end) || hasPorts(end.protocol)) ? undefined : "ILLEGAL_PORT",
   (request) => (endsOf(request).every(isCountLegal) ? undefined : "ILLEGAL_PORT_COUNT"),
   (request, facts) => (serves(request, facts) ? undefined : "IP_VERSION_MISMATCH"),
   (request) => (isCoded(request) ? undefined : "INCONSISTENT"),

@@ -41,6 +41,8 @@ export class SimcoServer {
   readonly #guard: AuthGuard = new AuthGuard();
   /** Every connection, open as a session or not. */
   readonly #sessions: Map<string, ServerSession> = new Map();
+  /** Those that are open, or being opened. */
+  readonly #begun: Set<ServerSession> = new Set();
   readonly #byAgent: Map<string, Set<ServerSession>> = new Map();
   /** Sessions of agents that see everybody's rules. */
   readonly #overseers: Set<ServerSession> = new Set();
@@ -60,6 +62,7 @@ export class SimcoServer {
       times,
       now: () => store.moment.now,
       isFull: (session) => this.#isFull(session),
+      begun: (session) => void this.#begun.add(session),
       opened: (session) => this.#opened(session),
       closed: (session) => this.#closed(session),
       failed: ({ peer }) => this.#guard.fail(peer.address, this.#now),
@@ -71,13 +74,6 @@ export class SimcoServer {
   /** Connections, open as sessions or not. */
   get connections(): number {
     return this.#sessions.size;
-  }
-
-  /** Sessions that are open, or being opened. */
-  get sessions(): number {
-    let count = 0;
-    for (const { state } of this.#sessions.values()) count += state === "CLOSED" ? 0 : 1;
-    return count;
   }
 
   /** A connection has come. */
@@ -105,7 +101,7 @@ export class SimcoServer {
   }
 
   #isFull({ peer }: ServerSession): boolean {
-    const isFull = this.#isClosing || this.sessions >= this.#options.limits.simcoSessions;
+    const isFull = this.#isClosing || this.#begun.size >= this.#options.limits.simcoSessions;
     return isFull || this.#guard.mustWait(peer.address, this.#now);
   }
 
@@ -120,6 +116,7 @@ export class SimcoServer {
 
   #closed(session: ServerSession): void {
     this.#sessions.delete(session.origin);
+    this.#begun.delete(session);
     this.#overseers.delete(session);
     const { agent } = session;
     if (agent === undefined) return;

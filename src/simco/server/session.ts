@@ -56,6 +56,8 @@ export interface SessionHouse {
   now(): Milliseconds;
   /** True: no room for this session, or none for its peer now. */
   isFull(session: ServerSession): boolean;
+  /** SE was answered well: the session is open, or being opened. */
+  begun(session: ServerSession): void;
   opened(session: ServerSession): void;
   closed(session: ServerSession): void;
   /** A proof failed. */
@@ -295,6 +297,7 @@ export class ServerSession {
       return;
     }
     this.#step(outcome.event);
+    this.#house.begun(this);
     if (outcome.event !== "challenge") this.#agent = outcome.agent;
     this.#send(outcome.reply);
     if (this.#state === "OPEN") this.#house.opened(this);

@@ -14,6 +14,7 @@ import type { NatMode } from "../../../pinhole/index.ts";
 import {
   type Box,
   type Capabilities,
+  PACKET_FILTER,
   type Peer,
   type ServerSession,
   SESSION_TIMES,
@@ -26,7 +27,7 @@ import { identityOf } from "../http/peer.ts";
 import type { TlsMaterial } from "../http/server.ts";
 import type { OpenDoor, PinholeDoor, PinholeHouse } from "../pinhole-door.ts";
 import { RequestMeter } from "../request-meter.ts";
-import { SimcoConnection } from "./connection.ts";
+import { SocketTransport } from "./socket-transport.ts";
 
 /** How the middlebox presents itself. */
 export interface SimcoBoxOptions {
@@ -59,25 +60,6 @@ export interface SimcoPlace extends SimcoBoxOptions {
 /** Registered port (RFC 4540 section 3). */
 export const SIMCO_PORT = 7626;
 
-/** Longest lifetime that is announced, in seconds: a day. */
-const LIFETIME_MAX = 86_400;
-
-const CAPABILITIES: Capabilities = {
-  isFilter: true,
-  translates: false,
-  disables: true,
-  translatesPorts: false,
-  translatesProtocols: false,
-  translatesTwice: false,
-  internalWildcards: true,
-  externalWildcards: true,
-  portWildcards: true,
-  isPersistent: true,
-  internalFamilies: [4, 6],
-  externalFamilies: [4, 6],
-  lifetimeMax: LIFETIME_MAX,
-};
-
 /** First octet of a TLS handshake (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16;
 
@@ -100,6 +82,9 @@ const CLOSING_MS = 2000;
 const LOOPBACK = [Prefix.parse("127.0.0.0/8"), Prefix.parse("::1/128")];
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
 const NOTHING = new Uint8Array(0);
+
+/** Name of the agent that a certificate stands for when nobody named it: there is no such agent. */
+const NOBODY = "";
 
 /** The address of the other end; empty for a Unix socket. */
 function addressOf(socket: Socket): string {
@@ -199,7 +184,7 @@ class SimcoReception {
     return {
       identity,
       key,
-      capabilities: { ...CAPABILITIES, ...this.#options.capabilities },
+      capabilities: { ...PACKET_FILTER, ...this.#options.capabilities },
       protocols,
       isStrictAboutEnabling,
       directory: { agent: (name) => agents.byName(name), key: (name) => agents.keyOf(name) },
@@ -248,7 +233,7 @@ class SimcoReception {
   }
 
   #serve(socket: Socket, first: Uint8Array): void {
-    const session = this.#server.accept(this.#peerOf(socket), new SimcoConnection(socket));
+    const session = this.#server.accept(this.#peerOf(socket), new SocketTransport(socket));
     this.#sessionSockets.set(session, socket);
     socket.on("data", (octets: Buffer) => session.receive(octets));
     socket.on("drain", () => session.drained());
@@ -273,7 +258,7 @@ class SimcoReception {
     // A certificate that cannot be trusted is worse than none.
     const isProtected = socket.authorized || !hasCertificate;
     const binding = socket.exportKeyingMaterial(BINDING_OCTETS, BINDING_LABEL, Buffer.alloc(0));
-    return { isProtected, agent: this.#nameOf(socket) ?? (socket.authorized ? "" : undefined), binding };
+    return { isProtected, agent: this.#nameOf(socket) ?? (socket.authorized ? NOBODY : undefined), binding };
   }
 
   /** Name of the agent that the system or a certificate stands for. */

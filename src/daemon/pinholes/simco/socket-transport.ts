@@ -8,8 +8,8 @@ const GRACE_MS = 1000;
 /** Silence after which the system asks whether the other end is still there, in milliseconds. */
 const KEEPALIVE_MS = 60_000;
 
-/** One connection. */
-export class SimcoConnection implements Transport {
+/** The socket of one session. */
+export class SocketTransport implements Transport {
   readonly #socket: Socket;
 
   constructor(socket: Socket) {
