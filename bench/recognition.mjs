@@ -1,14 +1,15 @@
 /**
- * Speed of inspection beside ndpiReader on the same captures in one run, and memory with 100 thousand open
- * flows.
+ * Speed of inspection beside ndpiReader on the same captures in one run, memory with 100 thousand open flows,
+ * and what a packet costs the judges of encryption.
  *
  * Rates count processor time of the whole process, so that they hold on a busy machine too. The captures are
  * those of the corpus beside the repository, joined and repeated with other addresses until there are 500 MB;
  * ndpiReader is Debian's (package libndpi-bin). What is missing is said and left out.
  *
- * Usage: npm run build && node bench/recognition.mjs
+ * Usage: npm run build && node bench/recognition.mjs [--memory | --classifier]
  */
 import { execFileSync, spawnSync } from "node:child_process";
+import { createCipheriv } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -24,6 +25,7 @@ import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "../dist/base/index.js";
+import { classifyFragment, hedge, shannonEntropy, StreamClassifier } from "../dist/classify/index.js";
 import { Inspector } from "../dist/inspect/index.js";
 import {
   buildPacket,
@@ -141,6 +143,48 @@ function openFlows() {
   return { flows: inspector.size, bytes: process.memoryUsage().rss - before };
 }
 
+const PACKET_BYTES = 1460;
+const CLASSIFIER_ROUNDS = 80;
+const CALLS_PER_ROUND = 400;
+
+/** Packets of ciphertext, all different: a row that is always the same would teach the processor its way. */
+function ciphertextPackets() {
+  const cipher = createCipheriv("aes-256-ctr", Buffer.alloc(32, 1), Buffer.alloc(16));
+  return Array.from({ length: 64 }, () => new Uint8Array(cipher.update(Buffer.alloc(PACKET_BYTES))));
+}
+
+/** Microseconds of processor time of one call: the least of many rounds, as others use the machine too. */
+function leastMicroseconds(call) {
+  const packets = ciphertextPackets();
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < CLASSIFIER_ROUNDS; round += 1) {
+    const started = process.cpuUsage();
+    for (let at = 0; at < CALLS_PER_ROUND; at += 1) call(packets[at % packets.length]);
+    const { user, system } = process.cpuUsage(started);
+    least = Math.min(least, (user + system) / CALLS_PER_ROUND);
+  }
+  return least.toFixed(1);
+}
+
+function sayClassifierCosts() {
+  const classifier = new StreamClassifier();
+  const taken = leastMicroseconds((packet) => {
+    classifier.clear();
+    classifier.push(packet);
+  });
+  const both = leastMicroseconds((packet) => classifyFragment(packet));
+  const theirs = leastMicroseconds((packet) => hedge(packet));
+  const gate = leastMicroseconds((packet) => shannonEntropy(packet));
+  say(`${PACKET_BYTES} bytes of ciphertext, least processor time of ${CLASSIFIER_ROUNDS} rounds:`);
+  say(
+    `classifier ${both} µs, of which taking the bytes in ${taken} µs; HEDGE ${theirs} µs; entropy ${gate} µs`,
+  );
+}
+
+if (process.argv.includes("--classifier")) {
+  sayClassifierCosts();
+  process.exit(0);
+}
 if (process.argv.includes("--memory")) {
   const memory = openFlows();
   say(`${memory.flows} open flows: ${(memory.bytes / 2 ** 20).toFixed(0)} MiB`);
@@ -170,9 +214,8 @@ else {
     rmSync(folder, { recursive: true });
   }
 }
-// In a process of its own: what the speed test left behind would hide it.
-say(
-  execFileSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--memory"])
-    .toString()
-    .trim(),
-);
+// In processes of their own: what the speed test left behind would hide the memory and spoil the code.
+for (const part of ["--memory", "--classifier"]) {
+  const words = ["--expose-gc", fileURLToPath(import.meta.url), part];
+  say(execFileSync(process.execPath, words).toString().trim());
+}

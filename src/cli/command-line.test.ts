@@ -230,6 +230,21 @@ test("classify tells ciphertext from text and from compressed bytes, fragment by
   assert.deepEqual(Object.keys(first ?? {}), ["file", "offset", "bytes", "verdict", "confidence", "hedge"]);
 });
 
+test("classify takes HEDGE's γ: the nearer to the mean χ² must lie, the fewer pieces pass", () => {
+  const cipher = createCipheriv("aes-256-ctr", Buffer.alloc(32, 3), Buffer.alloc(16));
+  const file = join(folder, "aes-long");
+  writeFileSync(file, cipher.update(Buffer.alloc(200 * 512)));
+  const passed = (...words: string[]): number => {
+    const { stdout } = postern("classify", file, "--size", "512", ...words);
+    const lines = jsonLines(stdout) as { hedge: string }[];
+    assert.equal(lines.length, 200);
+    return lines.filter(({ hedge }) => hedge === "encrypted").length;
+  };
+  assert.equal(passed(), passed("--gamma", "2.5"));
+  assert.ok(passed("--gamma", "1") < passed());
+  assert.ok(passed("--gamma", "0.1") < passed("--gamma", "1"));
+});
+
 /** Command lines and the exit status of design's contract. */
 const STATUSES: readonly { words: readonly string[]; status: number; says: RegExp }[] = [
   { words: ["--help"], status: 0, says: /Commands:/ },
@@ -242,6 +257,7 @@ const STATUSES: readonly { words: readonly string[]; status: number; says: RegEx
   { words: ["inspect", "/nowhere.pcap"], status: 3, says: /ENOENT/ },
   { words: ["classify"], status: 2, says: /missing required argument/ },
   { words: ["classify", MAIN, "--size", "65537"], status: 2, says: /at most 65536 bytes/ },
+  { words: ["classify", MAIN, "--gamma", "none"], status: 2, says: /It takes a number/ },
   { words: ["classify", "/nowhere.bin"], status: 3, says: /ENOENT/ },
   { words: ["check", "/nowhere.json"], status: 3, says: /cannot read the policy/ },
   { words: ["status", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },

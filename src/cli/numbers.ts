@@ -9,3 +9,9 @@ export function parseCount(text: string): number {
   }
   return value;
 }
+
+/** A decimal number without an exponent. */
+export function parseDecimal(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError("It takes a number such as 0.5.");
+  return Number(text);
+}

@@ -5,9 +5,10 @@ import {
   CLASSIFY_BYTES_MAX,
   FRAGMENT_BYTES,
   type FragmentReport,
+  HEDGE_GAMMA,
   reportFragment,
 } from "../../classify/index.ts";
-import { parseCount } from "../numbers.ts";
+import { parseCount, parseDecimal } from "../numbers.ts";
 import { openOutput, type Output, paint } from "../output.ts";
 
 const COLOURS = { encrypted: "red", compressed: "cyan", plain: "green", undecided: "grey" } as const;
@@ -17,6 +18,18 @@ function parseSize(text: string): number {
   if (size > CLASSIFY_BYTES_MAX)
     throw new InvalidArgumentError(`It takes at most ${CLASSIFY_BYTES_MAX} bytes.`);
   return size;
+}
+
+interface ClassifyFlags {
+  size: number;
+  gamma: number;
+  json?: boolean;
+}
+
+function parseGamma(text: string): number {
+  const gamma = parseDecimal(text);
+  if (gamma <= 0) throw new InvalidArgumentError("It takes a number above 0, such as 2.5.");
+  return gamma;
 }
 
 function writeFragment(output: Output, report: FragmentReport): void {
@@ -49,12 +62,13 @@ async function* fragments(file: string, size: number): AsyncGenerator<Uint8Array
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-async function classify(files: readonly string[], flags: { size: number; json?: boolean }): Promise<void> {
+async function classify(files: readonly string[], flags: ClassifyFlags): Promise<void> {
+  const { gamma } = flags;
   const output = openOutput({ json: flags.json, jsonWhenPiped: true });
   for (const file of files) {
     let offset = 0;
     for await (const fragment of fragments(file, flags.size)) {
-      writeFragment(output, reportFragment(file, offset, fragment));
+      writeFragment(output, reportFragment(file, offset, fragment, { gamma }));
       offset += fragment.length;
     }
   }
@@ -71,6 +85,7 @@ export function addClassifyCommand(program: Command): void {
     )
     .argument("<file...>", "files of any kind")
     .option("--size <bytes>", `bytes of a fragment, 1 to ${CLASSIFY_BYTES_MAX}`, parseSize, FRAGMENT_BYTES)
+    .option("--gamma <deviations>", "how far HEDGE lets χ² lie from its mean", parseGamma, HEDGE_GAMMA)
     .option("--json", "one JSON object a line, also for a person")
     .action(classify);
 }
