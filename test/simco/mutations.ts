@@ -28,9 +28,10 @@ export interface MutationCounts {
 }
 
 /** Numbers that look like chance. */
-type Chance = (below: number) => number;
+export type Chance = (below: number) => number;
 
-function chanceOf(seed: number): Chance {
+/** @param seed - the same seed gives the same numbers */
+export function chanceOf(seed: number): Chance {
   let state = seed >>> 0;
   return (below) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -8,6 +8,7 @@ import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
+import { TLSSocket } from "node:tls";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { SimulatedPinholes } from "#backend";
@@ -113,6 +114,14 @@ export class AgentWire {
   /** The socket, for what a well-behaved agent would not do. */
   get socket(): Socket {
     return this.#socket;
+  }
+
+  /** What only the two ends of a TLS connection know. */
+  get binding(): Uint8Array {
+    const label = "EXPORTER-Channel-Binding";
+    return this.#socket instanceof TLSSocket
+      ? this.#socket.exportKeyingMaterial(32, label, Buffer.alloc(0))
+      : new Uint8Array(0);
   }
 
   /** Transaction identifiers without end. */
@@ -236,6 +245,8 @@ export class SimcoRig {
   /** What the filter says to the next plans; undefined for yes. */
   readonly answers: (FirewallError | undefined)[];
   readonly #door: PinholeDoor;
+  readonly #folder: string;
+  readonly #options: RigOptions;
   #isOpen = true;
   readonly #clock: { ahead: number };
   readonly #wires: AgentWire[] = [];
@@ -248,6 +259,8 @@ export class SimcoRig {
     answers: (FirewallError | undefined)[];
     clock: { ahead: number };
     door: PinholeDoor;
+    folder: string;
+    options: RigOptions;
   }) {
     this.service = parts.service;
     this.filter = parts.filter;
@@ -256,6 +269,8 @@ export class SimcoRig {
     this.answers = parts.answers;
     this.#clock = parts.clock;
     this.#door = parts.door;
+    this.#folder = parts.folder;
+    this.#options = parts.options;
     this.service.listen((event) => this.events.push(event));
   }
 
@@ -267,7 +282,10 @@ export class SimcoRig {
       const answer = occasion === "commit" ? answers.shift() : undefined;
       if (answer !== undefined) throw answer;
     });
-    const agents = readAgents(options);
+    const folder = mkdtempSync(join(tmpdir(), "postern-simco-"));
+    const file = join(folder, "agents.json");
+    writeFileSync(file, agentText(options));
+    const agents = new AgentDirectory({ file });
     const limits = { ...defaultLimits(), ...options.limits };
     const service = await PinholeService.start({
       store: new PinholeStore({
@@ -289,7 +307,7 @@ export class SimcoRig {
     const place = { host: "127.0.0.1", port: 0, identity: BOX_NAME, ...key, ...options.place };
     const door = await openSimcoDoor(place)({ service, agents, limits, log, version: "0.0.0" });
     const port = Number(/:(\d+)$/.exec(door.address)?.[1]);
-    return new SimcoRig({ service, filter, agents, port, answers, clock, door });
+    return new SimcoRig({ service, filter, agents, port, answers, clock, door, folder, options });
   }
 
   get now(): number {
@@ -353,6 +371,13 @@ export class SimcoRig {
     return wire;
   }
 
+  /** Takes everything special from an agent's profile; its sessions stay open. */
+  demote(name: string): void {
+    const profiles = { ...this.#options.profiles, [name]: {} };
+    writeFileSync(join(this.#folder, "agents.json"), agentText({ ...this.#options, profiles }));
+    this.agents.reload();
+  }
+
   /** Closes the door; the pinholes stay. */
   async closeDoor(): Promise<void> {
     if (this.#isOpen) await this.#door.close();
@@ -363,6 +388,7 @@ export class SimcoRig {
     for (const wire of this.#wires) wire.close();
     await this.closeDoor();
     await this.service.close();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
@@ -382,9 +408,8 @@ export function tokenFor(
   return makeToken({ role: ROLE.AGENT, identity, challenge, binding }, KEY, mac);
 }
 
-function readAgents({ profiles = {}, hideForeign = false, certificates = {} }: RigOptions): AgentDirectory {
-  const folder = mkdtempSync(join(tmpdir(), "postern-simco-"));
-  const file = join(folder, "agents.json");
+/** The text of the agents' file. */
+function agentText({ profiles = {}, hideForeign = false, certificates = {} }: RigOptions): string {
   const own = Object.fromEntries(Object.keys(profiles).map((name) => [name, name]));
   const all: Record<string, object> = { ...PROFILES };
   for (const [name, profile] of Object.entries(profiles)) all[name] = { ...FAST, ...profile };
@@ -392,11 +417,5 @@ function readAgents({ profiles = {}, hideForeign = false, certificates = {} }: R
     ([name, profile]) =>
       [name, { profile, simcoKey: KEY_TEXT, certificates: certificates[name] ?? [] }] as const,
   );
-  const text = JSON.stringify({ hideForeign, profiles: all, agents: Object.fromEntries(agents) });
-  writeFileSync(file, text);
-  try {
-    return new AgentDirectory({ file });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  return JSON.stringify({ hideForeign, profiles: all, agents: Object.fromEntries(agents) });
 }

@@ -4,7 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, type Socket } from "node:net";
 import { encodeMessage } from "#simco";
-import { MutationDesk } from "./mutations.ts";
+import { chanceOf, mutate, MutationDesk } from "./mutations.ts";
 import { lifetime, list, permit } from "./requests.ts";
 import { AgentWire, SimcoRig } from "./rig.ts";
 
@@ -46,6 +46,32 @@ describe("a server", () => {
     assert.equal(desk.server.connections, 0);
     assert.ok((await desk.rules()) <= 50);
     await desk.close();
+  });
+
+  it("answers or ends them over sockets too, and serves the next agent", async () => {
+    const seeds = Array.from({ length: 300 }, (_, index) => index);
+    const chance = chanceOf(5189);
+    for (const seed of seeds) {
+      const wire = seed % 2 === 0 ? await rig.session() : await rig.connect();
+      wire.socket.end(mutate(chance));
+      while (!(await wire.isClosed()));
+      wire.close();
+    }
+    const agent = await rig.session();
+    assert.equal((await agent.ask(list()))?.name, "PRL_REPLY");
+    for (const rule of (await agent.must("PRL_REPLY", list())).rules) await agent.ask(lifetime(rule, 0));
+  });
+
+  it("knows what an agent may see from what the directory says now", async () => {
+    const own = await SimcoRig.open({ profiles: { watching: { readsAll: true } } });
+    const [agent, watching] = [await own.session(), await own.session("watching")];
+    await agent.must("PER_REPLY", permit());
+    assert.equal((await watching.settled()).length, 1);
+    own.demote("watching");
+    const { rule } = await agent.must("PER_REPLY", permit());
+    assert.deepEqual(await watching.settled(), []);
+    assert.equal(await watching.refusal({ name: "PRS", tid: 1, rule }), 0x0345);
+    await own.close();
   });
 
   it("serves one more who speaks, while it is full of those who say nothing", async () => {

@@ -309,6 +309,23 @@ describe("TLS", () => {
     wire?.close();
   });
 
+  it("is refused with a certificate of another authority", async () => {
+    const stranger = new Authority();
+    const wire = await secured(trusting.port, stranger.issue("agent-1.example"));
+    assert.equal(await wire?.refusal(begin()), 0x0326);
+    wire?.close();
+    stranger.close();
+  });
+
+  it("lets an agent without a certificate prove with a token who it is", async () => {
+    const wire = await secured(trusting.port);
+    assert.ok(wire !== undefined);
+    const asked = await challenged(wire);
+    const token = tokenFor("agent-1", asked, wire.binding);
+    assert.equal((await wire.ask({ name: "SA", tid: tid(), token }))?.name, "SE_REPLY");
+    wire.close();
+  });
+
   it("binds a proof to its connection, so that it is worth nothing on another", async () => {
     const wire = await secured(trusting.port);
     assert.ok(wire !== undefined);

@@ -150,7 +150,8 @@ export class SimcoServer {
     const lifetime = noticedSeconds(pinhole);
     const hearers = new Set([...(this.#byAgent.get(owner) ?? []), ...this.#overseers]);
     for (const session of hearers) {
-      const { agent } = session;
+      // What an agent may see is what the directory says now, not what it said when the session was opened.
+      const agent = this.#options.box.directory.agent(session.agent?.name ?? "");
       const isMeant = session.origin !== spared && agent !== undefined && maySee(agent, owner);
       if (isMeant) session.notify(number, lifetime);
     }
