@@ -14,10 +14,10 @@ const folder = mkdtempSync(join(tmpdir(), "postern-daemon-"));
 after(() => rmSync(folder, { recursive: true }));
 
 const socket = join(folder, "s");
-const agents = new AgentDirectory({});
+const root = new AgentDirectory({});
 const lines: string[] = [];
 
-function start(name: string, ...doors: readonly OpenDoor[]): Promise<PinholeDaemon> {
+function start(name: string, agents = root, doors: readonly OpenDoor[] = []): Promise<PinholeDaemon> {
   return PinholeDaemon.start({
     openBackend: () => new SimulatedPinholes(),
     lockName: `test-${process.pid}/${name}`,
@@ -86,7 +86,7 @@ test("pinholes, ids, generation and answers outlive the daemon; a lost commit is
 
 test("a start that fails half-way leaves nothing open, and the next one succeeds", async () => {
   const broken: OpenDoor = () => Promise.reject(new Error("no such door"));
-  await assert.rejects(start("half", broken), /no such door/);
+  await assert.rejects(start("half", root, [broken]), /no such door/);
   const daemon = await start("half");
   assert.equal(daemon.doors.length, 1);
   await daemon.stop();
@@ -97,7 +97,7 @@ test("a client whose certificate nobody named is refused over TLS, with the word
   const server = authority.issue({ commonName: "gateway", alternativeNames: "IP:127.0.0.1" });
   const own = authority.issue({ commonName: "nobody named" });
   const material = { cert: readFileSync(server.cert), key: readFileSync(server.key), ca: authority.cert };
-  const daemon = await start("tls", openTlsDoor({ host: "127.0.0.1", port: 0, material }));
+  const daemon = await start("tls", root, [openTlsDoor({ host: "127.0.0.1", port: 0, material })]);
   const port = Number(new URL(daemon.doors[1]?.address ?? "").port);
   const tls = {
     host: "127.0.0.1",
@@ -131,16 +131,8 @@ test("a client with a certificate that the file names does all that one at the s
   );
   const named = new AgentDirectory({ file });
   const material = { cert: readFileSync(server.cert), key: readFileSync(server.key), ca: authority.cert };
-  const daemon = await PinholeDaemon.start({
-    openBackend: () => new SimulatedPinholes(),
-    lockName: `test-${process.pid}/named`,
-    stateFolder: join(folder, "named-state"),
-    agents: named,
-    limits: named.limits,
-    doors: [openTlsDoor({ host: "127.0.0.1", port: 0, material })],
-    log: new Log({ level: "CRITICAL" }),
-  });
-  const port = Number(new URL(daemon.doors[0]?.address ?? "").port);
+  const daemon = await start("named-state", named, [openTlsDoor({ host: "127.0.0.1", port: 0, material })]);
+  const port = Number(new URL(daemon.doors[1]?.address ?? "").port);
   const keys = { cert: readFileSync(own.cert), key: readFileSync(own.key), ca: authority.cert };
   const client = connectPinholes({ tls: { host: "127.0.0.1", port, servername: "localhost", ...keys } });
   for await (const { type, pinhole } of client.watch()) {
@@ -151,5 +143,29 @@ test("a client with a certificate that the file names does all that one at the s
   }
   assert.equal((await client.get("a")).owner, "sip");
   client.end();
+  await daemon.stop();
+});
+
+test("addresses and ports that the file gives for translation are leased, and no others", async () => {
+  const file = join(folder, "translation.json");
+  writeFileSync(
+    file,
+    '{ "translation": { "outside": { "addresses": ["192.0.2.1"], "ports": [20000, 20001] } } }',
+  );
+  const translating = new AgentDirectory({ file });
+  const daemon = await start("translation", translating);
+  const reserve = {
+    op: "reserve",
+    spec: { protocol: 17, lifetime: 60, portCount: 1, nat: { mode: "traditional" } },
+  };
+  const leases: unknown[] = [];
+  for (let turn = 0; turn < 3; turn += 1) {
+    const { results, code } = await post("/v1/commits", { operations: [reserve] });
+    const [first] = (results ?? []) as { outside?: { address: string; port: number } }[];
+    leases.push(code ?? [first?.outside?.address, first?.outside?.port]);
+  }
+  const [first, second, third] = leases.map(String);
+  assert.deepEqual(new Set([first, second]), new Set(["192.0.2.1,20000", "192.0.2.1,20001"]));
+  assert.equal(third, "NO_PORTS");
   await daemon.stop();
 });

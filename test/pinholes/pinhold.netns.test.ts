@@ -141,6 +141,31 @@ netnsTest(
 );
 
 netnsTest(
+  "the same with iptables: the chain is the administrator's, and only what a pinhole permits passes",
+  GATEWAY,
+  async ({ client, firewall, server }) => {
+    for (const words of ["-N pinholes", "-A FORWARD -j pinholes", "-A FORWARD -j DROP"]) {
+      await firewall.must(["iptables", ...words.split(" ")]);
+    }
+    const pinhold = new Pinhold(firewall);
+    await pinhold.start("--backend", "iptables");
+    await server.traffic.listenUdp({ port: 6004 });
+    const send = async (localPort: number): Promise<string> => {
+      const destination = { address: server.ipv4, port: 6004, localPort, timeoutMs: 300 };
+      return (await client.traffic.sendUdp({ ...destination, say: "media" })).outcome;
+    };
+    assert.equal(await send(5004), "silent");
+    const flow = ["--internal", `${client.ipv4}:5004`, "--external", `${server.ipv4}:6004`, "--id", "a"];
+    assert.equal((await pinhold.ask(USER_ID, "open", ...flow))[0], 0);
+    assert.deepEqual([await send(5004), await send(5006)], ["answered", "silent"]);
+    await pinhold.ask(USER_ID, "close", "a");
+    assert.equal(await send(5004), "silent");
+    await pinhold.stop("SIGTERM");
+    pinhold.remove();
+  },
+);
+
+netnsTest(
   "a target takes what a pinhole permits, and packets that no pinhole permits go on",
   GATEWAY,
   async ({ client, firewall, server }) => {

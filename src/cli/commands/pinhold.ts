@@ -1,7 +1,7 @@
 /** `postern pinhold`: pinholes as a service of the machine, in the foreground. */
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
+import { IptablesPinholes, NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
 import { FirewallError, HOOK_NAMES, type HookName } from "../../base/index.ts";
 import { DEFAULT_PINHOLE_SOCKET } from "../../client/index.ts";
 import { AgentDirectory, openTlsDoor, openUnixDoor, PinholeDaemon } from "../../daemon/index.ts";
@@ -20,7 +20,7 @@ import { addSimcoFlags, simcoDoors, type SimcoFlags } from "../simco-doors.ts";
 import { readTlsMaterial } from "../tls-file.ts";
 import { parseTableName } from "../table-name.ts";
 
-type BackendName = "nftables" | "simulator";
+type BackendName = "nftables" | "iptables" | "simulator";
 
 interface PinholdFlags extends LogFlags, SocketFlags, SimcoFlags {
   user?: string;
@@ -43,15 +43,26 @@ function parseHooks(text: string): HookName[] {
   });
 }
 
-function openBackend(flags: PinholdFlags): NftablesPinholes | SimulatedPinholes {
-  if (flags.backend === "simulator") return new SimulatedPinholes();
-  const { table, chain, target, hooks, otherwise } = flags;
-  return NftablesPinholes.open({
-    table,
-    chain,
-    ...(target === undefined ? {} : { target }),
-    ...(hooks === undefined ? {} : { hooks, otherwise }),
-  });
+function openBackend(flags: PinholdFlags): NftablesPinholes | IptablesPinholes | SimulatedPinholes {
+  const { table, chain, hooks, otherwise } = flags;
+  const target = flags.target === undefined ? {} : { target: flags.target };
+  switch (flags.backend) {
+    case "simulator":
+      return new SimulatedPinholes();
+    case "iptables":
+      if (hooks === undefined) return IptablesPinholes.open({ chain, ...target });
+      throw new FirewallError(
+        "USAGE",
+        "with --backend iptables your own rules jump to the chain: no --hooks",
+      );
+    case "nftables":
+      return NftablesPinholes.open({
+        table,
+        chain,
+        ...target,
+        ...(hooks === undefined ? {} : { hooks, otherwise }),
+      });
+  }
 }
 
 function tlsDoors(flags: PinholdFlags): ReturnType<typeof openTlsDoor>[] {
@@ -119,7 +130,7 @@ export function addPinholdCommand(program: Command): void {
     )
     .addOption(
       new Option("--backend <name>", "the packet filter")
-        .choices(["nftables", "simulator"])
+        .choices(["nftables", "iptables", "simulator"])
         .default("nftables"),
     )
     .option("--state <folder>", "where the journal is", "/var/lib/postern/pinholes")

@@ -108,15 +108,18 @@ export class AgentDirectory {
   readonly limits: AgentFile["limits"];
   /** True: somebody else's pinhole looks as if it were not there; as the file said when it was read first. */
   readonly hidesForeign: boolean;
+  /** What addresses and ports may be translated to, as the file said when it was read first. */
+  readonly translation: AgentFile["translation"];
   readonly #sources: AgentSources;
   #book: AgentBook;
 
   /** @throws {FirewallError} `AGENTS_UNREADABLE`, `AGENTS_INVALID` */
   constructor(sources: AgentSources) {
-    const { agents, limits, hidesForeign } = readFile(sources);
+    const { agents, limits, translation, hidesForeign } = readFile(sources);
     this.#sources = sources;
     this.#book = new AgentBook(agents, sources);
     this.limits = limits;
+    this.translation = translation;
     this.hidesForeign = hidesForeign;
   }
 

@@ -60,6 +60,9 @@ describe("the file of agents", () => {
     ['{ "profiles": { "a": { "limit": { "speed": 1 } } } }', /profiles\.a\.limit must be an object/],
     ['{ "agents": { "x": { "profile": "nix" } } }', /agents\.x\.profile must be the name of a profile/],
     ['{ "agents": { "x y": { "profile": "nix" } } }', /agents\.x y must have 1 to 255 printable/],
+    ['{ "translation": {} }', /translation\.outside is missing/],
+    ['{ "translation": { "outside": { "addresses": [] } } }', /translation\.outside\.ports is missing/],
+    ['{ "translation": { "outside": { "ports": [9, 8] } } }', /outside\.ports must be a pair/],
     ['{ "limits": { "flows": 3 } }', /limits\.flows is none of pinholes/],
     ['{ "limits": { "pinholes": 0 } }', /limits\.pinholes must be a number of entries from 1/],
   ];

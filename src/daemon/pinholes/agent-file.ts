@@ -12,7 +12,14 @@
  */
 import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
 import { defaultLimits, FirewallError, type LimitName, LIMITS, type LimitValues } from "../../base/index.ts";
-import { type AccessProfile, parseProfile, type ProfileSpec, RIGHTS } from "../../pinhole/index.ts";
+import {
+  type AccessProfile,
+  parseProfile,
+  type ProfileSpec,
+  RIGHTS,
+  type PoolPlan,
+  type TranslationPlan,
+} from "../../pinhole/index.ts";
 
 /** An agent as it stands in the file. */
 export interface AgentEntry {
@@ -33,6 +40,8 @@ export interface AgentEntry {
 export interface AgentFile {
   readonly agents: readonly AgentEntry[];
   readonly limits: LimitValues;
+  /** What addresses and ports may be translated to; absent: nothing is translated. */
+  readonly translation: TranslationPlan | undefined;
   /** True: somebody else's pinhole looks as if it were not there. */
   readonly hidesForeign: boolean;
 }
@@ -118,7 +127,19 @@ const FILE_SHAPES: Readonly<Record<string, Shape>> = {
   profiles: [isObject, "an object"],
   agents: [isObject, "an object"],
   limits: [isObject, "an object"],
+  translation: [isObject, "an object"],
   hideForeign: FLAG,
+};
+
+const POOL_SHAPES: Readonly<Record<keyof PoolPlan, Shape>> = {
+  addresses: TEXTS,
+  ports: [isPortRange, "a pair such as [20000, 29999]"],
+  hosts: TEXTS,
+};
+
+const TRANSLATION_SHAPES: Readonly<Record<keyof TranslationPlan, Shape>> = {
+  outside: [isObject, "an object"],
+  inside: [isObject, "an object"],
 };
 
 const AGENT_NAME = /^[\x21-\x7e]{1,255}$/;
@@ -148,6 +169,7 @@ class AgentFileReader {
     return {
       agents: agents.map(([name, agent]) => this.#agent(name, agent, profiles)),
       limits: this.#limits((file["limits"] ?? {}) as Fields),
+      translation: file["translation"] === undefined ? undefined : this.#translation(file["translation"]),
       hidesForeign: file["hideForeign"] === true,
     };
   }
@@ -182,6 +204,21 @@ class AgentFileReader {
       certificates: texts("certificates"),
       simcoKey: typeof simcoKey === "string" ? Buffer.from(simcoKey, "hex") : undefined,
     };
+  }
+
+  #translation(value: unknown): TranslationPlan {
+    const { outside, inside } = this.#check("translation", value, TRANSLATION_SHAPES);
+    if (outside === undefined) throw this.#wrong("translation.outside", "is missing");
+    return {
+      outside: this.#pool("translation.outside", outside),
+      ...(inside === undefined ? {} : { inside: this.#pool("translation.inside", inside) }),
+    };
+  }
+
+  #pool(where: string, value: unknown): PoolPlan {
+    const { addresses = [], ports, hosts } = this.#check(where, value, POOL_SHAPES) as Partial<PoolPlan>;
+    if (ports === undefined) throw this.#wrong(`${where}.ports`, "is missing");
+    return { addresses, ports, ...(hosts === undefined ? {} : { hosts }) };
   }
 
   #limits(fields: Fields): LimitValues {

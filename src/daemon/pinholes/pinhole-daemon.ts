@@ -6,7 +6,7 @@
  * force: their leases run on in the kernel, and the next start takes them up.
  */
 import { randomBytes } from "node:crypto";
-import type { LimitValues } from "../../base/index.ts";
+import { FirewallError, type LimitValues } from "../../base/index.ts";
 import { type PinholeBackend, type PinholeEventRecord, PinholeStore } from "../../pinhole/index.ts";
 import { FolderLock, machineBootId, machineMoment } from "../../system/index.ts";
 import type { Log } from "../log.ts";
@@ -100,11 +100,17 @@ async function startService(options: PinholeDaemonOptions, closings: Closing[]):
   closings.push(() => journal.close());
   const backend = options.openBackend();
   closings.push(() => backend.close());
+  const { translation } = options.agents;
+  if (translation !== undefined && !backend.abilities.translates) {
+    const message = `${backend.name} translates no addresses: take "translation" out of the file of agents`;
+    throw new FirewallError("TRANSLATION_UNSUPPORTED", message);
+  }
   const store = new PinholeStore({
     limits,
     expansionMax: backend.abilities.expansionMax,
     entropy: (bytes) => randomBytes(bytes),
     hideForeign: options.agents.hidesForeign,
+    ...(translation === undefined ? {} : { translation }),
   });
   const service = await PinholeService.start({
     store,

@@ -6,29 +6,11 @@
  */
 import type { FastifyError } from "fastify";
 import { FirewallError } from "../../../base/index.ts";
+import type { PinholeProblem } from "../../../client/index.ts";
 import { PinholeRefusal, REFUSALS, type RefusalCode } from "../../../pinhole/index.ts";
 
 /** What every problem's type begins with. */
 export const PROBLEM_TYPE = "urn:postern:pinholes:";
-
-/** A problem as it goes over the wire. */
-export interface PinholeProblem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly code: string;
-  /** Number of the same refusal in SIMCO. */
-  readonly simco?: number;
-  /** Index of the operation that is refused, from 0. */
-  readonly operation?: number;
-  /** Path of the field that is wrong. */
-  readonly field?: string;
-  /** Ids of the pinholes that stand against it. */
-  readonly conflicts?: readonly string[];
-  /** Seconds after which it may work. */
-  readonly retryAfter?: number;
-}
 
 /** Problems of the door itself, that the model does not know. */
 const DOOR_PROBLEMS = {
