@@ -23,7 +23,7 @@ const lifetimeSeconds = Number(values.seconds);
 
 for await (const event of firewall.watchStates({ filter: "", source: "own" })) {
   if (event.kind === "gap") console.log(`${event.lost} events were lost`);
-  if (event.kind !== "destroy" || event.state.verdict.verdict === "ACCEPT") continue;
+  if (event.kind !== "destroy" || (event.state.verdict?.verdict ?? "ACCEPT") === "ACCEPT") continue;
   const { rule, sk } = event.state;
   if (values.comment !== undefined && rule?.label !== values.comment) continue;
   const [remote] = sk.addresses;

@@ -23,7 +23,7 @@ export const TOOL_PACKAGES = [
 export function run(program, args, options = {}) {
   const result = spawnSync(program, args, { maxBuffer: 1 << 28, ...options });
   if (result.error !== undefined) throw result.error;
-  if (result.status !== 0) throw new Error(`${program} ${args.join(" ")}: ${result.stderr}`);
+  if (result.status !== 0) throw new Error(`${program} ${args.join(" ")}: ${String(result.stderr)}`);
   return result.stdout;
 }
 

@@ -147,7 +147,8 @@ const ALLOWED = ["TLS", "SSH", "OpenVPN", "QUIC", "DTLS", "WireGuard", "IPsec"] 
 
 const PENDING_NOTE =
   "Until then the flow is pending, see `settings.pending`. Flows whose beginning was not seen are left alone. " +
-  "The verdict holds for the rest of the flow.";
+  "A verdict that the rule names itself, DROP or REJECT, holds for the rest of the flow; a chain that it leads to " +
+  "judges each packet anew.";
 
 /** `EntropyRule`. */
 export const entropyRule: RuleDefinition = defineRule({
