@@ -73,6 +73,17 @@ const streamVariants: readonly ProtocolSample[] = [
     confidence: "certain",
   },
   {
+    name: "SMTP that says nothing but STARTTLS",
+    transport: "TCP",
+    turns: [
+      [1, ascii("220 ready\r\n")],
+      [0, ascii("STARTTLS\r\n")],
+      [1, ascii("220 go ahead\r\n")],
+    ],
+    protocol: "SMTP",
+    confidence: "certain",
+  },
+  {
     name: "FTP, the server alone",
     transport: "TCP",
     turns: [[1, ascii("220 Welcome\r\n331 Please specify the password.\r\n")]],
