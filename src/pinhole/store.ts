@@ -235,13 +235,25 @@ export class PinholeStore {
    *
    * @param cursor - where the page before ended; empty for the first
    * @param count - pinholes on a page, at most
+   * @param looked - pinholes that are looked at for a page, at most: the page may then be short, or empty,
+   *   and still not be the last
    */
-  list(agent: Agent, filter: PinholeFilter, cursor: string, count: number): PinholePage {
+  list(
+    agent: Agent,
+    filter: PinholeFilter,
+    cursor: string,
+    { count, looked }: { readonly count: number; readonly looked?: number },
+  ): PinholePage {
     const pinholes: Pinhole[] = [];
+    let left = looked ?? Number.POSITIVE_INFINITY;
+    let last = cursor;
     for (const pinhole of this.#bench.population.after(cursor)) {
-      if (!maySee(agent, pinhole.owner) || !passes(pinhole, filter)) continue;
-      if (pinholes.length === count) return { pinholes, cursor: pinholes.at(-1)?.id };
-      pinholes.push(pinhole);
+      if (left === 0) return { pinholes, cursor: last };
+      left -= 1;
+      const isWanted = maySee(agent, pinhole.owner) && passes(pinhole, filter);
+      if (isWanted && pinholes.length === count) return { pinholes, cursor: last };
+      if (isWanted) pinholes.push(pinhole);
+      last = pinhole.id;
     }
     return { pinholes, cursor: undefined };
   }

@@ -333,7 +333,7 @@ function decideLifetime(store: PinholeStore, agent: Agent, { rule, lifetime }: M
 }
 
 function list(store: PinholeStore, agent: Agent, { tid }: MessageOf<"PRL">): Message {
-  const { pinholes, cursor } = store.list(agent, {}, "", RULES_MAX);
+  const { pinholes, cursor } = store.list(agent, {}, "", { count: RULES_MAX });
   if (cursor !== undefined) return negative(tid, "REPLY_TOO_BIG");
   return { name: "PRL_REPLY", tid, rules: pinholes.map(({ number }) => number) };
 }

@@ -222,6 +222,22 @@ describe("the HTTP door", () => {
     assert.deepEqual(seen, [...new Set(seen)].sort());
   });
 
+  it("looks at a bounded number of pinholes for a page, and finds in the end what there is", async () => {
+    const { socket } = await house();
+    const operations = Array.from({ length: 9000 }, (_, index) => ({
+      op: "open",
+      spec: { ...audio(1 + index), ...(index === 8999 ? { labels: { last: "one" } } : {}) },
+    }));
+    await ask(socket, "POST", "/v1/commits", { operations });
+    const sizes: number[] = [];
+    for (let cursor: string | undefined = ""; cursor !== undefined; ) {
+      const { body } = await ask(socket, "GET", `/v1/pinholes?label=last=one&cursor=${cursor}`);
+      sizes.push((body["pinholes"] as unknown[]).length);
+      cursor = body["cursor"] as string | undefined;
+    }
+    assert.deepEqual(sizes, [0, 0, 1]);
+  });
+
   it("renews and ends groups in one commit", async () => {
     const { socket, service } = await house();
     const operations = [5004, 5006].map((port) => ({

@@ -17,6 +17,8 @@ import { SCHEMAS } from "./schema.ts";
 
 const PAGE_MAX = 1000;
 const PAGE_DEFAULT = 100;
+/** Pinholes that are looked at for a page: who searches for what is not there takes nobody's time. */
+const LOOKED_MAX = 4096;
 const TEXT: Schema = { type: "string", maxLength: 512 };
 const FLAG: Schema = { type: "string", enum: ["true", "false"] };
 
@@ -79,7 +81,7 @@ class PinholeDesk {
     const { agent, query } = call;
     const filter = filterOf(call);
     const page = await this.#service.read((store) =>
-      store.list(agent, filter, query["cursor"] ?? "", pageSize(call)),
+      store.list(agent, filter, query["cursor"] ?? "", { count: pageSize(call), looked: LOOKED_MAX }),
     );
     const pinholes = await this.#views(page.pinholes, query["traffic"] === "true");
     return { body: { pinholes, ...(page.cursor === undefined ? {} : { cursor: page.cursor }) } };

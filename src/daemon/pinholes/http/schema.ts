@@ -187,7 +187,10 @@ const PINHOLE: Schema = object(
 const PAGE: Schema = object(
   {
     pinholes: { type: "array", items: PINHOLE },
-    cursor: described("Where the next page begins; absent at the end.", TEXT),
+    cursor: described(
+      "Where the next page begins, also when this one is short or empty; absent at the end.",
+      TEXT,
+    ),
   },
   ["pinholes"],
 );
