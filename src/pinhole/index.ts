@@ -97,5 +97,6 @@ export {
   type PortMode,
 } from "./specification.ts";
 export { type PinholeFilter, type PinholePage, PinholeStore, type StoreOptions } from "./store.ts";
+export { limitsFor } from "./workbench.ts";
 export { type Operation, type PinholeRef, type StagedOperation, Transaction } from "./transaction.ts";
 export type { TranslationPlan } from "./translation.ts";

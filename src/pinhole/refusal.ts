@@ -33,6 +33,8 @@ export const REFUSALS = {
   /** The ports that were reserved do not have the parity that is asked for. */
   PARITY_MISMATCH: { simco: 0x0358, http: 422, pcp: 2 },
   NAT_MODE_UNSUPPORTED: { simco: 0x034e, http: 422, pcp: 2 },
+  /** The packet filter does not enforce such a limit. */
+  LIMIT_UNSUPPORTED: { simco: 0x034a, http: 422, pcp: 2 },
   /** Nothing can live for zero seconds. */
   LIFETIME_ZERO: { simco: 0x034a, http: 422, pcp: 3 },
   /** This agent may not do this at all. */

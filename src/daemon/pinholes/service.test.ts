@@ -7,9 +7,11 @@ import {
   type KernelPlan,
   type Moment,
   type PinholeEventRecord,
+  type PinholeLimits,
   PinholeRefusal,
   type PinholeSpec,
   PinholeStore,
+  type TranslationPlan,
 } from "../../pinhole/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
 import { MemoryJournal, type PinholeJournal } from "./journal.ts";
@@ -240,6 +242,50 @@ describe("the packet filter", () => {
     await rig.service.apply(ALICE, [{ op: "open", spec: audio(7) }]);
     assert.equal(rig.filter.keys.length, 4);
     assert.equal(rig.service.status.enforced, 4);
+  });
+});
+
+describe("a packet filter that can do less", () => {
+  class Plain extends SimulatedPinholes {
+    override readonly abilities = {
+      ...new SimulatedPinholes().abilities,
+      limits: ["pps"] as const,
+      translates: false,
+    };
+  }
+
+  async function start(translation?: TranslationPlan): Promise<PinholeService> {
+    const parts = { limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() };
+    const service = await PinholeService.start({
+      store: new PinholeStore(translation === undefined ? parts : { ...parts, translation }),
+      journal: new MemoryJournal(),
+      backend: new Plain(),
+      moment: () => ({ now: 0, wall: 0 }),
+      bootId: "boot",
+      eventsKept: 16,
+    });
+    services.push(service);
+    return service;
+  }
+
+  it("refuses limits that it would not enforce, those of the profile too", async () => {
+    const service = await start();
+    const open = (limit: PinholeLimits, agent = ALICE): Promise<string> =>
+      refusalOf(service.apply(agent, [{ op: "open", spec: { ...AUDIO, limit } }]));
+    assert.equal(await open({ pps: 10 }), "accepted");
+    assert.equal(await open({ pps: 10, quotaBytes: 10 }), "LIMIT_UNSUPPORTED");
+    const limited = { ...ALICE, profile: { ...ALICE.profile, limit: { bps: 1000 } } };
+    const implied = service.apply(limited, [{ op: "open", spec: AUDIO }]);
+    assert.equal(await refusalOf(implied), "LIMIT_UNSUPPORTED");
+  });
+
+  it("translates nothing, says so, and cannot be started with addresses to translate to", async () => {
+    const service = await start();
+    assert.deepEqual(service.status.natModes, []);
+    const spec: PinholeSpec = { ...AUDIO, nat: { mode: "traditional" } };
+    assert.equal(await refusalOf(service.apply(ALICE, [{ op: "open", spec }])), "NAT_MODE_UNSUPPORTED");
+    const pools: TranslationPlan = { outside: { addresses: ["203.0.113.1"], ports: [40_000, 40_001] } };
+    await assert.rejects(start(pools), { code: "TRANSLATION_UNSUPPORTED" });
   });
 });
 

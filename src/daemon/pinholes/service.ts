@@ -26,6 +26,7 @@ import {
   type Drift,
   EventLog,
   isTranslation,
+  limitsFor,
   type MissedEvents,
   type Moment,
   type NatMode,
@@ -33,6 +34,7 @@ import {
   type Pinhole,
   type PinholeBackend,
   type PinholeEventRecord,
+  type PinholeLimits,
   type PinholeNews,
   PinholeRefusal,
   type PinholeStore,
@@ -119,6 +121,20 @@ function answerAll(batch: readonly Waiting[], outcomes: readonly CommitOutcome[]
 function refusalOf(failed: FirewallError): PinholeRefusal {
   const code = REFUSED_AS[failed.code] ?? "BACKEND_REFUSED";
   return new PinholeRefusal(code, failed.message, { cause: failed });
+}
+
+/** Refuses limits that the packet filter would not enforce. */
+function checkLimits({ operations, agent }: Transaction, abilities: BackendAbilities): void {
+  for (const [index, operation] of operations.entries()) {
+    if (operation.op !== "open" && operation.op !== "enable") continue;
+    const limits = limitsFor(operation.request, agent.profile) ?? {};
+    const [unknown] = (Object.keys(limits) as (keyof PinholeLimits)[]).filter(
+      (name) => !abilities.limits.includes(name),
+    );
+    if (unknown === undefined) continue;
+    const message = `This packet filter does not limit ${unknown}: see the capabilities.`;
+    throw new PinholeRefusal("LIMIT_UNSUPPORTED", message, { operation: index, field: `limit.${unknown}` });
+  }
 }
 
 /** Closes and blocks make things safer: they go at once, and also when the journal cannot be written. */
@@ -209,6 +225,7 @@ export class PinholeService {
     const isOver = !transaction.isOpen || transaction.deadline <= this.moment.now;
     this.#options.store.rollback(transaction);
     if (isOver) throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
+    checkLimits(transaction, this.abilities);
     const outcome = await this.#enqueue({ transaction, options });
     if (outcome instanceof PinholeRefusal) throw outcome;
     return outcome;
