@@ -15,6 +15,7 @@ export {
   type RulePlace,
 } from "./plan/kernel-plan.ts";
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
+export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { SEAL_GENERATIONS, type SealForm, SealMarks } from "./seal-text.ts";

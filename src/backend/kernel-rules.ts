@@ -18,6 +18,7 @@ import {
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
+import { type LineCount, readCounts } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
@@ -70,7 +71,7 @@ export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
 }
 
 /** Chains of a plan that are in the kernel. */
-interface BuiltPlan extends Pick<PlanText, "chains" | "maps"> {
+interface BuiltPlan extends Omit<PlanText, "text"> {
   readonly number: number;
 }
 
@@ -138,10 +139,10 @@ export class KernelRules {
   preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number">): void {
     invariant(this.#prepared === undefined, "one plan is prepared at a time");
     const number = this.#planCount + 1;
-    const { text, chains, maps } = planText(plan, { ...form, number });
+    const { text, ...built } = planText(plan, { ...form, number });
     runNftables(`table inet ${this.#table} {\n${text}\n}\n`);
     this.#planCount = number;
-    this.#prepared = { number, chains, maps };
+    this.#prepared = { number, ...built };
   }
 
   /**
@@ -165,6 +166,22 @@ export class KernelRules {
     const built = this.#prepared;
     this.#prepared = undefined;
     if (built !== undefined) runNftables(this.#removal(built));
+  }
+
+  /**
+   * What the kernel has judged by the plan in force; nothing while everything goes to userspace.
+   *
+   * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table
+   */
+  readCounts(): LineCount[] {
+    if (this.#inForce === undefined) return [];
+    const nftables = Nftables.open();
+    try {
+      const json = nftables.run(`list table inet ${this.#table}`, { json: true });
+      return readCounts(json, this.#inForce.counted);
+    } finally {
+      nftables.close();
+    }
   }
 
   /** True while the kernel judges what it can. */

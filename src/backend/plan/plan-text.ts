@@ -123,12 +123,20 @@ function comment(words: string): string {
   return `comment "${words.replaceAll(/[^\x20-\x7e]|["\\]/g, "?").slice(0, COMMENT_MAX)}"`;
 }
 
+/** A rule of the kernel with a counter. */
+interface CountedRule {
+  readonly text: string;
+  readonly line: PlanLine;
+}
+
 /** Writes one plan. */
 class PlanWriter {
   readonly #plan: KernelPlan;
   readonly #form: PlanForm;
   /** Maps that the chains written so far look packets up in. */
   readonly maps: string[] = [];
+  /** See {@link PlanText.counted}. */
+  readonly counted = new Map<string, readonly (PlanLine | undefined)[]>();
 
   constructor(plan: KernelPlan, form: PlanForm) {
     this.#plan = plan;
@@ -151,8 +159,16 @@ class PlanWriter {
     return `plan${this.#form.number}-${rest}`;
   }
 
-  #chain(rest: string, lines: readonly string[]): string {
-    return `\tchain ${this.#name(rest)} {\n${lines.map((line) => `\t\t${line}\n`).join("")}\t}`;
+  #chain(rest: string, rules: readonly (string | CountedRule)[]): string {
+    const name = this.#name(rest);
+    const texts = rules.map((rule) => (typeof rule === "string" ? rule : rule.text));
+    if (rules.some((rule) => typeof rule !== "string")) {
+      this.counted.set(
+        name,
+        rules.map((rule) => (typeof rule === "string" ? undefined : rule.line)),
+      );
+    }
+    return `\tchain ${name} {\n${texts.map((text) => `\t\t${text}\n`).join("")}\t}`;
   }
 
   #ruleChain(hook: HookName, chain: number): string {
@@ -197,8 +213,9 @@ class PlanWriter {
   #hookChains({ hook, chains }: HookPlan): string[] {
     const [start] = chains;
     if (start === undefined) {
-      const lines = [...this.#checks({ except: "tracked" }), "counter accept"];
-      return [this.#chain(`hook-${hook.toLowerCase()}`, lines)];
+      const line: PlanLine = { match: [], action: { kind: "accept" }, origin: { chain: -1, rule: -1 } };
+      const rules = [...this.#checks({ except: "tracked" }), { text: "counter accept", line }];
+      return [this.#chain(`hook-${hook.toLowerCase()}`, rules)];
     }
     const first = start.lines[0];
     const isAllUp = first?.match.length === 0 && first.action.kind === "userspace";
@@ -221,7 +238,7 @@ class PlanWriter {
   }
 
   /** A RETURN where nothing is to return to ends the chain, as its last line would have. */
-  #endOfHook(hook: HookName): string[] {
+  #endOfHook(hook: HookName): (string | CountedRule)[] {
     const start = this.#plan.hooks.find((plan) => plan.hook === hook)?.chains[0];
     const end = start?.end;
     return end === undefined ? [] : this.#lineTexts(hook, end);
@@ -244,7 +261,7 @@ class PlanWriter {
   }
 
   /** The lines of a chain, long runs of them as one. */
-  #stepTexts(hook: HookName, { chain, lines }: PlanChain): string[] {
+  #stepTexts(hook: HookName, { chain, lines }: PlanChain): (string | CountedRule)[] {
     return groupLines(lines).flatMap((step) => {
       if (!isRun(step)) return this.#lineTexts(hook, step);
       const name = this.#name(`map-${this.#ruleChain(hook, chain)}-${this.maps.length}`);
@@ -255,8 +272,13 @@ class PlanWriter {
 
   #mapText(name: string, run: LineRun): string {
     const flags = hasRanges(run) ? "\t\tflags interval\n" : "";
-    const elements = run.elements.map(
-      (element) => `\t\t\t${elementText(run, element)} : ${this.#mapVerdict(element.line.action)}`,
+    const elements = run.elements.map((element, at) => {
+      const words = comment(`${at} ${this.#originWords(element.line.origin)}`);
+      return `\t\t\t${elementText(run, element)} ${words} : ${this.#mapVerdict(element.line.action)}`;
+    });
+    this.counted.set(
+      name,
+      run.elements.map(({ line }) => (line.action.kind === "userspace" ? undefined : line)),
     );
     const words = `${this.#originWords(run.lines[0]?.origin)} and ${run.lines.length - 1} more`;
     const head = `\t\ttypeof ${runKeyText(run)} : verdict\n${flags}\t\tcounter\n\t\t${comment(words)}\n`;
@@ -274,13 +296,14 @@ class PlanWriter {
     return action.kind === "userspace" ? `goto ${QUEUEING_CHAIN}` : "accept";
   }
 
-  #lineTexts(hook: HookName, line: PlanLine): string[] {
+  #lineTexts(hook: HookName, line: PlanLine): (string | CountedRule)[] {
     const { match, action, origin } = line;
     const tests = matchText(match);
     const isLogged = this.#form.logsDrops && (action.kind === "drop" || action.kind === "reject");
     const log = isLogged ? [`jump ${this.#name("log-drop")}`] : [];
     const before = [...this.#checks(line), ...log].map((check) => `${tests}${check}`);
-    return [...before, `${tests}${this.#actionText(hook, action)} ${comment(this.#originWords(origin))}`];
+    const text = `${tests}${this.#actionText(hook, action)} ${comment(this.#originWords(origin))}`;
+    return [...before, action.kind === "userspace" ? text : { text, line }];
   }
 
   #actionText(hook: HookName, action: LineAction): string {
@@ -304,7 +327,9 @@ class PlanWriter {
     const found = this.#plan.policy.chains[chain];
     const row = found?.rules[rule];
     if (row === undefined) return `${found?.name ?? ""} default`;
-    return `${found?.name} rule ${rule}, line ${row.line}${row.comment === undefined ? "" : `: ${row.comment}`}`;
+    const file = this.#plan.policy.file.replace(/^.*\//, "");
+    const words = row.comment === undefined ? "" : `: ${row.comment}`;
+    return `${found?.name} rule ${rule}, ${file}:${row.line}${words}`;
   }
 }
 
@@ -316,6 +341,11 @@ export interface PlanText {
   readonly chains: readonly string[];
   /** Names of the maps. */
   readonly maps: readonly string[];
+  /**
+   * Lines by the counters that stand for them: for each chain by the place of the rule in it, for each map by
+   * the number at the beginning of the element's comment.
+   */
+  readonly counted: ReadonlyMap<string, readonly (PlanLine | undefined)[]>;
 }
 
 /** Writes the chains and maps of a plan. */
@@ -327,6 +357,7 @@ export function planText(plan: KernelPlan, form: PlanForm): PlanText {
     text: [...writer.maps, ...chains].join("\n"),
     chains: chains.map(nameOf),
     maps: writer.maps.map(nameOf),
+    counted: writer.counted,
   };
 }
 
