@@ -12,6 +12,7 @@ import {
   type WatchEvent,
 } from "./api.ts";
 import { callApi, streamApi } from "./connection.ts";
+import type { RulesReport } from "./rule-api.ts";
 import type {
   LimitReport,
   TableChangeReport,
@@ -51,6 +52,11 @@ export class FirewallClient {
   /** What the firewall is doing. */
   async getStatus(): Promise<FirewallStatus> {
     return (await callApi(this.#socket, { method: "GET", path: "/v1/status" })) as FirewallStatus;
+  }
+
+  /** What each rule of the policy in force has judged, and where. */
+  async getRules(): Promise<RulesReport> {
+    return (await callApi(this.#socket, { method: "GET", path: "/v1/rules" })) as RulesReport;
   }
 
   /**

@@ -12,6 +12,7 @@ import { type PeerCredentials, readPeerCredentials } from "../system/index.ts";
 import { PolicyInvalidError } from "./policy-file.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "./socket-place.ts";
 import type { StateService } from "./state-service.ts";
+import type { RuleService } from "./rule-service.ts";
 import { addStateRoutes } from "./state-routes.ts";
 import type { LimitService } from "./limit-service.ts";
 import { addLimitRoutes, addTableRoutes } from "./table-routes.ts";
@@ -24,6 +25,7 @@ export interface ControlTarget {
   readonly states: StateService;
   readonly tables: TableService;
   readonly limits: LimitService;
+  readonly rules: RuleService;
 }
 
 /** Largest request body, in bytes. */
@@ -75,6 +77,7 @@ function problemOf(error: FastifyError | Error): ProblemDetails {
 
 function addRoutes(server: FastifyInstance, target: ControlTarget): void {
   server.get("/v1/status", () => target.status());
+  server.get("/v1/rules", () => target.rules.report());
   server.post<{ Body: ReloadRequest }>(
     "/v1/reload",
     {

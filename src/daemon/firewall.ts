@@ -32,6 +32,7 @@ import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
 import type { SocketPlace } from "./socket-place.ts";
+import { RuleService } from "./rule-service.ts";
 import { clearSeals, FIRST_GENERATION, SealService } from "./seal-service.ts";
 import { StateService } from "./state-service.ts";
 import { TableRegistry } from "./table-registry.ts";
@@ -146,6 +147,8 @@ export class Firewall {
   /** The address tables. */
   readonly tables: TableService;
   readonly limits: LimitService;
+  /** The rules of the policy in force. */
+  readonly rules: RuleService;
   readonly #registry: TableRegistry;
   readonly #seals: SealService | undefined;
   readonly #startedAt: number = performance.now();
@@ -167,6 +170,7 @@ export class Firewall {
     this.#registry = parts.registry;
     this.#seals = parts.seals;
     this.tables = new TableService(parts.registry, () => parts.seals?.renewSoon());
+    this.rules = new RuleService({ pool: parts.pool, rules: parts.rules, inForce: () => this.#inForce });
     this.limits = new LimitService({
       pool: parts.pool,
       tables: parts.registry,

@@ -197,6 +197,14 @@ export class QueueLoop {
     this.#prepared = undefined;
   }
 
+  /** Packets that met each rule of the policy in force. */
+  ruleCounts(): WorkerMethods["ruleCounts"]["result"] {
+    const { evaluator } = this.#engine;
+    return evaluator.policy.chains.map(({ index, rules }) =>
+      rules.map((_, rule) => evaluator.matchCount(index, rule)),
+    );
+  }
+
   status(): WorkerMethods["status"]["result"] {
     const { tracker, interfaces } = this.#engine;
     const { size, halfOpen, offloaded, capacity, counters } = tracker;

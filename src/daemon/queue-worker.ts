@@ -60,6 +60,7 @@ async function run(settings: WorkerSettings): Promise<void> {
       return null;
     },
     status: () => loop.status(),
+    ruleCounts: () => loop.ruleCounts(),
     listFlows: (params) => loop.desk.list(params),
     killFlows: (params) => loop.desk.kill(params),
     getFlow: ({ id }) => loop.desk.get(id),

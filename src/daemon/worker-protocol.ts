@@ -101,6 +101,8 @@ export interface WorkerMethods {
   /** Puts the prepared policy in force, between two batches. */
   swap: { params: { revision: number }; result: null };
   status: { params: null; result: TrackerStatus };
+  /** Packets that met each rule of the policy in force: chains of rules. */
+  ruleCounts: { params: null; result: readonly (readonly number[])[] };
   /** Flows that a filter chooses, a slice at a time. */
   listFlows: { params: FlowSliceRequest; result: FlowSlice };
   /** Removes the flows that a filter chooses, a slice at a time; the answer has them as they were. */

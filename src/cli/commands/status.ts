@@ -1,6 +1,12 @@
 /** `postern status`: what the running firewall is doing. */
 import type { Command } from "commander";
-import { connect, DEFAULT_SOCKET, type FirewallStatus, type WorkerStatus } from "../../client/index.ts";
+import {
+  connect,
+  DEFAULT_SOCKET,
+  type FirewallStatus,
+  type RulesReport,
+  type WorkerStatus,
+} from "../../client/index.ts";
 import { statusLines } from "../../view/index.ts";
 import { alignTable, openOutput } from "../output.ts";
 
@@ -8,6 +14,7 @@ interface StatusFlags {
   socket: string;
   json?: boolean;
   pf?: boolean;
+  rules?: boolean;
 }
 
 function uptimeWords(seconds: number): string {
@@ -39,8 +46,42 @@ function statusText(status: FirewallStatus): string {
   return `${head}\n${counters}\n${workers}`;
 }
 
+/** Rules with what they have judged, and below what the kernel judged by itself. */
+function rulesText({ kernel, kernelJudges, rules }: RulesReport): string {
+  const head = [
+    "chain",
+    "rule",
+    "line",
+    "kind",
+    "judged in",
+    "packets: kernel",
+    "bytes: kernel",
+    "packets: userspace",
+  ];
+  const rows = rules.map((row) => [
+    row.chain,
+    row.rule === null ? "end" : String(row.rule),
+    row.line === null ? "" : String(row.line),
+    row.name,
+    row.place,
+    String(row.kernel.packets),
+    String(row.kernel.bytes),
+    row.rule === null ? "" : String(row.userspacePackets),
+  ]);
+  const verdicts = Object.entries(kernel).map(([verdict, { packets }]) => `${packets} ${verdict}`);
+  const words = kernelJudges
+    ? `The kernel has judged by itself: ${verdicts.join(", ")}.`
+    : "Every packet is judged in userspace.";
+  return `${alignTable([head, ...rows], [1, 2, 5, 6, 7])}\n${words}\n`;
+}
+
 async function showStatus(flags: StatusFlags): Promise<void> {
   const output = openOutput(flags);
+  if (flags.rules === true) {
+    const report = await connect({ socket: flags.socket }).getRules();
+    output.write(output.json ? `${JSON.stringify(report)}\n` : rulesText(report));
+    return;
+  }
   const status = await connect({ socket: flags.socket }).getStatus();
   if (output.json) output.write(`${JSON.stringify(flags.pf === true ? status.pf : status)}\n`);
   else if (flags.pf === true) for (const line of statusLines(status.pf)) output.write(`${line}\n`);
@@ -54,6 +95,7 @@ export function addStatusCommand(program: Command): void {
     .summary("what the running firewall is doing")
     .description("Shows policy, counters and queues of the running firewall.")
     .option("--pf", "the state table, counters and interfaces, as pfctl shows them")
+    .option("--rules", "each rule of the policy: where it is judged, and what met it")
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)
     .option("--json", "one JSON object")
     .action(showStatus);
