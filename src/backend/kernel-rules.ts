@@ -136,10 +136,10 @@ export class KernelRules {
    *
    * @throws {FirewallError} `NFTABLES_REFUSED`; nothing is changed then
    */
-  preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number">): void {
+  preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number" | "seals">): void {
     invariant(this.#prepared === undefined, "one plan is prepared at a time");
     const number = this.#planCount + 1;
-    const { text, ...built } = planText(plan, { ...form, number });
+    const { text, ...built } = planText(plan, { ...form, number, seals: this.#plan.seals !== undefined });
     runNftables(`table inet ${this.#table} {\n${text}\n}\n`);
     this.#planCount = number;
     this.#prepared = { number, ...built };

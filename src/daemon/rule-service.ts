@@ -41,6 +41,18 @@ function byKey(counts: readonly LineCount[]): ReadonlyMap<string, readonly LineC
   return found;
 }
 
+/** What the policy file calls a rule, or the end of a chain. */
+function nameOf(
+  policy: Policy,
+  place: RulePlace,
+): Pick<RuleReport, "chain" | "rule" | "name" | "line" | "comment"> {
+  const { name: chain = "", rules = [] } = policy.chains[place.chain] ?? {};
+  const row = rules[place.rule];
+  if (row === undefined) return { chain, rule: null, name: "default", line: null };
+  const { name, line, comment } = row;
+  return { chain, rule: place.rule, name, line, ...(comment === undefined ? {} : { comment }) };
+}
+
 /** Adds up what workers have counted for a rule. */
 function matches(ofWorkers: readonly (readonly (readonly number[])[])[], { chain, rule }: RulePlace): number {
   return ofWorkers.reduce((packets, worker) => packets + (worker[chain]?.[rule] ?? 0), 0);
@@ -67,21 +79,15 @@ export class RuleService {
     return {
       kernelJudges: rules.hasPlan,
       kernel: { accepted: ended("accept"), dropped: ended("drop"), rejected: ended("reject") },
-      rules: places.map((place): RuleReport => {
-        const chain = policy.chains[place.chain];
-        const row = chain?.rules[place.rule];
-        return {
-          chain: chain?.name ?? "",
-          rule: row === undefined ? null : place.rule,
-          name: row?.name ?? "default",
-          line: row?.line ?? null,
-          ...(row?.comment === undefined ? {} : { comment: row.comment }),
+      rules: places.map(
+        (place): RuleReport => ({
+          ...nameOf(policy, place),
           place: rules.hasPlan ? place.place : "userspace",
           reasons: place.reasons,
           kernel: sum(byRule.get(keyOf(place)) ?? []),
           userspacePackets: matches(ofWorkers, place),
-        };
-      }),
+        }),
+      ),
     };
   }
 

@@ -58,7 +58,7 @@ netnsTest(
     ]);
     assert.match(shown.output, /INPUT +0 +\d+ +PortRule +kernel +\d+ +\d+ +0\n/);
     assert.match(shown.output, /INPUT +3 +\d+ +PrintRule +userspace +0 +0 +0\n/);
-    connection.close();
+    await connection.close();
     await firewall.stop();
   },
 );
@@ -99,8 +99,8 @@ netnsTest(
   "ten thousand rules are swapped under load: no packet is lost, and none is judged by a mixture",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
-    // Both policies let everything pass that the client sends, one by its first rule, the other by its end. The
-    // beginning of the second with the end of the first would drop it.
+    // Both policies let everything pass that the client sends, one by its first rule, the other by its end.
+    // The beginning of the second with the end of the first would drop it.
     const list = (octet: number): object[] =>
       Array.from({ length: 10_000 }, (_, at) => ({
         name: "SourceIPRule",
@@ -140,7 +140,7 @@ netnsTest(
     assert.deepEqual(await repeated(), [0, 0], "no segment had to be sent again");
     const { kernelJudges, kernel, rules } = await remote.getRules();
     assert.deepEqual([kernelJudges, kernel.dropped.packets, rules.length], [true, 0, 10_001]);
-    connection.close();
+    await connection.close();
     await firewall.stop();
   },
 );

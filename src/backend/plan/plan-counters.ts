@@ -61,7 +61,9 @@ export function readCounts(
     const place = places.get(rule.chain) ?? 0;
     places.set(rule.chain, place + 1);
     const line = counted.get(rule.chain)?.[place];
-    const counter = rule.expr?.find((expression) => expression.counter != null)?.counter;
-    return line === undefined || counter == null ? [] : [countOf(line, counter)];
+    const counter = rule.expr
+      ?.map((expression) => expression.counter ?? undefined)
+      .find((each) => each !== undefined);
+    return line === undefined || counter === undefined ? [] : [countOf(line, counter)];
   });
 }

@@ -15,6 +15,9 @@
  * too. Not looked at is the payload length of IPv6 on packets that a program of this host writes itself,
  * header included.
  *
+ * *Sealed flows* come first where something goes up at all. The verdict of a seal is that of the whole policy
+ * for every packet of the flow, so nothing in front of it need be asked.
+ *
  * *Lines of the log.* Where dropped packets are to be logged, up to {@link LOGGED_PER_SECOND} of them a
  * second go up, are judged and logged there, and the others are dropped silently.
  */
@@ -22,6 +25,7 @@ import type { HookName } from "../../base/index.ts";
 import { PROTOCOL } from "../../base/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
+import { SEALED_CHAIN } from "../seal-text.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
 import type {
   HookPlan,
@@ -58,6 +62,8 @@ export interface PlanForm {
   readonly tracksConnections: boolean;
   /** Whether dropped and refused packets are to be logged one by one. */
   readonly logsDrops: boolean;
+  /** Whether flows can be sealed. */
+  readonly seals: boolean;
 }
 
 const REFUSAL_CHAINS: Readonly<Record<RejectWith | "auto", string>> = {
@@ -121,6 +127,11 @@ function matchText(match: Match): string {
 /** Words that nftables takes as a comment. */
 function comment(words: string): string {
   return `comment "${words.replaceAll(/[^\x20-\x7e]|["\\]/g, "?").slice(0, COMMENT_MAX)}"`;
+}
+
+/** True when packets of flows go up by a line; those to be logged are not of a flow that could be sealed. */
+function goesUp({ action, except }: PlanLine): boolean {
+  return action.kind === "userspace" || except !== undefined;
 }
 
 /** A rule of the kernel with a counter. */
@@ -223,9 +234,11 @@ class PlanWriter {
       hook === "OUTPUT"
         ? [`ip version != 4 goto ${QUEUEING_CHAIN}`, `ip hdrlength != 5 goto ${QUEUEING_CHAIN}`]
         : [];
+    const asks = chains.some(({ lines }) => lines.some(goesUp));
     const entry = isAllUp
       ? [`goto ${QUEUEING_CHAIN}`]
       : [
+          ...(this.#form.seals && asks ? [`jump ${SEALED_CHAIN}`] : []),
           ...form,
           `jump ${this.#name("vouch")}`,
           `jump ${this.#name(this.#ruleChain(hook, start.chain))}`,
