@@ -22,7 +22,7 @@ async function sendAes(client: Namespace, address: string): Promise<string> {
 }
 
 async function isReached(client: Namespace, address: string): Promise<boolean> {
-  const attempt = { address, port: PORT, say: "plain words", timeoutMs: 2_000 };
+  const attempt = { address, port: PORT, say: "plain words", timeoutMs: 4_000 };
   return (await client.traffic.connectTcp(attempt)).outcome === "connected";
 }
 

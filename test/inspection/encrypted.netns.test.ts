@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { untilListening } from "./listening.ts";
 
 const EXAMPLE = fileURLToPath(
   new URL("../../../examples/block-unknown-encrypted/policy.json", import.meta.url),
@@ -25,7 +26,7 @@ const SINK = `
     socket.on("data", (data) => (bytes += data.length));
     socket.on("error", () => {});
     socket.on("close", () => console.log("got " + bytes));
-    socket.setTimeout(1500, () => socket.destroy());
+    socket.setTimeout(4000, () => socket.destroy());
   }).listen(Number(process.argv[1]), () => console.log("listening"));`;
 
 /** A client that sends text in one form, in pieces, and gives up after a while. */
@@ -39,7 +40,7 @@ const SOURCE = `
   const bytes = all.subarray(0, ${BYTES});
   const socket = require("net").connect(Number(port), address);
   socket.on("error", () => process.exit(1));
-  setTimeout(() => socket.resetAndDestroy(), 4000).unref();
+  setTimeout(() => socket.resetAndDestroy(), 9000).unref();
   let at = 0;
   const next = () => {
     if (at >= bytes.length) return socket.end();
@@ -61,7 +62,7 @@ async function send(
   await sink.waitForLine(/listening/);
   const source = client.start([process.execPath, "-e", SOURCE, host.ipv4, String(port), form]);
   await source.ended;
-  await sink.waitForLine(/got \d+/, 10_000);
+  await sink.waitForLine(/got \d+/, 30_000);
   const sent = Number(/sends (\d+)/.exec(source.output)?.[1]);
   const got = Number(/got (\d+)/.exec(sink.output)?.[1]);
   sink.kill("SIGKILL");
@@ -117,20 +118,15 @@ netnsTest(
       "-rev",
     ]);
     await server.waitForLine(/ACCEPT/);
-    const script = `(head -c ${BYTES} /dev/urandom | base64 -w 70; sleep 2) | timeout 6 openssl s_client -quiet -connect ${host.ipv4}:2222 -servername www.example.org | wc -c`;
+    const script = `(head -c ${BYTES} /dev/urandom | base64 -w 70; sleep 8) | timeout 20 openssl s_client -quiet -connect ${host.ipv4}:2222 -servername www.example.org | wc -c`;
     const talk = client.run(["sh", "-c", script]);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    const states = await host.run([
-      process.execPath,
-      POSTERN,
-      "states",
-      "list",
-      "--json",
-      "--socket",
-      firewall.socket,
-    ]);
-    assert.match(states.output, /"www\.example\.org"/);
-    assert.match(states.output, /"TLS"/);
+    const list = [process.execPath, POSTERN, "states", "list", "--json", "--socket", firewall.socket];
+    let states = "";
+    for (let look = 0; look < 20 && !states.includes("www.example.org"); look += 1) {
+      states = (await host.run(list)).output;
+    }
+    assert.match(states, /"www\.example\.org"/);
+    assert.match(states, /"TLS"/);
     const { output } = await talk;
     assert.ok(Number(/(\d+)\s*$/.exec(output)?.[1]) > BYTES, output.slice(-200));
     rmSync(folder, { recursive: true });
@@ -152,7 +148,7 @@ netnsTest(
     const options = ["StrictModes=no", "PidFile=none", `AuthorizedKeysFile=${join(folder, "user.pub")}`];
     const words = options.flatMap((option) => ["-o", option]);
     host.start(["/usr/sbin/sshd", "-D", "-p", "9443", "-h", join(folder, "host"), ...words]);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await untilListening(host, 9443);
     const trust = [
       "-o",
       "StrictHostKeyChecking=no",
@@ -174,7 +170,7 @@ netnsTest(
 /** Bytes of a pipe's end that another host receives; who is cut counts what came before. */
 async function pipe(client: Namespace, host: Namespace, port: number, source: string): Promise<number> {
   const sink = host.start(["sh", "-c", `nc -l ${port} | wc -c`]);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilListening(host, port);
   await client.run(["sh", "-c", `${source} | nc -N -w 10 ${host.ipv4} ${port}`], 60_000);
   await sink.waitForLine(/^\d+$/, 60_000);
   return Number(sink.lines.find((line) => /^\d+$/.test(line)));

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { untilListening } from "./listening.ts";
 
 const EXAMPLE = fileURLToPath(
   new URL("../../../examples/block-unknown-encrypted/policy.json", import.meta.url),
@@ -59,7 +60,7 @@ function openvpn(folder: string, name: string, ...words: string[]): string[] {
 /** Sends a text through the tunnel; how many bytes arrived. */
 async function sendInside(client: Namespace, host: Namespace): Promise<number> {
   const sink = host.start(["sh", "-c", `nc -l ${SERVER_INSIDE} ${INNER_PORT} | wc -c`]);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilListening(host, INNER_PORT);
   await client.run(["sh", "-c", `seq 1 60000 | nc -N -w 10 ${SERVER_INSIDE} ${INNER_PORT}`], PATIENCE_MS);
   await sink.waitForLine(/^\d+$/, PATIENCE_MS);
   return Number(sink.lines.find((line) => /^\d+$/.test(line)));

@@ -128,7 +128,7 @@ netnsTest("recognisers that fail or never decide change nothing for others", HOS
     await host.traffic.listenTcp({ port: PORT });
     const exchange = async (words: string): Promise<string> => {
       const talk = await client.traffic.openTcp({ address: host.ipv4, port: PORT });
-      const answer = await talk.exchange(words, 5_000);
+      const answer = await talk.exchange(words, 10_000);
       await talk.close();
       return answer;
     };
