@@ -17,15 +17,16 @@ import {
 import { decodeHeader, HEADER_OCTETS } from "./header.ts";
 import {
   BASIC_TYPE,
-  type FieldMark,
+  type Field,
   type FieldName,
-  LAYOUT,
+  FIELDS,
   type Message,
   messageName,
   type NamedMessage,
   type NegativeReply,
   type Request,
   REQUEST_NAMES,
+  VERSION_FIELDS,
 } from "./message.ts";
 import type { Version } from "./parameter-set.ts";
 import { REPLY } from "./reply-code.ts";
@@ -70,11 +71,6 @@ function attributesOf(message: DataView): Attribute[] | "attribute-truncated" {
   return attributes;
 }
 
-function fieldOf(mark: FieldMark): { readonly name: FieldName; readonly isOptional: boolean } {
-  const isOptional = mark.endsWith("?");
-  return { name: (isOptional ? mark.slice(0, -1) : mark) as FieldName, isOptional };
-}
-
 /** Reads one value into its field; a word says why it cannot be. */
 function readInto(
   values: Values,
@@ -93,18 +89,18 @@ function readInto(
 function readInOrder(
   message: DataView,
   attributes: readonly Attribute[],
-  marks: readonly FieldMark[],
+  fields: readonly Field[],
 ): Values | RequestFault {
   const values: Values = {};
   let next = 0;
-  for (const mark of marks) {
-    const { name, isOptional } = fieldOf(mark);
+  for (const field of fields) {
+    const { name, isOptional } = field;
     if (name === "rules") {
       const rules = readAll(message, attributes);
       return typeof rules === "string" ? rules : { rules };
     }
     const attribute = attributes[next];
-    if (isOptional && !isPresent(attribute, mark, marks, attributes.length - next)) continue;
+    if (isOptional && !isPresent(attribute, field, fields, attributes.length - next)) continue;
     if (attribute === undefined) return "attribute-missing";
     if (attribute.type !== VALUE_CODECS[name].type) return "attribute-order";
     const fault = readInto(values, name, message, attribute);
@@ -117,13 +113,13 @@ function readInOrder(
 /** An optional tuple among others is there when there are attributes enough for it and for what follows. */
 function isPresent(
   attribute: Attribute | undefined,
-  mark: FieldMark,
-  marks: readonly FieldMark[],
+  field: Field,
+  fields: readonly Field[],
   left: number,
 ): boolean {
-  const { name } = fieldOf(mark);
+  const { name } = field;
   if (attribute?.type !== VALUE_CODECS[name].type) return false;
-  const behind = marks.slice(marks.indexOf(mark) + 1).filter((one) => !fieldOf(one).isOptional).length;
+  const behind = fields.slice(fields.indexOf(field) + 1).filter((one) => !one.isOptional).length;
   return FIELD_LOCATION[name] === undefined || left > behind;
 }
 
@@ -147,7 +143,7 @@ function readNegative(
   if (code !== REPLY.VERSION_MISMATCH.code) {
     return attributes.length === 0 ? { name: "NEGATIVE", tid, code } : "attribute-extra";
   }
-  const values = readInOrder(message, attributes, ["version"]);
+  const values = readInOrder(message, attributes, VERSION_FIELDS);
   if (typeof values === "string") return values;
   return { name: "NEGATIVE", tid, code, version: values.version as Version };
 }
@@ -164,7 +160,7 @@ export function decodeMessage(message: DataView): Message | RequestFault {
   if (name === undefined) return "sub-type";
   const attributes = attributesOf(message);
   if (typeof attributes === "string") return attributes;
-  const values = readInOrder(message, attributes, LAYOUT[name]);
+  const values = readInOrder(message, attributes, FIELDS[name]);
   if (typeof values === "string") return values;
   // One of the two must be there (RFC 4540 section 5.2.3).
   const isEmpty = values.challenge === undefined && values.token === undefined;
@@ -201,24 +197,22 @@ function placeTuples(tuples: readonly AddressTuple[], fields: readonly FieldName
 function readByType(
   message: DataView,
   attributes: readonly Attribute[],
-  marks: readonly FieldMark[],
+  fields: readonly Field[],
 ): Values | RequestFault {
   const values: Values = {};
   const tuples: AddressTuple[] = [];
-  const fields = marks.map((mark) => fieldOf(mark).name);
-  const ends = fields.filter((field) => FIELD_LOCATION[field] !== undefined);
+  const names = fields.map(({ name }) => name);
+  const ends = names.filter((name) => FIELD_LOCATION[name] !== undefined);
   for (const attribute of attributes) {
-    const field = fields.find((one) => VALUE_CODECS[one].type === attribute.type);
-    if (field === undefined) continue;
-    const fault = readInto(values, field, message, attribute);
+    const name = names.find((one) => VALUE_CODECS[one].type === attribute.type);
+    if (name === undefined) continue;
+    const fault = readInto(values, name, message, attribute);
     if (fault !== undefined) return fault;
-    if (ends.includes(field)) tuples.push(values[field] as AddressTuple);
+    if (ends.includes(name)) tuples.push(values[name] as AddressTuple);
   }
-  for (const field of ends) delete values[field];
+  for (const name of ends) delete values[name];
   Object.assign(values, placeTuples(tuples, ends));
-  const isMissing = marks.some(
-    (mark) => !fieldOf(mark).isOptional && values[fieldOf(mark).name] === undefined,
-  );
+  const isMissing = fields.some(({ name, isOptional }) => !isOptional && values[name] === undefined);
   return isMissing ? "attribute-missing" : values;
 }
 
@@ -236,6 +230,6 @@ export function decodeFromMiddlebox(message: DataView): Message | RequestFault {
     return decodeMessage(message);
   const attributes = attributesOf(message);
   if (typeof attributes === "string") return attributes;
-  const values = readByType(message, attributes, LAYOUT[name]);
+  const values = readByType(message, attributes, FIELDS[name]);
   return typeof values === "string" ? values : ({ name, tid, ...values } as NamedMessage);
 }

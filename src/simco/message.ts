@@ -104,6 +104,27 @@ export const LAYOUT = {
   ARE: ["rule", "lifetime"],
 } as const satisfies Record<MessageName, readonly FieldMark[]>;
 
+/** A field of a message. */
+export interface Field {
+  readonly name: FieldName;
+  readonly isOptional: boolean;
+}
+
+function fieldsOf(marks: readonly FieldMark[]): Field[] {
+  return marks.map((mark) => {
+    const isOptional = mark.endsWith("?");
+    return { name: (isOptional ? mark.slice(0, -1) : mark) as FieldName, isOptional };
+  });
+}
+
+/** The layouts as the decoder and the encoder walk them. */
+export const FIELDS: Readonly<Record<MessageName, readonly Field[]>> = Object.fromEntries(
+  Object.entries(LAYOUT).map(([name, marks]) => [name, fieldsOf(marks)]),
+) as Record<MessageName, Field[]>;
+
+/** What a refusal for the version carries. */
+export const VERSION_FIELDS: readonly Field[] = fieldsOf(["version"]);
+
 type Fields<Marks extends readonly FieldMark[]> = {
   readonly [Mark in Marks[number] as Mark extends FieldName ? Mark : never]: FieldValues[Mark & FieldName];
 } & {

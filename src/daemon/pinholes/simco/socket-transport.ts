@@ -22,8 +22,15 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  /** What is sent in one go leaves in one go: a change may be many notifications. */
   send(octets: Uint8Array): void {
-    if (this.#socket.writable) this.#socket.write(octets);
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    }
+    socket.write(octets);
   }
 
   end(): void {
