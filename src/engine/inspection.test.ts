@@ -5,7 +5,15 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { HOOK, type Hook, PROTOCOL, TCP_FLAG, VERDICT, verdictName } from "../base/index.ts";
-import { allocateMemory, compilePolicy, formatProblem, type RuleReport } from "../policy/index.ts";
+import {
+  allocateMemory,
+  compilePolicy,
+  createRegistry,
+  formatProblem,
+  type Recogniser,
+  type RuleRegistry,
+  type RuleReport,
+} from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import {
   buildPacket,
@@ -28,8 +36,8 @@ class Bench implements RuleReport {
   readonly #packet = new Packet();
   now = 0;
 
-  constructor(policy: object) {
-    const compilation = compilePolicy(JSON.stringify(policy), { file: "test.json" });
+  constructor(policy: object, registry: RuleRegistry = createRegistry()) {
+    const compilation = compilePolicy(JSON.stringify(policy), { file: "test.json", registry });
     assert.ok(compilation.policy, compilation.problems.map(formatProblem).join("\n"));
     this.engine = new Engine({
       initial: { policy: compilation.policy, memory: allocateMemory(compilation.policy), revision: 1 },
@@ -368,4 +376,58 @@ test("a policy without such rules costs no inspection", () => {
   new Connection(bench, 9000).open();
   assert.equal(bench.engine.content, undefined);
   assert.equal(bench.engine.evaluator.verdict, VERDICT.ACCEPT);
+});
+
+describe("recognisers of one's own", () => {
+  const hello: Recogniser = {
+    protocol: "Hello",
+    transports: ["TCP"],
+    encrypted: true,
+    judge(evidence) {
+      if (!evidence.bytes.couldBe("HELLO ")) return -1;
+      if (evidence.bytes.length < 6) return 6;
+      evidence.match(3);
+      return 0;
+    },
+  };
+  const policy = { INPUT: [{ name: "EncryptedRule", allow: ["Hello"], action: "DROP" }] };
+
+  function registryWith(...recognisers: Recogniser[]): RuleRegistry {
+    const registry = createRegistry();
+    for (const each of recognisers) registry.registerRecogniser(each);
+    return registry;
+  }
+
+  function open(bench: Bench): Connection {
+    const connection = new Connection(bench, 9000);
+    connection.open();
+    assert.equal(connection.send(TCP_FLAG.ACK, Buffer.from("HELLO ")), "ACCEPT");
+    return connection;
+  }
+
+  test("what they find is allowed by its name, and noted on the flow", () => {
+    const bench = new Bench(policy, registryWith(hello));
+    assert.equal(open(bench).upload(aes()), aes().length);
+    const { tracker } = bench.engine;
+    assert.equal(notedProtocol(tracker.flows.note(0)), "Hello");
+  });
+
+  test("a policy read anew with the same recognisers knows its flows still, with others begins afresh", () => {
+    for (const [next, isKnown] of [
+      [hello, true],
+      [{ ...hello }, false],
+    ] as const) {
+      const bench = new Bench(policy, registryWith(hello));
+      open(bench);
+      const again = compilePolicy(JSON.stringify(policy), {
+        file: "again.json",
+        registry: registryWith(next),
+      });
+      assert.ok(again.policy);
+      bench.engine.swap({ policy: again.policy, memory: allocateMemory(again.policy), revision: 2 });
+      const id = bench.engine.tracker.flows.id(0);
+      assert.equal(bench.engine.contentOf(id)?.protocol, isKnown ? "Hello" : undefined);
+      assert.equal(notedProtocol(bench.engine.tracker.flows.note(0)), "Hello", "the flow keeps its name");
+    }
+  });
 });
