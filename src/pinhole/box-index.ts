@@ -1,14 +1,14 @@
 /**
  * Finds what overlaps a pair of endpoints among very many.
  *
- * Everything is filed twice, under each of its two networks. A question goes to whichever tree has less to
- * show: for a block of one outside host that is the tree of outside networks, for one inside host the other.
+ * Everything is filed twice, under each of its two endpoints. A question goes to whichever tree has less to
+ * show: for a block of one outside host that is the tree of outside endpoints, for one inside host the other.
  * What it shows is then compared exactly.
  */
 import { type Family, type Prefix } from "../base/index.ts";
 import type { Endpoint, PortRange } from "./endpoint.ts";
 import { ANY_PROTOCOL } from "./element.ts";
-import { PrefixTree } from "./prefix-tree.ts";
+import { EndpointTree } from "./endpoint-tree.ts";
 
 /** A protocol between two endpoints: what boxes and pinholes have in common. */
 export interface Pair {
@@ -45,14 +45,14 @@ export function pairsMeet(a: Pair, b: Pair): boolean {
 /** Things with two endpoints, of both families. */
 export class BoxIndex<Value> {
   readonly #pairOf: (value: Value) => Pair;
-  readonly #near: Record<Family, PrefixTree<Value>>;
-  readonly #far: Record<Family, PrefixTree<Value>>;
+  readonly #near: Record<Family, EndpointTree<Value>>;
+  readonly #far: Record<Family, EndpointTree<Value>>;
 
   /** @param pairOf - the endpoints of a value; they stay the same as long as it is filed */
   constructor(pairOf: (value: Value) => Pair) {
     this.#pairOf = pairOf;
-    this.#near = { 4: new PrefixTree(4), 6: new PrefixTree(6) };
-    this.#far = { 4: new PrefixTree(4), 6: new PrefixTree(6) };
+    this.#near = { 4: new EndpointTree(4), 6: new EndpointTree(6) };
+    this.#far = { 4: new EndpointTree(4), 6: new EndpointTree(6) };
   }
 
   get size(): number {
@@ -61,22 +61,22 @@ export class BoxIndex<Value> {
 
   add(value: Value): void {
     const { near, far } = this.#pairOf(value);
-    this.#near[near.family].add(near.prefix, value);
-    this.#far[far.family].add(far.prefix, value);
+    this.#near[near.family].add(near, value);
+    this.#far[far.family].add(far, value);
   }
 
   remove(value: Value): void {
     const { near, far } = this.#pairOf(value);
-    this.#near[near.family].remove(near.prefix, value);
-    this.#far[far.family].remove(far.prefix, value);
+    this.#near[near.family].remove(near, value);
+    this.#far[far.family].remove(far, value);
   }
 
   /** Everything whose pair meets the given one. */
   meeting(pair: Pair): Value[] {
     const near = this.#near[pair.near.family];
     const far = this.#far[pair.far.family];
-    const nearIsShorter = near.weigh(pair.near.prefix) <= far.weigh(pair.far.prefix);
-    const candidates = nearIsShorter ? near.overlapping(pair.near.prefix) : far.overlapping(pair.far.prefix);
+    const nearIsShorter = near.weigh(pair.near) <= far.weigh(pair.far);
+    const candidates = nearIsShorter ? near.near(pair.near) : far.near(pair.far);
     return candidates.filter((value) => pairsMeet(this.#pairOf(value), pair));
   }
 

@@ -1,0 +1,244 @@
+/**
+ * Calls come and go: how soon a call's packets pass after it was asked for, and what that costs.
+ *
+ *   node bench/calls.mjs [--json] [--calls 100,500,1000,5000,10000] [--seconds N] [--rate CALLS] [--only NAME,…]
+ *
+ * A client and a server with a gateway between them. So many calls of eight pinholes stand
+ * (calls/layout.mjs); a part of them carries 100 packets a second, a tenth of it unwanted, as many calls as
+ * this machine can send for. Meanwhile calls are set up and torn down, a tenth of those that stand each
+ * second unless `--rate` says otherwise, for as long as `--seconds` says. Asked of each way to change the
+ * filter (calls/filters.mjs), in one run:
+ *
+ * - effect: from asking for a call to its first packet at the server, which is sent all the while;
+ * - commit: until the answer;
+ * - changes each second that were done; wanted packets that were lost; unwanted ones that passed; processor
+ *   time for each change.
+ *
+ * Needs root.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { GATEWAY, laboratoryObstacle, RunningProgram, withTopology } from "../dist/lab/index.js";
+import { IptablesFilter, NftProcessFilter, PinholdFilter } from "./calls/filters.mjs";
+import { ports } from "./calls/layout.mjs";
+import { describeMachine, machineWords, node, pause, say } from "./measure.mjs";
+
+/** Calls with traffic: 100 packets a second each; more would measure the sender. */
+const SPEAKING_CALLS = 100;
+const SETTLE_MS = 500;
+/** Longest time until a call's first packet before it counts as never. */
+const EFFECT_PATIENCE_MS = 2000;
+/** Calls set up of which the effect is measured, in one second. */
+const PROBES_PER_SECOND = 50;
+
+const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
+
+function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
+/** Starts a program of calls/media.mjs in a host; its input stays open. */
+function startMedia(host, ...words) {
+  const command = ["netns", "exec", host.fullName, ...node("calls/media.mjs", ...words)];
+  const child = spawn("ip", command, { stdio: ["pipe", "pipe", "pipe"] });
+  return { child, program: new RunningProgram(child, `media ${words[0]}`) };
+}
+
+/** The programs that send and receive, and what they have told. */
+class Media {
+  #sender;
+  #receiver;
+  #server;
+  #arrivals = new Map();
+
+  static async start({ client, server }, calls, seconds) {
+    const media = new Media();
+    media.#server = server;
+    media.#receiver = startMedia(server, "receive");
+    await media.#receiver.program.waitForLine(/ready/);
+    media.#receiver.program.follow((line) => {
+      const { probe, atMs } = JSON.parse(line);
+      if (probe !== undefined) media.#arrivals.set(probe, atMs);
+    });
+    media.#sender = startMedia(client, "send", client.ipv4, server.ipv4, calls, seconds);
+    await media.#sender.program.waitForLine(/ready/);
+    return media;
+  }
+
+  probe(id, { internal, external }) {
+    this.#sender.child.stdin.write(`probe ${id} ${internal} ${external}\n`);
+  }
+
+  /** When a probe's first packet came; `undefined` when none did in time. */
+  async arrival(id) {
+    const deadline = performance.now() + EFFECT_PATIENCE_MS;
+    while (!this.#arrivals.has(id) && performance.now() < deadline) await pause(1);
+    this.#sender.child.stdin.write(`stop ${id}\n`);
+    return this.#arrivals.get(id);
+  }
+
+  /** What was sent and received, once the sender has ended. */
+  async totals() {
+    const sent = JSON.parse(await this.#sender.program.waitForLine(/total/, 600_000)).total;
+    await pause(SETTLE_MS);
+    this.#receiver.child.stdin.end();
+    const received = JSON.parse(await this.#receiver.program.waitForLine(/total/)).total;
+    return { sent, received, spilt: await this.#spilt() };
+  }
+
+  /** Packets that had passed the gateway and found the receiver's buffer full. */
+  async #spilt() {
+    const { output } = await this.#server.run(["cat", "/proc/net/snmp"]);
+    const [names, values] = output.split("\n").filter((line) => line.startsWith("Udp:"));
+    return Number(values.split(" ")[names.split(" ").indexOf("InErrors")]);
+  }
+
+  async stop() {
+    await Promise.all([this.#sender.program.stop(), this.#receiver.program.stop()]);
+  }
+}
+
+/** Sets calls up and tears the oldest down, at a rate, and times each. */
+async function churn({ filter, media, calls, speaking, rate, seconds }) {
+  // The calls that speak stay; of the others the oldest is torn down.
+  const silent = Array.from({ length: calls - speaking }, (_, at) => speaking + at);
+  const commits = [];
+  const effects = [];
+  let missing = 0;
+  let changed = 0;
+  let next = calls;
+  const started = performance.now();
+  const end = started + 1000 * seconds;
+  const probeEvery = Math.max(1, Math.ceil(rate / PROBES_PER_SECOND));
+  const change = async (call) => {
+    const isProbed = call % probeEvery === 0;
+    if (isProbed) media.probe(call, ports(call, 0));
+    const askedMs = nowMs();
+    await filter.open(call);
+    commits.push(nowMs() - askedMs);
+    if (isProbed) {
+      const atMs = await media.arrival(call);
+      if (atMs === undefined) missing += 1;
+      else effects.push(atMs - askedMs);
+    }
+    silent.push(call);
+    await filter.close(silent.shift());
+    changed += 1;
+  };
+  const running = new Set();
+  while (performance.now() < end) {
+    const due = calls + Math.ceil(((performance.now() - started) / 1000) * rate);
+    while (next < due && running.size < filter.atOnce && performance.now() < end) {
+      const work = change(next).finally(() => running.delete(work));
+      running.add(work);
+      next += 1;
+    }
+    await (running.size >= filter.atOnce ? Promise.race(running) : pause(1));
+  }
+  await Promise.all(running);
+  const elapsed = (performance.now() - started) / 1000;
+  return { commits, effects, missing, changed, perSecond: changed / elapsed };
+}
+
+async function measure(filter, hosts, { calls, seconds, rate }) {
+  let media;
+  await filter.start();
+  try {
+    const loadedAt = performance.now();
+    await filter.load(calls);
+    const loadMs = performance.now() - loadedAt;
+    const speaking = Math.min(calls >> 1, SPEAKING_CALLS);
+    media = await Media.start(hosts, speaking, seconds + 1);
+    await pause(SETTLE_MS);
+    const before = filter.processorMs();
+    const churned = await churn({ filter, media, calls, speaking, rate, seconds });
+    const processorMs = filter.processorMs() - before;
+    const { sent, received, spilt } = await media.totals();
+    return {
+      loadMs,
+      changesPerSecond: churned.perSecond,
+      effectP50Ms: quantile(churned.effects, 0.5),
+      effectP99Ms: quantile(churned.effects, 0.99),
+      neverThrough: churned.missing,
+      commitP50Ms: quantile(churned.commits, 0.5),
+      commitP99Ms: quantile(churned.commits, 0.99),
+      wantedSent: sent.wanted,
+      wantedLost: Math.max(0, sent.wanted - received.wanted - spilt),
+      unwantedPassed: received.unwanted,
+      processorMsPerChange: processorMs / Math.max(1, churned.changed),
+    };
+  } finally {
+    await media?.stop();
+    await filter.stop();
+  }
+}
+
+const COLUMNS = [
+  ["loadMs", "loaded in, ms", 0],
+  ["changesPerSecond", "calls up and down/s", 0],
+  ["effectP50Ms", "to first packet p50, ms", 2],
+  ["effectP99Ms", "p99", 2],
+  ["commitP50Ms", "to the answer p50, ms", 2],
+  ["commitP99Ms", "p99", 2],
+  ["wantedLost", "wanted lost", 0],
+  ["unwantedPassed", "unwanted passed", 0],
+  ["processorMsPerChange", "processor time a call, ms", 2],
+];
+
+function formatTable({ rows, ...report }) {
+  const heads = ["calls", "way", ...COLUMNS.map(([, title]) => title)];
+  const lines = [`| ${heads.join(" | ")} |`, `|---:|---|${"---:|".repeat(COLUMNS.length)}`];
+  for (const { calls, title, ...figures } of rows) {
+    const cells = COLUMNS.map(([name, , digits]) =>
+      Number.isFinite(figures[name]) ? figures[name].toFixed(digits) : "–",
+    );
+    lines.push(`| ${[calls, title, ...cells].join(" | ")} |`);
+  }
+  const words = `each for ${report.seconds} s; ${SPEAKING_CALLS} calls with 100 packets/s`;
+  return `${lines.join("\n")}\n\n${machineWords(report)}; ${words}.`;
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      json: { type: "boolean", default: false },
+      calls: { type: "string", default: "100,500,1000,5000,10000" },
+      seconds: { type: "string", default: "5" },
+      rate: { type: "string" },
+      only: { type: "string" },
+    },
+  });
+  const obstacle = laboratoryObstacle();
+  if (obstacle !== undefined) {
+    say(`The benchmark cannot run: ${obstacle}.`);
+    process.exit(3);
+  }
+  const seconds = Number(values.seconds);
+  const rows = [];
+  for (const calls of values.calls.split(",").map(Number)) {
+    for (const Filter of [PinholdFilter, NftProcessFilter, IptablesFilter]) {
+      const folder = mkdtempSync(join(tmpdir(), "postern-calls-"));
+      const row = await withTopology(GATEWAY, async (hosts) => {
+        const filter = new Filter({ ...hosts, folder });
+        if (values.only !== undefined && !values.only.split(",").includes(filter.name)) return undefined;
+        say(`${calls} calls: ${filter.title}`);
+        const rate = values.rate === undefined ? calls / 10 : Number(values.rate);
+        return {
+          calls,
+          name: filter.name,
+          title: filter.title,
+          ...(await measure(filter, hosts, { calls, seconds, rate })),
+        };
+      }).finally(() => rmSync(folder, { recursive: true, force: true }));
+      if (row !== undefined) rows.push(row);
+    }
+  }
+  const report = { ...describeMachine(), seconds, rows };
+  process.stdout.write(`${values.json ? JSON.stringify(report) : formatTable(report)}\n`);
+}
+
+await main();
