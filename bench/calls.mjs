@@ -1,7 +1,8 @@
 /**
  * Calls come and go: how soon a call's packets pass after it was asked for, and what that costs.
  *
- *   node bench/calls.mjs [--json] [--calls 100,500,1000,5000,10000] [--seconds N] [--rate CALLS] [--only NAME,…]
+ *   node bench/calls.mjs [--json] [--calls 100,500,1000,5000,10000] [--seconds N] [--rate CALLS]
+ *                        [--only NAME,…]
  *
  * A client and a server with a gateway between them. So many calls of eight pinholes stand
  * (calls/layout.mjs); a part of them carries 100 packets a second, a tenth of it unwanted, as many calls as
