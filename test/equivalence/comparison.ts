@@ -52,7 +52,7 @@ function interpret(judge: KernelJudge, text: string, packets: readonly JudgedPac
 export async function compareRuns(
   hosts: Topology<"client" | "firewall" | "server">,
   { policies: count, packets }: Comparison,
-): Promise<{ inKernel: number; all: number }> {
+): Promise<{ inKernel: number; all: number; sealed: number }> {
   const judge = await KernelJudge.open(hosts);
   let inKernel = 0;
   let all = 0;
@@ -62,11 +62,16 @@ export async function compareRuns(
         fc.oneof(policies(5), similarPolicies),
         packetRuns(packets),
         fc.boolean(),
-        (source, run, tracksConnections) => {
-          const text = withRealInterfaces(source);
+        fc.boolean(),
+        (source, run, tracksConnections, seals) => {
+          // Seals are for flows that our table knows, so there all of them begin in userspace.
+          const settings = seals
+            ? { ...(source["settings"] as object), offload: "flows" }
+            : source["settings"];
+          const text = withRealInterfaces({ ...source, settings });
           const { policy } = compilePolicy(text, { file: "policy.json" });
           assert.ok(policy !== undefined, text);
-          judge.load(policy, tracksConnections);
+          judge.load(policy, { tracksConnections: tracksConnections || seals, seals });
           const wanted = interpret(judge, text, run);
           const outcomes = judge.judge(run);
           for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
@@ -88,5 +93,6 @@ export async function compareRuns(
     judge.close();
   }
   assert.ok(inKernel > all / 10, `the kernel judged ${inKernel} of ${all}`);
-  return { inKernel, all };
+  assert.ok(judge.sealed > 0, "no flow was sealed");
+  return { inKernel, all, sealed: judge.sealed };
 }

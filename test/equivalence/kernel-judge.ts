@@ -16,11 +16,13 @@ import {
   RejectMarks,
   probeKernel,
   requireQueueExpression,
+  SEAL_GENERATIONS,
 } from "#backend";
-import { FirewallError, HOOK_NAMES, type HookName, type VerdictName, VERDICT } from "#base";
+import { FirewallError, HOOK_NAMES, type HookName, type VerdictName, VERDICT, type Verdict } from "#base";
+import { SEAL } from "#engine";
 import type { Namespace, Topology } from "#lab";
 import type { Policy } from "#policy";
-import { inNamespace, Nftables, QueueSocket, RawSocket } from "#system";
+import { Conntrack, inNamespace, Nftables, QueueSocket, RawSocket } from "#system";
 import { decodePacket, Packet } from "#wire";
 import { type JudgedPacket, LOCAL, numberOf, REMOTE, TIME_TO_LIVE } from "./packets.ts";
 import { type Reference, referenceEngine } from "./reference.ts";
@@ -28,6 +30,8 @@ import { type Reference, referenceEngine } from "./reference.ts";
 type Hosts = Topology<"client" | "firewall" | "server">;
 
 const TABLE = "judge";
+
+const CONNECTION_MARK_MASK = 0x7f00_0000;
 
 const QUEUE = {
   queue: 0,
@@ -94,6 +98,14 @@ function attempt(work: () => void): void {
   }
 }
 
+/** How a policy is put in force. */
+export interface LoadOptions {
+  /** Whether the plan may ask the kernel's tracker; without it fragments stay fragments. */
+  readonly tracksConnections: boolean;
+  /** Whether flows are sealed. */
+  readonly seals: boolean;
+}
+
 /** What became of the packets of one round. */
 export interface Outcome {
   readonly verdict: VerdictName;
@@ -119,18 +131,24 @@ export class KernelJudge {
   readonly #queue: QueueSocket;
   readonly #rules: KernelRules;
   readonly #nftables: Nftables;
+  readonly #conntrack: Conntrack;
+  #generation = 1;
   readonly #outside: Readonly<Record<4 | 6, RawSocket>>;
   readonly #inside: Readonly<Record<4 | 6, RawSocket>>;
   readonly #packet = new Packet();
   readonly #marks = new RejectMarks(DEFAULT_MARK_MASK);
   readonly #interfaces: ReadonlyMap<number, string>;
   #reference: Reference | undefined;
+  /** Flows that were sealed so far. */
+  sealed = 0;
 
   private constructor(hosts: Hosts, interfaces: ReadonlyMap<number, string>) {
     const open = (): Readonly<Record<4 | 6, RawSocket>> => ({ 4: RawSocket.open(4), 6: RawSocket.open(6) });
     const expression = requireQueueExpression(probeKernel());
     const queues = { first: QUEUE.queue, count: 1, bypass: false };
+    const seals = { connectionMarkMask: CONNECTION_MARK_MASK, generation: 1 };
     const plan = {
+      seals,
       table: TABLE,
       hooks: HOOK_NAMES,
       priority: DEFAULT_PRIORITY,
@@ -145,11 +163,13 @@ export class KernelJudge {
       queue: QueueSocket.open(QUEUE),
       rules: KernelRules.install(plan, expression),
       nftables: Nftables.open(),
+      conntrack: Conntrack.open(),
     }));
     this.#inside = inside.sockets;
     this.#queue = inside.queue;
     this.#rules = inside.rules;
     this.#nftables = inside.nftables;
+    this.#conntrack = inside.conntrack;
     this.#nftables.run(witnessText());
     this.#nftables.run(insiderText());
   }
@@ -224,12 +244,17 @@ export class KernelJudge {
   }
 
   /** Puts the plan of a policy in force, with a fresh state table behind the queue. */
-  load(policy: Policy, tracksConnections: boolean): void {
+  load(policy: Policy, { tracksConnections, seals }: LoadOptions): void {
     this.#reference = referenceEngine(policy, (index) => this.interfaceName(index));
+    this.#reference.engine.allowSeals({ accepted: seals, dropped: seals });
     const plan = planPolicy(policy, this.#reference.memory);
+    // A seal of an earlier policy must mean nothing to this one.
+    this.#conntrack.flush();
+    this.#generation = (this.#generation % SEAL_GENERATIONS) + 1;
     inNamespace(this.#hosts.firewall.fullName, () => {
       this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false });
       this.#rules.commitPlan();
+      this.#rules.renewSeals(this.#generation);
     });
   }
 
@@ -261,6 +286,7 @@ export class KernelJudge {
     });
     this.#queue.close();
     this.#nftables.close();
+    this.#conntrack.close();
     for (const socket of [...Object.values(this.#inside), ...Object.values(this.#outside)]) socket.close();
   }
 
@@ -274,13 +300,24 @@ export class KernelJudge {
         queue.packet.describe(packet);
         decodePacket(packet, queue.bytes, payloadAt, payloadEnd, wireBytes);
         assert.ok(this.#reference !== undefined);
-        const verdict = this.#reference.engine.judge(packet, now);
-        if (verdict === VERDICT.ACCEPT) queue.accept();
+        packet.vouched = this.#marks.isVouched(packet.mark);
+        if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
+        const { engine } = this.#reference;
+        const verdict = engine.judge(packet, now);
+        if (engine.seal !== SEAL.NONE) this.#seal(packet, verdict);
+        else if (verdict === VERDICT.ACCEPT) queue.accept();
         else if (verdict === VERDICT.DROP) queue.drop();
         else queue.acceptMarked(this.#marks.apply(packet.mark, REJECT_KIND.PORT_UNREACHABLE));
       }
       queue.flush();
     }
+  }
+
+  /** Answers with the wish that the flow's later packets be judged alike. */
+  #seal(packet: Packet, verdict: Verdict): void {
+    const kind = verdict === VERDICT.ACCEPT ? REJECT_KIND.SEAL_ACCEPT : REJECT_KIND.SEAL_DROP;
+    this.sealed += 1;
+    this.#queue.acceptMarked(this.#marks.apply(packet.mark, kind));
   }
 
   /** A host is told when its own packet is dropped or refused. */
