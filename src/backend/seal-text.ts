@@ -11,6 +11,9 @@
  * told upwards as *vouched*. A vouched packet that comes back accepted as it is ends its flow's seal: what
  * follows is judged anew.
  *
+ * A connection that a helper of the kernel expects, such as the media of a call, inherits its parent's mark and
+ * is a flow of its own: it begins without a seal.
+ *
  * An ICMP error belongs to the connection that it quotes and has its mark, but is no packet of it: hence the
  * test for the protocol.
  */
@@ -91,6 +94,7 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
       SEALED_CHAIN,
       [
         `ct mark & ${mask} == 0 return`,
+        `meta l4proto { tcp, udp } ct state related ct mark set ct mark & ${rest} return`,
         `ct mark & ${droppedBit} != 0 tcp flags & syn != 0 ct mark set ct mark & ${rest}`,
         `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 goto vouch`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
