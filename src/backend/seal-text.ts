@@ -11,8 +11,8 @@
  * told upwards as *vouched*. A vouched packet that comes back accepted as it is ends its flow's seal: what
  * follows is judged anew.
  *
- * A connection that a helper of the kernel expects, such as the media of a call, inherits its parent's mark and
- * is a flow of its own: it begins without a seal.
+ * A connection that a helper of the kernel expects, such as the media of a call, inherits its parent's mark
+ * and is a flow of its own: it begins without a seal.
  *
  * An ICMP error belongs to the connection that it quotes and has its mark, but is no packet of it: hence the
  * test for the protocol.
