@@ -130,7 +130,7 @@ describe("an agent that keeps rules", () => {
   it("C-12 renews at about half of the time, and not what has ended", async () => {
     const rig = await SimcoRig.open();
     const kept = await keep(rig);
-    await kept.keeper.keep("short", wish({ lifetime: 2 }));
+    await kept.keeper.keep("short", wish({ lifetime: 4 }));
     const [rule = 0] = made(kept);
     await until(kept, "renewed", 2);
     const admin = await rig.session("admin");
@@ -139,7 +139,7 @@ describe("an agent that keeps rules", () => {
     await admin.must("PRD_REPLY", lifetime(rule, 0));
     await until(kept, "ended");
     const renewals = kept.events.length;
-    await delay(1500);
+    await delay(2500);
     assert.equal(kept.events.length, renewals);
     await kept.keeper.stop();
     await rig.close();

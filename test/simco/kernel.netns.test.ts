@@ -1,6 +1,6 @@
 /** Statements that only the kernel can prove: packets, deadlines, and daemons that are killed. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GATEWAY, type Namespace, POSTERN, type RunningProgram, type Topology } from "#lab";
 import { type AddressTuple, encodeMessage, LOCATION, type MessageOf } from "#simco";
 import { fullTuple, netnsTest } from "#testing";
-import { begin, BOTH, lifetime, list, OUT, permit, reserve, status, TCP, UDP } from "./requests.ts";
+import { begin, BOTH, enable, lifetime, list, OUT, permit, reserve, status, TCP, UDP } from "./requests.ts";
 import { AgentWire } from "./rig.ts";
 
 type Hosts = Topology<"client" | "firewall" | "server">;
@@ -36,6 +36,13 @@ class Daemon {
     const words = [process.execPath, POSTERN, "pinhold", ...place, ...chain, ...simco, ...more];
     this.#program = this.#host.start(words);
     await this.#program.waitForLine(/\bready\b/, READY_MS);
+  }
+
+  /** Writes a file for the daemon; returns its path. */
+  write(name: string, content: object): string {
+    const file = join(this.#folder, name);
+    writeFileSync(file, JSON.stringify(content));
+    return file;
   }
 
   async session(): Promise<AgentWire> {
@@ -198,6 +205,38 @@ netnsTest(
       await speak(firewall, "127.0.0.1", hello + end),
       /^0201000c00000001.*0203000000000002 closed$/,
     );
+    await daemon.remove();
+  },
+);
+
+netnsTest(
+  "X-13 what is reserved is translated in the kernel from the reply to the permit until its end",
+  GATEWAY,
+  async (hosts) => {
+    const { client, firewall, server } = hosts;
+    const daemon = new Daemon(firewall);
+    const address = "198.51.100.1";
+    await daemon.start(
+      "--agents",
+      daemon.write("agents.json", {
+        translation: { outside: { addresses: [address], ports: [40_000, 40_999] } },
+      }),
+    );
+    const wire = await daemon.session();
+    await client.traffic.listenUdp({ port: 5004 });
+    const { rule, outside } = await wire.must("PRR_REPLY", reserve({ count: 1 }));
+    assert.deepEqual([outside.port % 2, outside.count], [0, 1]);
+    const knock = async (): Promise<string> => {
+      const destination = { address, port: outside.port, localPort: 6004, timeoutMs: 1000 };
+      return (await server.traffic.sendUdp({ ...destination, say: "media" })).outcome;
+    };
+    assert.notEqual(await knock(), "answered", "a reservation opens nothing");
+    const { internal, external } = flow(hosts);
+    const enabling = enable(rule, { enable: { parity: 0, direction: BOTH }, internal, external });
+    assert.deepEqual((await wire.must("PER_REPLY", enabling)).outside, outside);
+    assert.equal(await knock(), "answered");
+    await wire.must("PRD_REPLY", lifetime(rule, 0));
+    assert.notEqual(await knock(), "answered");
     await daemon.remove();
   },
 );

@@ -142,9 +142,9 @@ describe("a reservation", () => {
       await own.session("admin"),
       await own.session("other"),
     ];
-    const { rule } = await one.must("PRR_REPLY", reserve({}, { lifetime: 5 }));
+    const { rule } = await one.must("PRR_REPLY", reserve({}, { lifetime: 50 }));
     await overseer.settled();
-    await own.expire(6);
+    await own.expire(51);
     for (const wire of [one, overseer]) {
       const notice = await wire.notice();
       assert.ok(notice?.name === "ARE");
