@@ -22,20 +22,23 @@ function forget(id) {
   timers.delete(id);
 }
 
-function keep({ id, clientId, granted, remaining, state, spec }) {
+async function renew({ id, clientId, spec }) {
+  try {
+    await pinholes.renew(id, spec.lifetime);
+    process.stdout.write(`${clientId ?? id} renewed for ${spec.lifetime} s\n`);
+  } catch (error) {
+    process.stdout.write(`${clientId ?? id} is lost: ${error.message}\n`);
+  }
+}
+
+function keep(pinhole) {
+  const { id, state, granted, remaining, spec } = pinhole;
   forget(id);
   if (state === "ended" || granted === null || spec.labels?.[name] !== value) return;
   const afterMs = Math.max(0, remaining - granted / 2) * 1000;
   timers.set(
     id,
-    setTimeout(async () => {
-      try {
-        await pinholes.renew(id, spec.lifetime);
-        process.stdout.write(`${clientId ?? id} renewed for ${spec.lifetime} s\n`);
-      } catch (error) {
-        process.stdout.write(`${clientId ?? id} is lost: ${error.message}\n`);
-      }
-    }, afterMs),
+    setTimeout(() => void renew(pinhole), afterMs),
   );
 }
 
