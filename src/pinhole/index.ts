@@ -96,7 +96,8 @@ export {
   type PinholeSpec,
   type PortMode,
 } from "./specification.ts";
-export { type PinholeFilter, type PinholePage, PinholeStore, type StoreOptions } from "./store.ts";
+export { PinholeStore, type StoreOptions } from "./store.ts";
+export type { PinholeFilter, PinholePage } from "./pinhole-list.ts";
 export { limitsFor } from "./workbench.ts";
 export { type Operation, type PinholeRef, type StagedOperation, Transaction } from "./transaction.ts";
 export type { TranslationPlan } from "./translation.ts";

@@ -34,6 +34,7 @@ import { type NatMode, PinholeRequest, type PinholeSpec } from "./specification.
 import { Tombstones } from "./tombstones.ts";
 import { Transaction } from "./transaction.ts";
 import { type TranslationPlan, Translations } from "./translation.ts";
+import { type PinholeFilter, type PinholePage, passes } from "./pinhole-list.ts";
 import { UndoLog } from "./undo-log.ts";
 import { type Cause, Workbench } from "./workbench.ts";
 
@@ -53,24 +54,6 @@ export interface StoreOptions {
   readonly hideForeign?: boolean;
   /** Addresses and ports for translation, where the packet filter translates; absent: none is to be had. */
   readonly translation?: TranslationPlan;
-}
-
-/** Which pinholes a list shall hold. */
-export interface PinholeFilter {
-  readonly owner?: string;
-  /** Id of a group. */
-  readonly group?: string;
-  readonly state?: "reserved" | "enabled";
-  readonly kind?: PinholeRequest["kind"];
-  /** All of these, name and value. */
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** One page of a list. */
-export interface PinholePage {
-  readonly pinholes: readonly Pinhole[];
-  /** Where the next page begins; undefined at the end. */
-  readonly cursor: string | undefined;
 }
 
 /** All pinholes, and every decision about them. */
@@ -493,14 +476,4 @@ export class PinholeStore {
       this.rollback(transaction);
     }
   }
-}
-
-function passes(pinhole: Pinhole, filter: PinholeFilter): boolean {
-  const { owner, group, state, kind, labels } = filter;
-  if (owner !== undefined && pinhole.owner !== owner) return false;
-  if (group !== undefined && pinhole.group !== group) return false;
-  if (state !== undefined && pinhole.state !== state) return false;
-  if (kind !== undefined && pinhole.request.kind !== kind) return false;
-  const own = pinhole.request.spec.labels ?? {};
-  return Object.entries(labels ?? {}).every(([name, value]) => own[name] === value);
 }
