@@ -1,4 +1,11 @@
 export {
+  ENDED_SECONDS,
+  type EndedFate,
+  ENDS_MAX,
+  type ExpectedReset,
+  QUESTION_NUMBERS,
+} from "./ended-text.ts";
+export {
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
   KernelRules,
@@ -19,7 +26,7 @@ export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { SEAL_GENERATIONS, type SealForm, SealMarks } from "./seal-text.ts";
-export { type ExpectedReset, isTableName, type TablePlan, tableText } from "./table-text.ts";
+export { isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {
   type Finding,
   type KernelReport,

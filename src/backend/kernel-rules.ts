@@ -17,19 +17,19 @@ import {
   type TableName,
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
+import {
+  endedElementsText,
+  endedRemovalText,
+  endedText,
+  type EndedFate,
+  type ExpectedReset,
+} from "./ended-text.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
 import { type LineCount, readCounts } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
-import {
-  type ExpectedReset,
-  expectedResetText,
-  switchText,
-  type TablePlan,
-  tableText,
-  USERSPACE_CHAIN,
-} from "./table-text.ts";
+import { expectedResetText, switchText, type TablePlan, tableText, USERSPACE_CHAIN } from "./table-text.ts";
 
 /** Name of our table unless somebody wants another. */
 export const DEFAULT_TABLE = "postern";
@@ -95,6 +95,8 @@ export class KernelRules {
   /** Chains of the plan in force; none while everything goes to userspace. */
   #inForce: BuiltPlan | undefined;
   #prepared: BuiltPlan | undefined;
+  /** True while there are chains for ended connections. */
+  #stopsEnded = false;
 
   private constructor(plan: TablePlan) {
     this.#plan = plan;
@@ -129,6 +131,26 @@ export class KernelRules {
    */
   expectResets(resets: readonly ExpectedReset[]): void {
     runNftables(resets.map((reset) => expectedResetText(this.#table, reset)).join("\n"));
+  }
+
+  /**
+   * Stops what ends of connections send, for a while; see ended-text.ts.
+   *
+   * @param ends - each as a reset would be addressed to it
+   * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table; nothing is changed then
+   */
+  stopEnded(ends: readonly ExpectedReset[], fate: EndedFate): void {
+    if (ends.length === 0) return;
+    const lead = this.#stopsEnded ? "" : endedText(this.#table);
+    runNftables(`${lead}${endedElementsText(this.#table, ends, fate)}`);
+    this.#stopsEnded = true;
+  }
+
+  /** Forgets all ended connections. @throws {FirewallError} `NFTABLES_REFUSED` as above */
+  forgetEnded(): void {
+    if (!this.#stopsEnded) return;
+    this.#stopsEnded = false;
+    runNftables(endedRemovalText(this.#table));
   }
 
   /**

@@ -18,6 +18,7 @@
  * packet.
  */
 import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
+import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
@@ -64,6 +65,9 @@ const ANSWER_SETS = [
   answerSet("unreachables-v6", "ipv6_addr"),
 ].join("\n");
 
+/** Questions to the ends of a connection whose answers are to be refused, see ended-text.ts. */
+const QUESTIONS = `{ ${QUESTION_NUMBERS.join(", ")} }`;
+
 const ANSWER_CHAINS = `	chain expect-reset {
 		update @resets-v4 { ip saddr . tcp sport . ip daddr . tcp dport }
 		update @resets-v6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
@@ -75,6 +79,8 @@ const ANSWER_CHAINS = `	chain expect-reset {
 	chain pass-answers {
 		tcp flags & rst == rst ip daddr . tcp dport . ip saddr . tcp sport @resets-v4 accept
 		tcp flags & rst == rst ip6 daddr . tcp dport . ip6 saddr . tcp sport @resets-v6 accept
+		tcp flags == ack tcp sequence ${QUESTIONS} ip daddr . tcp dport . ip saddr . tcp sport @resets-v4 accept
+		tcp flags == ack tcp sequence ${QUESTIONS} ip6 daddr . tcp dport . ip6 saddr . tcp sport @resets-v6 accept
 		icmp type destination-unreachable ip daddr @unreachables-v4 accept
 		icmpv6 type destination-unreachable ip6 daddr @unreachables-v6 accept
 	}`;
@@ -149,14 +155,6 @@ ${rules.map((rule) => `		${rule}\n`).join("")}	}
 		type filter hook ${name} priority ${plan.priority + 1}; policy accept;
 		meta mark & ${mask} != 0 goto late
 	}`;
-}
-
-/** A TCP reset that shall pass. */
-export interface ExpectedReset {
-  readonly source: string;
-  readonly sourcePort: number;
-  readonly destination: string;
-  readonly destinationPort: number;
 }
 
 /**

@@ -42,7 +42,7 @@ export interface KillAnswer {
   readonly own: number;
   /** Connections deleted in the kernel's. */
   readonly kernel: number;
-  /** Resets sent. */
+  /** Ends of connections that were sent a reset, or are as soon as they send something. */
   readonly resets: number;
 }
 

@@ -25,13 +25,22 @@ export interface EndingParts {
   readonly kernel: KernelTable;
 }
 
+/** What is wanted of an ending. */
+export interface EndingWish {
+  readonly source: State["source"];
+  /** Whether it is of interest what the flows were. */
+  readonly tells: boolean;
+  /** Called with connections that the kernel is about to forget. */
+  readonly deleting: (states: readonly State[]) => void;
+}
+
 /** What was ended. */
 export interface Ending {
   /** Flows of our tables. */
   own: number;
   /** Connections of the kernel's. */
   kernel: number;
-  /** Flows of our tables as they were, with what the kernel knew of them; empty unless asked for. */
+  /** Flows as they were, of both tables; empty unless asked for. */
   readonly ended: State[];
 }
 
@@ -42,12 +51,14 @@ class DoubleEnding implements Ending {
   readonly ended: State[] = [];
   readonly #parts: EndingParts;
   readonly #filter: StateFilter;
+  readonly #deleting: EndingWish["deleting"];
   readonly #facts = new StateFacts();
   /** States of the kernel that were chosen and that ours did not choose, by the tuples that ours may have. */
   readonly #strangers = new Map<string, State>();
 
-  constructor(parts: EndingParts, filter: StateFilter) {
+  constructor(parts: EndingParts, filter: StateFilter, deleting: EndingWish["deleting"]) {
     this.#parts = parts;
+    this.#deleting = deleting;
     this.#filter = filter;
   }
 
@@ -64,12 +75,13 @@ class DoubleEnding implements Ending {
     this.own += states.length;
     // Where there is nothing to look for by its ends, the kernel need not show what the filter passes over.
     const looked = states.length === 0 ? this.#filter.text : "";
-    this.kernel += await this.#parts.kernel.kill(looked, (state) => {
+    const wanted = (state: State): boolean => {
       const merged = merger.addKernel(state);
       if (merged[0]?.source !== "both") return isLast && this.#takeStranger(state);
       this.ended.push(...merged);
       return true;
-    });
+    };
+    this.kernel += await this.#parts.kernel.kill(looked, { wanted, deleting: this.#deleting });
     this.ended.push(...merger.takeRest());
   }
 
@@ -92,24 +104,27 @@ class DoubleEnding implements Ending {
       if (own === undefined) continue;
       this.own += 1;
       this.ended.push(mergeStates(own, stranger));
+      for (const tuple of kernelTuples(stranger)) this.#strangers.delete(tuple);
     }
+    // Each is there under both tuples that ours might have had.
+    this.ended.push(...new Set(this.#strangers.values()));
   }
 }
 
 /**
  * Ends the flows that a filter chooses.
  *
- * @param wants - in which tables, and whether it is of interest what they were
+ * @param wish - in which tables, and what is wanted to know
  */
 export async function endFlows(
   parts: EndingParts,
   filter: StateFilter,
-  { source, tells }: { readonly source: State["source"]; readonly tells: boolean },
+  { source, tells, deleting }: EndingWish,
 ): Promise<Ending> {
   const { pool, kernel } = parts;
   const all = filter.isAll && !tells;
   if (source === "both" && !all) {
-    const ending = new DoubleEnding(parts, filter);
+    const ending = new DoubleEnding(parts, filter, deleting);
     await ending.run();
     return ending;
   }
@@ -118,6 +133,11 @@ export async function endFlows(
   if (source !== "kernel" && tells)
     for await (const state of pool.visitFlows("killFlows", filter.text)) ended.push(state);
   else if (source !== "kernel") own = await pool.killFlows(filter.text);
-  const inKernel = source === "own" ? 0 : await kernel.kill(filter.text);
-  return { own: own + ended.length, kernel: inKernel, ended };
+  own += ended.length;
+  const noted = (states: readonly State[]): void => {
+    deleting(states);
+    if (tells) ended.push(...states);
+  };
+  const inKernel = source === "own" ? 0 : await kernel.kill(filter.text, { deleting: noted });
+  return { own, kernel: inKernel, ended };
 }

@@ -32,6 +32,14 @@ function keyOf(entry: ConntrackEntry): ConntrackKey {
   };
 }
 
+/** How connections are deleted. */
+interface Deletion {
+  /** Tells which are; all when absent. */
+  readonly wanted?: (state: State) => boolean;
+  /** Called with those that are about to be. */
+  readonly deleting?: (states: readonly State[]) => void;
+}
+
 /** The kernel's table. */
 export class KernelTable {
   readonly #creatorId: number;
@@ -80,17 +88,23 @@ export class KernelTable {
    * Deletes connections.
    *
    * @param filter - chooses those that are looked at
-   * @param wanted - tells which of them are deleted; all when absent
+   * @param deletion - which of them are deleted
    * @returns how many were
    */
-  async kill(filter: string, wanted: (state: State) => boolean = () => true): Promise<number> {
+  async kill(filter: string, { wanted = () => true, deleting }: Deletion = {}): Promise<number> {
     let deleted = 0;
-    const held: ConntrackKey[] = [];
-    for await (const { state, key } of this.#visit(StateFilter.parse(filter, { user: resolveUser }))) {
-      if (wanted(state)) held.push(key);
-      if (held.length >= SLICE_STATES) deleted += this.#delete(held.splice(0));
+    let held: { state: State; key: ConntrackKey }[] = [];
+    const deleteHeld = (): void => {
+      deleting?.(held.map(({ state }) => state));
+      deleted += this.#delete(held.map(({ key }) => key));
+      held = [];
+    };
+    for await (const found of this.#visit(StateFilter.parse(filter, { user: resolveUser }))) {
+      if (wanted(found.state)) held.push(found);
+      if (held.length >= SLICE_STATES) deleteHeld();
     }
-    return deleted + this.#delete(held);
+    deleteHeld();
+    return deleted;
   }
 
   /**

@@ -4,6 +4,7 @@
  * number exactly matches the next expected sequence number"). An end that expects another number, because
  * bytes got lost on the way to it, asks back (a "challenge ACK"), and the answer to that has the right one.
  */
+import { type ExpectedReset, QUESTION_NUMBERS } from "../backend/index.ts";
 import { FirewallError, formatAddress, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { RawSocket } from "../system/index.ts";
 import { STATE_END, type State } from "../view/index.ts";
@@ -11,24 +12,21 @@ import { DIRECTION, PEER, type Tracker } from "../state/index.ts";
 import { buildPacket, type Packet } from "../wire/index.ts";
 
 /** One reset: whose name it bears, and whom it is for. */
-export interface Reset {
-  readonly source: string;
-  readonly sourcePort: number;
-  readonly destination: string;
-  readonly destinationPort: number;
+export interface Reset extends ExpectedReset {
   readonly sequence: number;
   readonly acknowledgement: number;
 }
 
 /**
- * The two resets that end a connection; none for what is no connection or whose numbers are not known.
+ * How a reset is addressed to the remote and to the local end of a connection; none for what is no
+ * connection.
  *
  * Each end is told with the addresses that it knows: whoever spoke first those before translation, the other
  * those behind it. No translation is left in the kernel when its entry was deleted before.
  */
-export function resetsFor(state: State): Reset[] {
-  const { src, dst, nk, sk } = state;
-  if (state.protocol !== PROTOCOL.TCP || src.sequenceLow === null || dst.sequenceLow === null) return [];
+export function endsOf(state: State): readonly ExpectedReset[] {
+  const { nk, sk } = state;
+  if (state.protocol !== PROTOCOL.TCP) return [];
   const { LOCAL, REMOTE } = STATE_END;
   const remoteKnows = state.direction === "in" ? sk : nk;
   const localKnows = state.direction === "in" ? nk : sk;
@@ -37,18 +35,25 @@ export function resetsFor(state: State): Reset[] {
     sourcePort: remoteKnows.ports[LOCAL],
     destination: remoteKnows.addresses[REMOTE],
     destinationPort: remoteKnows.ports[REMOTE],
-    sequence: src.sequenceLow,
-    acknowledgement: dst.sequenceLow,
   };
   const toLocal = {
     source: localKnows.addresses[REMOTE],
     sourcePort: localKnows.ports[REMOTE],
     destination: localKnows.addresses[LOCAL],
     destinationPort: localKnows.ports[LOCAL],
-    sequence: dst.sequenceLow,
-    acknowledgement: src.sequenceLow,
   };
   return [toRemote, toLocal];
+}
+
+/** The two resets that end a connection; none where it has none, or where its numbers are not known. */
+export function resetsFor(state: State): Reset[] {
+  const [toRemote, toLocal] = endsOf(state);
+  const [local, remote] = [state.src.sequenceLow, state.dst.sequenceLow];
+  if (toRemote === undefined || toLocal === undefined || local === null || remote === null) return [];
+  return [
+    { ...toRemote, sequence: local, acknowledgement: remote },
+    { ...toLocal, sequence: remote, acknowledgement: local },
+  ];
 }
 
 /**
@@ -85,25 +90,37 @@ export class ResetSender {
    * @returns false when there is no way to its destination
    */
   send(reset: Reset): boolean {
-    const packet = buildPacket({
-      ...reset,
-      protocol: PROTOCOL.TCP,
-      flags: TCP_FLAG.RST | TCP_FLAG.ACK,
-      window: 0,
-    });
-    try {
-      this.#socket(reset.destination.includes(":") ? 6 : 4).send(packet);
-      return true;
-    } catch (error) {
-      if (error instanceof FirewallError && error.code === "RAW_SEND_FAILED") return false;
-      throw error;
-    }
+    return this.#send(reset, TCP_FLAG.RST | TCP_FLAG.ACK);
+  }
+
+  /**
+   * Asks an end for an acknowledgment, which our rules answer with a reset.
+   *
+   * @param end - as a reset would be addressed to it
+   * @returns false when there is no way to it
+   */
+  ask(end: ExpectedReset): boolean {
+    const sent = QUESTION_NUMBERS.map((sequence) =>
+      this.#send({ ...end, sequence, acknowledgement: 0 }, TCP_FLAG.ACK),
+    );
+    return sent.every(Boolean);
   }
 
   /** Gives the sockets back. */
   close(): void {
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
+  }
+
+  #send(segment: Reset, flags: number): boolean {
+    const packet = buildPacket({ ...segment, protocol: PROTOCOL.TCP, flags, window: 0 });
+    try {
+      this.#socket(segment.destination.includes(":") ? 6 : 4).send(packet);
+      return true;
+    } catch (error) {
+      if (error instanceof FirewallError && error.code === "RAW_SEND_FAILED") return false;
+      throw error;
+    }
   }
 
   #socket(family: 4 | 6): RawSocket {

@@ -7,10 +7,10 @@ import { FirewallError, type TimeoutValues } from "../base/index.ts";
 import type { KillAnswer, KillRequest, StateQuery } from "../client/index.ts";
 import { resolveUser } from "../system/index.ts";
 import { ownTuple, type State, StateFacts, StateFilter, StateMerger } from "../view/index.ts";
+import { EndedConnections } from "./ended-connections.ts";
 import { endFlows } from "./flow-ending.ts";
 import { FlowWatch } from "./flow-watch.ts";
 import type { KernelTable } from "./kernel-table.ts";
-import { ResetSender, resetsFor } from "./reset-sender.ts";
 import { inRounds } from "./state-rounds.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
@@ -21,7 +21,7 @@ const WATCHES_MAX = 64;
 export interface StateServiceParts {
   readonly pool: WorkerPool;
   readonly kernel: KernelTable;
-  /** Our rules, which let our resets pass. */
+  /** Our rules, which let our resets pass and stop what the kernel judged alone. */
   readonly rules: KernelRules;
 }
 
@@ -33,10 +33,11 @@ function parse(filter: string): StateFilter {
 export class StateService {
   readonly #parts: StateServiceParts;
   readonly #watches = new Map<FlowWatch, () => void>();
-  readonly #resets = new ResetSender();
+  readonly #endings: EndedConnections;
 
   constructor(parts: StateServiceParts) {
     this.#parts = parts;
+    this.#endings = new EndedConnections(parts.rules);
     parts.pool.onEvents((events, lost) => {
       for (const watch of this.#watches.keys()) if (watch.own) watch.take(events, lost);
     });
@@ -73,8 +74,12 @@ export class StateService {
    */
   async kill({ filter, source = "both", reset = false }: KillRequest): Promise<KillAnswer> {
     const chosen = parse(filter);
-    const { own, kernel, ended } = await endFlows(this.#parts, chosen, { source, tells: reset });
-    return { own, kernel, resets: reset ? this.#reset(ended) : 0 };
+    const { own, kernel, ended } = await endFlows(this.#parts, chosen, {
+      source,
+      tells: reset,
+      deleting: (states) => this.#endings.stop(states, reset ? "refused" : "silenced"),
+    });
+    return { own, kernel, resets: reset ? this.#endings.tell(ended) : 0 };
   }
 
   /**
@@ -126,7 +131,7 @@ export class StateService {
       watch.close();
     }
     this.#watches.clear();
-    this.#resets.close();
+    this.#endings.close();
   }
 
   async *#merged(filter: StateFilter): AsyncGenerator<State> {
@@ -158,12 +163,5 @@ export class StateService {
     const [first] = own;
     const filter = first === undefined ? null : own.length > 1 ? "" : first.filter.text;
     await this.#parts.pool.watchFlows(filter);
-  }
-
-  #reset(killed: readonly State[]): number {
-    const resets = killed.flatMap(resetsFor);
-    if (resets.length === 0) return 0;
-    this.#parts.rules.expectResets(resets);
-    return resets.filter((reset) => this.#resets.send(reset)).length;
   }
 }
