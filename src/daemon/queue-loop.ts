@@ -246,6 +246,13 @@ export class QueueLoop {
     this.#reporter.strayError(error);
   }
 
+  /** Removes the flows that a filter chooses, and takes their seals away before it is said to be done. */
+  killFlows(request: WorkerMethods["killFlows"]["params"]): WorkerMethods["killFlows"]["result"] {
+    const slice = this.desk.kill(request);
+    this.#seals.turn(this.#engine.tracker, this.#now, slice.states.length);
+    return slice;
+  }
+
   /** Seals no flow from now on. */
   holdSeals(): void {
     this.#engine.allowSeals({ accepted: false, dropped: false });

@@ -62,7 +62,7 @@ async function run(settings: WorkerSettings): Promise<void> {
     status: () => loop.status(),
     ruleCounts: () => loop.ruleCounts(),
     listFlows: (params) => loop.desk.list(params),
-    killFlows: (params) => loop.desk.kill(params),
+    killFlows: (params) => loop.killFlows(params),
     getFlow: ({ id }) => loop.desk.get(id),
     killFlow: ({ id }) => loop.desk.killOne(id),
     watchFlows: ({ filter }) => {

@@ -113,14 +113,15 @@ export class SealKeeper {
    * Settles some of what was noted.
    *
    * @param now - the present
+   * @param most - seals to be ended and flows to be looked at, each
    */
-  turn(tracker: Tracker, now: Milliseconds): void {
+  turn(tracker: Tracker, now: Milliseconds, most: number = QUESTIONS_PER_TURN): void {
     if (this.#idle.length === 0 && this.#lost.length === 0) return;
     try {
       this.#kernel ??= Conntrack.open();
       const kernel = this.#kernel;
-      for (const key of this.#lost.splice(0, QUESTIONS_PER_TURN)) this.#unseal(kernel, key);
-      for (const id of this.#idle.splice(0, QUESTIONS_PER_TURN)) this.#look(kernel, tracker, id, now);
+      for (const key of this.#lost.splice(0, most)) this.#unseal(kernel, key);
+      for (const id of this.#idle.splice(0, most)) this.#look(kernel, tracker, id, now);
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
       // Out of memory or rights: the flows are asked about again.

@@ -222,6 +222,9 @@ export class InspectedContent implements FlowContent, StreamConsumer {
 
   #close(): void {
     this.isClosed = true;
+    // What is unknown stays so, and what is known does not change any more: rules may rely on it.
+    this.#recognition.finish();
+    this.#isStale = true;
     if (!this.#isReserved) return;
     this.#isReserved = false;
     this.#setting.giveBack();

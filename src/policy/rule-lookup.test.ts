@@ -22,9 +22,9 @@ function sources(count: number): PolicyProbe {
 
 /** Least processor time of several runs, in microseconds. */
 function cost({ evaluator, context }: PolicyProbe): number {
-  const runs = Array.from({ length: 12 }, () => {
+  const runs = Array.from({ length: 8 }, () => {
     const before = process.cpuUsage().user;
-    for (let at = 0; at < 20_000; at += 1) evaluator.evaluate(context);
+    for (let at = 0; at < 200_000; at += 1) evaluator.evaluate(context);
     return process.cpuUsage().user - before;
   });
   return Math.min(...runs);
@@ -38,7 +38,7 @@ test("ten thousand rules cost little more than twenty", () => {
   many.judge(from("192.0.2.1"));
   // A walk costs a thousand times as much.
   const ratio = cost(many) / cost(few);
-  assert.ok(ratio < 8, `${ratio.toFixed(1)} times as much`);
+  assert.ok(ratio < 20, `${ratio.toFixed(1)} times as much`);
 });
 
 test("the first of many rules with the same key decides, and a jump comes back behind it", () => {

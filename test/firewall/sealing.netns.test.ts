@@ -1,12 +1,29 @@
 /** Flows whose fate is sealed: what still comes up, what does not, and how seals end. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect, type FirewallStatus } from "#client";
-import { HOST_PAIR, type Namespace, type RunningFirewall, startFirewall } from "#lab";
+import {
+  HOST_PAIR,
+  type Namespace,
+  type OpenConnection,
+  type RunningFirewall,
+  startFirewall,
+  type Topology,
+} from "#lab";
 import { netnsTest } from "#testing";
+import type { State } from "#view";
+import { buildPacket } from "#wire";
+
+const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
+
+/** How long an answer may take on a busy machine, in milliseconds. */
+const PATIENCE_MS = 10_000;
 
 const folder = mkdtempSync(join(tmpdir(), "postern-sealing-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -31,6 +48,20 @@ const MEGABYTES = 32;
 
 function status({ socket }: RunningFirewall): Promise<FirewallStatus> {
   return connect({ socket }).getStatus();
+}
+
+async function ownStates({ socket }: RunningFirewall): Promise<State[]> {
+  const states: State[] = [];
+  for await (const state of connect({ socket }).getStates({ source: "own" })) states.push(state);
+  return states;
+}
+
+async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+  const until = Date.now() + 6 * PATIENCE_MS;
+  while (!(await condition())) {
+    assert.ok(Date.now() < until, "what was waited for has not come");
+    await delay(200);
+  }
 }
 
 async function packetsSeen(firewall: RunningFirewall): Promise<number> {
@@ -74,5 +105,124 @@ netnsTest("of a long TLS flow at most eight packets reach userspace", HOST_PAIR,
   // Packets that are on their way while the verdict is given come up too.
   const seen = Math.min(...counts);
   assert.ok(seen >= 4 && seen <= 8, `${counts.join(", ")} packets came up`);
+  await firewall.stop();
+});
+
+/** An open connection to a port of the firewall's host whose fate is sealed. */
+async function openSealed(
+  { client, firewall: host }: Topology<"client" | "firewall">,
+  firewall: RunningFirewall,
+): Promise<OpenConnection> {
+  await host.traffic.listenTcp({ port: 80 });
+  const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort: 40_000 });
+  assert.equal(await connection.exchange("GET / HTTP/1.0\r\n\r\n", PATIENCE_MS), "GET / HTTP/1.0\r\n\r\n");
+  // What is said goes back, so both sides have spoken and the protocol is settled.
+  assert.equal(await connection.exchange("HTTP/1.0 200 OK\r\n\r\n", PATIENCE_MS), "HTTP/1.0 200 OK\r\n\r\n");
+  await exchangeMany(connection, 20);
+  const { offloaded } = await status(firewall);
+  assert.equal(offloaded.active, 1, "the flow is sealed");
+  return connection;
+}
+
+async function exchangeMany(connection: OpenConnection, count: number): Promise<void> {
+  for (let at = 0; at < count; at += 1) {
+    assert.equal(await connection.exchange(`line ${at}`, PATIENCE_MS), `line ${at}`);
+  }
+}
+
+netnsTest("nothing of a sealed flow comes up, and another policy takes it back", HOST_PAIR, async (hosts) => {
+  const firewall = await startFirewall(hosts.firewall, { policy: INSPECTING });
+  const connection = await openSealed(hosts, firewall);
+  const before = await packetsSeen(firewall);
+  await exchangeMany(connection, 20);
+  assert.equal(await packetsSeen(firewall), before);
+  const [state] = await ownStates(firewall);
+  assert.notEqual(state?.offload, "none");
+
+  const closed = {
+    ...INSPECTING,
+    INPUT: [{ name: "PortRule", protocol: "TCP", dst_port: 80, action: "DROP" }],
+  };
+  writeFileSync(firewall.policyFile, JSON.stringify(closed));
+  await connect({ socket: firewall.socket }).reload();
+  assert.equal(await connection.exchange("after", 1000), "");
+  assert.equal((await status(firewall)).offloaded.active, 0);
+  await firewall.stop();
+});
+
+netnsTest("a killed flow loses its seal with its entry", HOST_PAIR, async (hosts) => {
+  const firewall = await startFirewall(hosts.firewall, { policy: INSPECTING });
+  const connection = await openSealed(hosts, firewall);
+  await connect({ socket: firewall.socket }).killStates({ filter: "port 80" });
+  assert.equal(await connection.exchange("after", 1000), "");
+  await firewall.stop();
+});
+
+netnsTest(
+  "an address that is put into a table is kept out of a sealed flow at once",
+  HOST_PAIR,
+  async (hosts) => {
+    const policy = {
+      ...INSPECTING,
+      settings: { ...INSPECTING.settings, tables: { bad: {} } },
+      INPUT: [{ name: "TableRule", table: "bad", action: "DROP" }, ...INSPECTING.INPUT],
+    };
+    const firewall = await startFirewall(hosts.firewall, { policy });
+    const connection = await openSealed(hosts, firewall);
+    const remote = connect({ socket: firewall.socket });
+    await remote.addAddresses("bad", { addresses: [hosts.client.ipv4] });
+    assert.equal(await connection.exchange("after", 1000), "");
+    await remote.deleteAddresses("bad", { addresses: [hosts.client.ipv4] });
+    await firewall.stop();
+  },
+);
+
+netnsTest("a forged reset does not end a sealed connection, a genuine one does", HOST_PAIR, async (hosts) => {
+  const { client, firewall: host } = hosts;
+  const firewall = await startFirewall(host, { policy: INSPECTING });
+  const connection = await openSealed(hosts, firewall);
+  const forged = buildPacket({
+    source: client.ipv4,
+    destination: host.ipv4,
+    protocol: PROTOCOL.TCP,
+    sourcePort: 40_000,
+    destinationPort: 80,
+    flags: TCP_FLAG.RST,
+    sequence: 1,
+  });
+  await client.must([process.execPath, INJECT, "1", Buffer.from(forged).toString("hex")]);
+  const stateOf = async (): Promise<string> =>
+    (await ownStates(firewall)).map(({ src }) => src.levelName).join();
+  assert.equal(await stateOf(), "ESTABLISHED");
+  await exchangeMany(connection, 2);
+  await connection.reset();
+  await waitFor(async () => (await stateOf()) === "CLOSED");
+  await firewall.stop();
+});
+
+netnsTest("a sealed flow lives as long as the kernel sees packets of it", HOST_PAIR, async (hosts) => {
+  const { client, firewall: host } = hosts;
+  const settings = { ...INSPECTING.settings, timeouts: { "udp.multiple": 3 } };
+  const firewall = await startFirewall(host, { policy: { ...INSPECTING, settings } });
+  await host.traffic.listenUdp({ port: 5000 });
+  const say = async (text: string): Promise<void> => {
+    const destination = { address: host.ipv4, port: 5000, localPort: 40_001, timeoutMs: PATIENCE_MS };
+    assert.equal((await client.traffic.sendUdp({ ...destination, say: text })).heard, text);
+  };
+  const active = async (): Promise<number> => (await status(firewall)).offloaded.active;
+  await waitFor(async () => {
+    await say("hello");
+    return (await active()) === 1;
+  });
+  // Longer than the timeout, never silent for so long.
+  const seen = await packetsSeen(firewall);
+  const until = Date.now() + 15_000;
+  while (Date.now() < until) {
+    await say("still here");
+    await delay(300);
+  }
+  assert.equal(await packetsSeen(firewall), seen, "no packet came up");
+  assert.equal(await active(), 1);
+  await waitFor(async () => (await active()) === 0);
   await firewall.stop();
 });
