@@ -47,6 +47,15 @@ const PACKAGES = [
     why: "measuring the goodput of a stream",
     only: ["bench", "bench:peers"],
   },
+  { name: "procps", command: "sysctl", why: "settings of network namespaces", only: ["test"] },
+  { name: "openssl", command: "openssl", why: "certificates and TLS for tests", only: ["test"] },
+  { name: "curl", command: "curl", why: "asking sockets as another user", only: ["test"] },
+  { name: "ipset", command: "ipset", why: "pinholes with iptables", only: ["test"] },
+  { name: "openssh-client", command: "ssh", why: "SSH for tests", only: ["test"] },
+  { name: "openvpn", command: "openvpn", why: "tunnels for tests", only: ["test"] },
+  { name: "netcat-openbsd", command: "nc", why: "bytes of any kind over TCP, for tests", only: ["test"] },
+  { name: "bzip2", command: "bzip2", why: "compressed bytes for tests", only: ["test"] },
+  { name: "xz-utils", command: "xz", why: "compressed bytes for tests", only: ["test"] },
   { name: "wrk", command: "wrk", why: "measuring connections and requests", only: ["bench:peers"] },
 ];
 
