@@ -138,6 +138,33 @@ describe("a commit", () => {
     assert.deepEqual(rig.filter.keys, []);
   });
 
+  it("after another, without a rest, keeps nobody from reading and no lease from ending", async () => {
+    const rig = await makeRig();
+    const { service } = rig;
+    await service.apply(ALICE, [{ op: "open", spec: { ...audio(4000), lifetime: 1 } }]);
+    const last = 300;
+    let begun = 0;
+    const finished = new Promise<void>((resolve) => {
+      // The next commit comes before the one that is told of is answered: there is always one that waits.
+      service.listen(({ type }) => {
+        if (type !== "pinhole.enabled") return;
+        begun += 1;
+        if (begun === 100) rig.clock = { now: rig.clock.now + 5000, wall: rig.clock.wall + 5000 };
+        if (begun === last) resolve();
+        else void service.apply(BOB, [{ op: "open", spec: audio(10_000 + begun) }]);
+      });
+    });
+    await service.apply(BOB, [{ op: "open", spec: audio(10_000) }]);
+    await service.read(() => undefined);
+    assert.ok(begun < 20, `${begun} commits before the first reader was served`);
+    while (!rig.events.some(({ type }) => type === "pinhole.ended")) {
+      await service.read(() => undefined);
+      assert.ok(begun < 200, `${begun} commits, and the lease has not ended`);
+    }
+    await finished;
+    assert.equal(await service.read((store) => store.size), last);
+  });
+
   it("goes together with others that come while one is on its way", async () => {
     const { service, plans, filter } = await makeRig();
     const answers = Array.from({ length: 1000 }, (_, index) =>

@@ -374,6 +374,9 @@ export class PinholeService {
         await this.#gather();
         batch = this.#takeBatch();
         answerAll(batch, await this.#carry(batch, true));
+        // Commits may keep coming for ever: who reads, and what is over, cannot wait for the last of them.
+        for (const reader of this.#readers.splice(0)) reader();
+        await this.#expire();
       }
     } catch (error) {
       for (const waiting of [...batch, ...this.#waiting.splice(0)]) waiting.fail(error);
