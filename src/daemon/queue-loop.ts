@@ -12,7 +12,7 @@ import {
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
-import type { FlowDetails } from "../view/index.ts";
+import type { FlowDetails, State } from "../view/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
@@ -249,8 +249,15 @@ export class QueueLoop {
   /** Removes the flows that a filter chooses, and takes their seals away before it is said to be done. */
   killFlows(request: WorkerMethods["killFlows"]["params"]): WorkerMethods["killFlows"]["result"] {
     const slice = this.desk.kill(request);
-    this.#seals.turn(this.#engine.tracker, this.#now, slice.states.length);
+    this.#seals.turn(this.#engine.tracker, this.#now, slice.count);
     return slice;
+  }
+
+  /** Removes the flow with an id, and its seal. @returns it as it was, `null` when it is gone */
+  killFlow(id: string): State | null {
+    const state = this.desk.killOne(id);
+    this.#seals.turn(this.#engine.tracker, this.#now);
+    return state;
   }
 
   /** Seals no flow from now on. */

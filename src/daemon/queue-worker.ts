@@ -64,7 +64,7 @@ async function run(settings: WorkerSettings): Promise<void> {
     listFlows: (params) => loop.desk.list(params),
     killFlows: (params) => loop.killFlows(params),
     getFlow: ({ id }) => loop.desk.get(id),
-    killFlow: ({ id }) => loop.desk.killOne(id),
+    killFlow: ({ id }) => loop.killFlow(id),
     watchFlows: ({ filter }) => {
       loop.desk.watch(filter);
       return null;
