@@ -3,14 +3,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { Prefix } from "../base/index.ts";
-import {
-  AddressTable,
-  type AddressRange,
-  coveredRanges,
-  EntryList,
-  formatEntry,
-  type TableEntry,
-} from "./index.ts";
+import { AddressTable, EntryList, formatEntry, type TableEntry } from "./index.ts";
 
 class Model {
   entries = new Map<string, { prefix: Prefix; negated: boolean; deadline: number }>();
@@ -166,57 +159,3 @@ function firsts(all: readonly Item[]): Item[] {
   const seen = new Set<string>();
   return all.filter(({ prefix: each }) => !seen.has(each.toString()) && seen.add(each.toString()));
 }
-
-function numberOf(words: Uint32Array): bigint {
-  return words.reduce((sum, each) => (sum << 32n) | BigInt(each), 0n);
-}
-
-function wordsOf(number: bigint): Uint32Array {
-  return Uint32Array.from([96n, 64n, 32n, 0n], (shift) => Number((number >> shift) & 0xffffffffn));
-}
-
-/** First and last addresses of ranges and entries, and their neighbours: where a mistake would show. */
-function edges(list: EntryList, ranges: readonly AddressRange[]): { family: 4 | 6; number: bigint }[] {
-  const found: { family: 4 | 6; number: bigint }[] = [];
-  const add = (family: 4 | 6, number: bigint): void => {
-    const [low, high] =
-      family === 4 ? [0xffffn << 32n, (0xffffn << 32n) | 0xffffffffn] : [0n, (1n << 128n) - 1n];
-    for (const each of [number - 1n, number, number + 1n]) {
-      if (each >= low && each <= high) found.push({ family, number: each });
-    }
-  };
-  for (const { family, first, last } of ranges)
-    for (const words of [first, last]) add(family, numberOf(words));
-  for (const { family, words, length } of list) {
-    const first = numberOf(words);
-    add(family, first);
-    add(family, first | ((1n << BigInt((family === 4 ? 32 : 128) - length)) - 1n));
-  }
-  return found;
-}
-
-it("amounts to ranges that hold exactly what the table holds, in order and apart", () => {
-  const property = fc.property(items, (all) => {
-    const table = AddressTable.create({ name: "ranges", capacity: 50 });
-    table.add(listOf(all), 0);
-    const list = table.list();
-    const ranges = coveredRanges(list);
-    for (const { family, number } of edges(list, ranges)) {
-      const covered = ranges.some(
-        (range) =>
-          range.family === family && numberOf(range.first) <= number && number <= numberOf(range.last),
-      );
-      assert.equal(
-        covered,
-        table.contains(family, wordsOf(number), { now: 1 }),
-        `${family} ${number.toString(16)}`,
-      );
-    }
-    for (const [at, range] of ranges.entries()) {
-      const next = ranges[at + 1];
-      if (next?.family !== range.family) continue;
-      assert.ok(numberOf(range.last) + 1n < numberOf(next.first), "ranges touch or overlap");
-    }
-  });
-  fc.assert(property, { numRuns: 1000 });
-});

@@ -6,7 +6,6 @@ export {
   type TableEntryView,
   type TableOptions,
 } from "./address-table.ts";
-export { type AddressRange, coveredRanges } from "./coverage.ts";
 export type { EntryStatistics, TableStatistics, Traffic } from "./counters.ts";
 export { EntryList, type EntryProblem, formatEntry, type TableEntry } from "./entry-list.ts";
 export type { TableClock } from "./prefix-trie.ts";

@@ -37,19 +37,24 @@ async function startTransfer({ client, server }: Hosts, remote: FirewallClient):
   }
 }
 
+const MASQUERADE =
+  "table inet translate { chain c { type nat hook postrouting priority srcnat; meta l4proto tcp masquerade; }; }";
+
 /** Sources of the states of a flow, and their counts. */
 const CASES = [
-  { offload: "full", source: "kernel", own: 0 },
-  { offload: "flows", source: "both", own: 1 },
+  { offload: "full", translates: false, source: "kernel", own: 0 },
+  { offload: "full", translates: true, source: "kernel", own: 0 },
+  { offload: "flows", translates: false, source: "both", own: 1 },
 ] as const;
 
-for (const { offload, source, own } of CASES) {
+for (const { offload, translates, source, own } of CASES) {
   netnsTest(
-    `a killed connection ends at both ends, under way and idle: offload ${offload}`,
+    `a killed connection ends at both ends, under way and idle: offload ${offload}${translates ? ", masqueraded" : ""}`,
     GATEWAY,
     async (hosts) => {
       const { client, firewall: host, server } = hosts;
       await host.must(["sysctl", "-qw", "net.netfilter.nf_conntrack_acct=1"]);
+      if (translates) await host.must(["nft", MASQUERADE]);
       const before = await host.must(["nft", "list", "ruleset"]);
       const firewall = await startFirewall(host, { policy: { settings: { offload }, FORWARD: [] } });
       const remote = connect({ socket: firewall.socket });

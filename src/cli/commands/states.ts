@@ -12,6 +12,7 @@ import { KernelTable } from "../../daemon/index.ts";
 import {
   chapterLines,
   listingLines,
+  parseStateId,
   SORT_KEYS,
   type SortKey,
   type State,
@@ -94,6 +95,12 @@ async function list(words: readonly string[], flags: ListFlags): Promise<void> {
 
 async function show(id: string, flags: TableFlags): Promise<void> {
   const output = openOutput(flags);
+  if (parseStateId(id) === undefined) {
+    throw new FirewallError(
+      "USAGE",
+      `"${id}" is no id of a state: 16 hexadecimal digits, as a list with -v has`,
+    );
+  }
   const state =
     flags.source === "kernel" ? await new KernelTable(0).get(id) : await client(flags).getState(id);
   if (state === undefined) throw new FirewallError("STATE_GONE", `state ${id} is gone, or never was`);
@@ -128,10 +135,10 @@ function reportKill(flags: TableFlags, answer: KillAnswer): void {
   if (answer.own + answer.kernel === 0) process.exitCode = EXIT.NO;
 }
 
+/** Resets are made by the firewall, also those for connections that only the kernel knows. */
 async function killIn(flags: KillFlags, filter: string): Promise<KillAnswer> {
-  if (flags.source !== "kernel") {
-    return client(flags).killStates({ filter, source: flags.source, reset: flags.reset ?? false });
-  }
+  const { source, reset = false } = flags;
+  if (source !== "kernel" || reset) return client(flags).killStates({ filter, source, reset });
   return { own: 0, kernel: await new KernelTable(0).kill(filter), resets: 0 };
 }
 
@@ -207,12 +214,12 @@ export function addStatesCommand(program: Command): void {
     .action(watch);
   addTableOptions(states.command("kill <filter...>"))
     .summary("end flows; exit status 1 when there was none")
-    .option("--reset", "send a TCP reset to both ends")
+    .option("--reset", "send a TCP reset to both ends; needs a running firewall")
     .addHelpText("after", FILTER_HELP)
     .action(kill);
   addTableOptions(states.command("clear"))
     .summary("end all flows")
-    .option("--reset", "send a TCP reset to both ends")
+    .option("--reset", "send a TCP reset to both ends; needs a running firewall")
     .action(clear);
   states
     .command("accounting")

@@ -1,6 +1,6 @@
 /** `postern timeouts`: how long flows may be silent, under pf's names. */
 import type { Command } from "commander";
-import { SECOND, type TimeoutValues } from "../../base/index.ts";
+import { FirewallError, SECOND, type TimeoutValues } from "../../base/index.ts";
 import { connect, DEFAULT_SOCKET } from "../../client/index.ts";
 import { PROFILES, profileTimeouts } from "../../state/index.ts";
 import { pfProfile, pfTimeout, profileOf } from "../../view/index.ts";
@@ -21,8 +21,9 @@ function shown(name: string, value: number): string {
 function changes(words: readonly string[], profile: string | undefined): Partial<TimeoutValues> {
   let values: Partial<TimeoutValues> = profile === undefined ? {} : profileTimeouts(pfProfile(profile));
   for (const word of words) {
-    const [name = "", value = ""] = word.split("=");
-    values = { ...values, ...pfTimeout(name, value === "" ? Number.NaN : Number(value)) };
+    const [, name = "", value = ""] = /^([^=]+)=(\d+(?:\.\d+)?)$/.exec(word) ?? [];
+    if (name === "") throw new FirewallError("USAGE", `${word}: a timeout is set as name=number`);
+    values = { ...values, ...pfTimeout(name, Number(value)) };
   }
   return values;
 }
