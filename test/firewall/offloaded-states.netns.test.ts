@@ -42,14 +42,14 @@ const MASQUERADE =
 
 /** Sources of the states of a flow, and their counts. */
 const CASES = [
-  { offload: "full", translates: false, source: "kernel", own: 0 },
-  { offload: "full", translates: true, source: "kernel", own: 0 },
-  { offload: "flows", translates: false, source: "both", own: 1 },
+  { name: "offload full", offload: "full", translates: false, source: "kernel", own: 0 },
+  { name: "offload full, masqueraded", offload: "full", translates: true, source: "kernel", own: 0 },
+  { name: "offload flows", offload: "flows", translates: false, source: "both", own: 1 },
 ] as const;
 
-for (const { offload, translates, source, own } of CASES) {
+for (const { name, offload, translates, source, own } of CASES) {
   netnsTest(
-    `a killed connection ends at both ends, under way and idle: offload ${offload}${translates ? ", masqueraded" : ""}`,
+    `a killed connection ends at both ends, under way and idle: ${name}`,
     GATEWAY,
     async (hosts) => {
       const { client, firewall: host, server } = hosts;
