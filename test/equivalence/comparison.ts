@@ -7,7 +7,7 @@ import { compilePolicy } from "#policy";
 import { policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge } from "./kernel-judge.ts";
-import { type JudgedPacket, packetRuns } from "./packets.ts";
+import { type JudgedPacket, packetRuns, staysOpen } from "./packets.ts";
 import { referenceEngine } from "./reference.ts";
 
 /** How much is compared. */
@@ -63,7 +63,8 @@ export async function compareRuns(
         packetRuns(packets),
         fc.boolean(),
         fc.boolean(),
-        (source, run, tracksConnections, seals) => {
+        (source, packetRun, tracksConnections, seals) => {
+          const run = seals ? packetRun.filter(staysOpen) : packetRun;
           // Seals are for flows that our table knows, so there all of them begin in userspace.
           const settings = seals
             ? { ...(source["settings"] as object), offload: "flows" }

@@ -111,6 +111,17 @@ function spoil(bytes: Uint8Array, { kind, at, value }: Damage): Uint8Array {
   return cut;
 }
 
+/**
+ * False for a TCP segment that ends a connection. While a flow is sealed the kernel's tracker says which of
+ * these fit, and of connections that never stood it has an opinion of its own.
+ */
+export function staysOpen({ bytes }: JudgedPacket): boolean {
+  const header = headerBytes(bytes);
+  const protocol = bytes[header === 20 ? 9 : 6];
+  const flags = bytes[header + 13] ?? 0;
+  return protocol !== PROTOCOL.TCP || (flags & (TCP_FLAG.FIN | TCP_FLAG.RST)) === 0;
+}
+
 /** Two ends; which of them is the firewall follows from the hook. */
 const ends = fc.record({
   family: fc.constantFrom<4 | 6>(4, 6),
