@@ -14,12 +14,12 @@ import { ConntrackEntry, type ConntrackKey, keyOf } from "../../netlink/index.ts
 import {
   ANY_PROTOCOL,
   type Box,
+  BoxIndex,
   type Cut,
   type Endpoint,
   hostEndpoint,
   type PacketFacts,
   type Pair,
-  pairsMeet,
 } from "../../pinhole/index.ts";
 import { Conntrack, ConntrackList } from "../../system/index.ts";
 
@@ -69,10 +69,19 @@ function firstPacket({
   };
 }
 
-function isInAny(boxes: readonly Box[], pairs: readonly Pair[]): boolean {
-  return boxes.some(({ protocol, source, destination }) =>
-    pairs.some((pair) => pairsMeet({ protocol, near: source, far: destination }, pair)),
-  );
+/** Boxes that can be asked what is in them: very many end together when their leases do. */
+function indexOf(boxes: readonly Box[]): BoxIndex<Box> {
+  const index = new BoxIndex<Box>(({ protocol, source, destination }) => ({
+    protocol,
+    near: source,
+    far: destination,
+  }));
+  for (const box of boxes) index.add(box);
+  return index;
+}
+
+function isInAny(boxes: BoxIndex<Box>, pairs: readonly Pair[]): boolean {
+  return boxes.size > 0 && pairs.some((pair) => boxes.meets(pair));
 }
 
 /** The packets of a connection in both directions, as they come to this machine. */
@@ -144,6 +153,7 @@ export class FlowCutter {
 
   #cutWide(boxes: readonly Box[], translated: readonly Box[], cut: Cut): number {
     const keys: ConntrackKey[] = [];
+    const [filtered, leased] = [indexOf(boxes), indexOf(translated)];
     this.#list.begin();
     this.#list.readAll(new ConntrackEntry(), (entry) => {
       const first = firstPacket(entry);
@@ -151,8 +161,8 @@ export class FlowCutter {
       const to = hostEndpoint(entry.family, first.destination, first.destinationPort);
       const there = { protocol: first.protocol, near: from, far: to };
       const back = { protocol: first.protocol, near: to, far: from };
-      const isIn = isInAny(boxes, [there, back]) && !cut.isPermitted(first);
-      if (isIn || isInAny(translated, tuplesOf(entry))) keys.push(keyOf(entry));
+      const isIn = isInAny(filtered, [there, back]) && !cut.isPermitted(first);
+      if (isIn || isInAny(leased, tuplesOf(entry))) keys.push(keyOf(entry));
     });
     return this.#tracker.delete(keys).deleted;
   }

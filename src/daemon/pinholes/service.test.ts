@@ -200,6 +200,22 @@ describe("a commit", () => {
     ]);
   });
 
+  it("after another, without a rest, keeps nobody from putting right what has drifted", async () => {
+    const { service } = await makeRig();
+    let commits = 0;
+    const keepCommitting = async (): Promise<void> => {
+      while (commits < 1000) {
+        commits += 1;
+        await service.apply(ALICE, [{ op: "open", spec: audio(10_000 + commits) }]);
+      }
+    };
+    const busy = [keepCommitting(), keepCommitting()];
+    await service.audit();
+    const before = commits;
+    await Promise.all(busy);
+    assert.ok(before < 100, `${before} commits before the first audit`);
+  });
+
   it("has one effect and one answer under an idempotency key, and refuses other operations under it", async () => {
     const { service, plans } = await makeRig();
     const options = { idempotencyKey: "call-1" };

@@ -362,22 +362,20 @@ export class PinholeService {
     });
   }
 
-  /** Works until nothing waits. Only one pump runs at a time. */
+  /** Works until nothing waits; one at a time. However many commits come, what else is due has its turn. */
   async #pump(): Promise<void> {
     if (this.#isPumping) return;
     this.#isPumping = true;
     let batch: Waiting[] = [];
     try {
-      if (this.#enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
-      await this.#expire();
-      while (this.#waiting.length > 0) {
+      do {
+        if (this.#enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
+        await this.#expire();
+        this.#letRead();
         await this.#gather();
         batch = this.#takeBatch();
-        answerAll(batch, await this.#carry(batch, true));
-        // Commits may keep coming for ever: who reads, and what is over, cannot wait for the last of them.
-        for (const reader of this.#readers.splice(0)) reader();
-        await this.#expire();
-      }
+        if (batch.length > 0) answerAll(batch, await this.#carry(batch, true));
+      } while (this.#waiting.length > 0);
     } catch (error) {
       for (const waiting of [...batch, ...this.#waiting.splice(0)]) waiting.fail(error);
     } finally {
@@ -385,9 +383,13 @@ export class PinholeService {
     }
   }
 
+  #letRead(): void {
+    for (const reader of this.#readers.splice(0)) reader();
+  }
+
   #rest(): void {
     this.#isPumping = false;
-    for (const reader of this.#readers.splice(0)) reader();
+    this.#letRead();
     const hasWork = this.#waiting.length > 0 || this.#auditors.length > 0 || this.#isSuspicious;
     if (hasWork) void this.#pump();
     else this.#schedule();
@@ -443,12 +445,11 @@ export class PinholeService {
     return outcomes;
   }
 
+  /** Ends some of what is overdue. When there is more of it, the timer comes back soon. */
   async #expire(): Promise<void> {
     const { store, moment } = this.#options;
-    for (let due = store.expire(moment()); due !== undefined; due = store.expire(moment())) {
-      const failed = await this.#enforcer.enforce(due, false);
-      if (failed !== undefined) return;
-    }
+    const due = store.expire(moment());
+    if (due !== undefined) await this.#enforcer.enforce(due, false);
   }
 
   async #restore(): Promise<void> {
