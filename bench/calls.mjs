@@ -30,8 +30,10 @@ import { describeMachine, machineWords, node, pause, say } from "./measure.mjs";
 /** Calls with traffic: 100 packets a second each; more would measure the sender. */
 const SPEAKING_CALLS = 100;
 const SETTLE_MS = 500;
+/** How long the media go on behind the last change asked for. */
+const LINGER_SECONDS = 4;
 /** Longest time until a call's first packet before it counts as never. */
-const EFFECT_PATIENCE_MS = 2000;
+const EFFECT_PATIENCE_MS = 5000;
 /** Calls set up of which the effect is measured, in one second. */
 const PROBES_PER_SECOND = 50;
 
@@ -153,7 +155,7 @@ async function measure(filter, hosts, { calls, seconds, rate }) {
     await filter.load(calls);
     const loadMs = performance.now() - loadedAt;
     const speaking = Math.min(calls >> 1, SPEAKING_CALLS);
-    media = await Media.start(hosts, speaking, seconds + 1);
+    media = await Media.start(hosts, speaking, seconds + LINGER_SECONDS);
     await pause(SETTLE_MS);
     const before = filter.processorMs();
     const churned = await churn({ filter, media, calls, speaking, rate, seconds });

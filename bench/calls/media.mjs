@@ -2,8 +2,8 @@
  * The media of calls, with the C library's own calls.
  *
  * - `send CLIENT SERVER CALLS SECONDS`: 100 packets each second for each call that has traffic, a tenth of
- *   them unwanted; reads lines `probe ID INTERNAL EXTERNAL` and sends that probe again and again until `stop
- *   ID` or a tenth of a second later.
+ *   them unwanted; reads lines `probe ID INTERNAL EXTERNAL` and sends that probe five times a
+ *   millisecond until `stop ID`.
  * - `receive`: counts, and prints when the first packet of each probe came; `{"total":…}` at the end of
  *   input.
  *
@@ -22,7 +22,9 @@ const HEADER_BYTES = 28;
 const PACKET_BYTES = HEADER_BYTES + 12;
 const PACKETS_PER_CALL = 100;
 const TURN_MS = 1;
-const PROBE_MS = 100;
+/** How long a probe is repeated, unless it is stopped, and how often. */
+const PROBE_MS = 5000;
+const PROBE_EVERY_MS = 0.2;
 
 const library = koffi.load(null);
 const socket = library.func("int socket(int domain, int type, int protocol)");
@@ -71,6 +73,7 @@ async function send(client, server, calls, seconds) {
         internal: Number(internal),
         external: Number(external),
         since: performance.now(),
+        sentAt: 0,
       });
   });
   print({ ready: true });
@@ -89,9 +92,12 @@ async function send(client, server, calls, seconds) {
         total[isUnwanted ? "unwanted" : "wanted"] += 1;
       }
     }
-    for (const [id, { internal, external, since }] of probes) {
-      if (now - since > PROBE_MS) probes.delete(id);
-      else sender.send(internal, external, PAYLOAD.PROBE, id);
+    for (const [id, probe] of probes) {
+      if (now - probe.since > PROBE_MS) probes.delete(id);
+      else if (now - probe.sentAt >= PROBE_EVERY_MS) {
+        probe.sentAt = now;
+        sender.send(probe.internal, probe.external, PAYLOAD.PROBE, id);
+      }
     }
     // A turn of the event loop for new probes; while one is under way without a pause.
     await new Promise((wake) => (probes.size > 0 ? setImmediate(wake) : setTimeout(wake, TURN_MS)));
