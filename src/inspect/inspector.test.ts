@@ -173,6 +173,17 @@ const TUNNELS: Readonly<Record<string, Uint8Array>> = {
     2152,
   ),
   Teredo: around(PROTOCOL.UDP, INNER_6, 3544),
+  CAPWAP: around(PROTOCOL.UDP, bytes(hex("00100200 00000000"), FRAME), 5247),
+  "CAPWAP with a frame of 802.11": around(
+    PROTOCOL.UDP,
+    bytes(
+      hex("00200320 00000000 04bf2300 00000000 0801"),
+      new Uint8Array(22),
+      hex("aaaa030000000800"),
+      INNER,
+    ),
+    5247,
+  ),
 };
 
 for (const [name, packet] of Object.entries(TUNNELS)) {

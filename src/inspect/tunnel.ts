@@ -2,13 +2,14 @@
  * Tunnels: where the packet within a packet begins.
  *
  * IP in IP (RFC 2003), IPv6 in IP (RFC 4213, RFC 2473), GRE (RFC 2784, RFC 2890; version 1: RFC 2637), VXLAN
- * (RFC 7348), GTP-U (3GPP TS 29.281) and Teredo (RFC 4380). Those over UDP are told by their registered port,
- * which is part of their definition, and by a header that fits; PPPoE is a matter of the link layer below.
+ * (RFC 7348), GTP-U (3GPP TS 29.281), Teredo (RFC 4380) and CAPWAP's data channel (RFC 5415). Those over UDP
+ * are told by their registered port, which is part of their definition, and by a header that fits; PPPoE is a
+ * matter of the link layer below.
  */
 import { LINK_TYPE, linkPayload, NO_IP_PACKET, type Packet } from "../wire/index.ts";
 
 /** Tunnels that are looked into. */
-export type TunnelName = "IPIP" | "6in4" | "GRE" | "VXLAN" | "GTP-U" | "Teredo";
+export type TunnelName = "IPIP" | "6in4" | "GRE" | "VXLAN" | "GTP-U" | "Teredo" | "CAPWAP";
 
 /** IP protocol numbers of tunnels (IANA). */
 const IPV4_IN_IP = 4;
@@ -58,6 +59,20 @@ const TEREDO_AUTHENTICATION = 0x0001;
 const TEREDO_ORIGIN = 0x0000;
 const TEREDO_ORIGIN_BYTES = 8;
 const IPV6_BYTES = 40;
+
+const CAPWAP_PORT = 5247;
+const CAPWAP_BYTES = 8;
+// First word (RFC 5415 section 4.3): preamble, header length in words, radio, kind of its frames, flags.
+const CAPWAP_PREAMBLE_SHIFT = 24;
+const CAPWAP_LENGTH_SHIFT = 19;
+const CAPWAP_LENGTH_MASK = 0x1f;
+/** Kind of frames and whether they are in that form: IEEE 802.11 is 1. */
+const CAPWAP_FRAME_SHIFT = 8;
+const CAPWAP_FRAME_MASK = 0x3f;
+const CAPWAP_WLAN = 0x03;
+const CAPWAP_NATIVE = 0x01;
+/** A fragment, or a keep-alive. */
+const CAPWAP_NO_FRAME = 0x88;
 
 /** Finds the inner packet of a decoded one; moved from packet to packet. */
 export class TunnelView {
@@ -128,7 +143,20 @@ export class TunnelView {
     if (destinationPort === GTP_PORT || sourcePort === GTP_PORT) return this.#bindGtp(packet, payloadAt);
     if (destinationPort === TEREDO_PORT || sourcePort === TEREDO_PORT)
       return this.#bindTeredo(packet, payloadAt);
+    if (destinationPort === CAPWAP_PORT || sourcePort === CAPWAP_PORT)
+      return this.#bindCapwap(packet, payloadAt);
     return false;
+  }
+
+  #bindCapwap(packet: Packet, from: number): boolean {
+    if (from + CAPWAP_BYTES > this.end) return false;
+    const word = packet.bytes.getUint32(from);
+    if (word >>> CAPWAP_PREAMBLE_SHIFT !== 0 || (word & CAPWAP_NO_FRAME) !== 0) return false;
+    const at = from + WORD_BYTES * ((word >>> CAPWAP_LENGTH_SHIFT) & CAPWAP_LENGTH_MASK);
+    if (at < from + CAPWAP_BYTES) return false;
+    const frame = (word >>> CAPWAP_FRAME_SHIFT) & CAPWAP_FRAME_MASK;
+    if ((frame & CAPWAP_NATIVE) === 0) return this.#foundFrame("CAPWAP", packet, at, LINK_TYPE.ETHERNET);
+    return frame === CAPWAP_WLAN && this.#foundFrame("CAPWAP", packet, at, LINK_TYPE.WLAN);
   }
 
   #bindGtp(packet: Packet, from: number): boolean {

@@ -14,6 +14,9 @@ import {
 
 const MACS = "020000000002020000000001";
 const VLAN = "81000005";
+const SNAP = "aaaa030000000800";
+/** 802.11 behind frame control: duration, addresses, sequence. */
+const WLAN = `2c00${MACS}0200000000037630`;
 const SLL = "00000001000602000000000100000800";
 const SLL2 = "080000000000000200010006020000000001000000".slice(0, 40);
 
@@ -55,7 +58,29 @@ const FRAMES: readonly [title: string, linkType: number, header: string, carries
   ["PPP with address and control bytes", LINK_TYPE.PPP, "ff030057", true],
   ["PPP in HDLC framing", LINK_TYPE.PPP_HDLC, "ff030021", true],
   ["PPP with LCP", LINK_TYPE.PPP, "ff03c021", false],
-  ["a link type that is not known", 105, "", false],
+  ["PPPoE from its header on", LINK_TYPE.PPP_ETHER, "11000001001f0021", true],
+  ["Cisco HDLC", LINK_TYPE.CISCO_HDLC, "0f000800", true],
+  ["Cisco HDLC with its keep-alive", LINK_TYPE.CISCO_HDLC, "8f008035", false],
+  ["LLC with SNAP", LINK_TYPE.ETHERNET, `${MACS}0040${SNAP}`, true],
+  ["LLC with SNAP of another organisation", LINK_TYPE.ETHERNET, `${MACS}0040aaaa0300000c2000`, false],
+  ["LLC with SNAP and a length in place of a type", LINK_TYPE.ETHERNET, `${MACS}0040aaaa030000000040`, false],
+  ["LLC with SNAP and a VLAN tag", LINK_TYPE.ETHERNET, `${MACS}0040aaaa03000000810000050800`, false],
+  ["one MPLS label", LINK_TYPE.ETHERNET, `${MACS}884700010140`, true],
+  ["two MPLS labels in a VLAN", LINK_TYPE.ETHERNET, `${MACS}${VLAN}88470001004000020140`, true],
+  ["nine MPLS labels", LINK_TYPE.ETHERNET, `${MACS}8847${"00010040".repeat(8)}00020140`, false],
+  ["802.11 data", LINK_TYPE.WLAN, `0801${WLAN}${SNAP}`, true],
+  ["802.11 data, its frame control swapped", LINK_TYPE.WLAN, `0108${WLAN}${SNAP}`, true],
+  ["802.11 data with quality of service", LINK_TYPE.WLAN, `8802${WLAN}0000${SNAP}`, true],
+  ["802.11 data with four addresses", LINK_TYPE.WLAN, `0803${WLAN}020000000003${SNAP}`, true],
+  ["802.11 data with an HT field", LINK_TYPE.WLAN, `8882${WLAN}000000000000${SNAP}`, true],
+  ["802.11 data that is encrypted", LINK_TYPE.WLAN, `0841${WLAN}${SNAP}`, false],
+  ["802.11 without data", LINK_TYPE.WLAN, `4801${WLAN}${SNAP}`, false],
+  ["an 802.11 beacon", LINK_TYPE.WLAN, `8000${WLAN}${SNAP}`, false],
+  ["802.11 data, several packets in one", LINK_TYPE.WLAN, `8802${WLAN}8000${SNAP}`, false],
+  ["802.11 behind radiotap", LINK_TYPE.WLAN_RADIOTAP, `00000a000000000000000801${WLAN}${SNAP}`, true],
+  ["Ethernet behind PPI", LINK_TYPE.PPI, `0000080001000000${MACS}0800`, true],
+  ["PPI behind PPI", LINK_TYPE.PPI, `00000800c00000000000080001000000${MACS}0800`, false],
+  ["a link type that is not known", 147, "", false],
 ];
 
 for (const [title, linkType, header, carries] of FRAMES) {
@@ -72,12 +97,25 @@ for (const [title, linkType, header, carries] of FRAMES) {
 
 test("link types are known by their numbers", () => {
   assert.equal(isLinkTypeKnown(LINK_TYPE.LINUX_SLL2), true);
-  assert.equal(isLinkTypeKnown(105), false);
+  assert.equal(isLinkTypeKnown(147), false);
 });
 
 test("any frame of any link type gives an offset within it or none, whatever lies behind it", () => {
   const linkType = fc.constantFrom(...Object.values(LINK_TYPE));
-  const some = fc.constantFrom("8100", "88a8", "8864", "0800", "86dd", "0021", "ff03", "00000002");
+  const some = fc.constantFrom(
+    "8100",
+    "88a8",
+    "8864",
+    "0800",
+    "86dd",
+    "0021",
+    "ff03",
+    "00000002",
+    "8847",
+    "aaaa",
+    "0300",
+    "0000",
+  );
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 40 }),
     fc.array(some, { maxLength: 14 }).map((parts) => new Uint8Array(fromHex(parts.join("")).buffer)),
@@ -113,6 +151,6 @@ test("a record's length on the wire is that of its IP packet, less the link laye
   assert.equal(decodeRecord(packet, record), true);
   assert.equal(packet.fault, "tcp-data-offset");
   assert.equal(packet.wireBytes, golden.length);
-  record.linkType = 105;
+  record.linkType = 147;
   assert.equal(decodeRecord(packet, record), false);
 });
