@@ -114,6 +114,19 @@ function sealForm(
   return { connectionMarkMask: settings.connectionMarkMask, generation: FIRST_GENERATION };
 }
 
+/** The same, once no connection bears a seal of an earlier run; `undefined` where that cannot be seen to. */
+function usableSeals(form: SealForm | undefined, log: Log): SealForm | undefined {
+  if (form === undefined) return undefined;
+  try {
+    clearSeals(new SealMarks(form.connectionMarkMask));
+    return form;
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error;
+    log.warning(`no flow is handed over to the kernel: ${error.message}`);
+    return undefined;
+  }
+}
+
 /** What a running firewall is made of. */
 interface FirewallParts {
   readonly pool: WorkerPool;
@@ -213,7 +226,7 @@ export class Firewall {
     const { log, print, table = DEFAULT_TABLE, firstQueue = 0 } = options;
     const { queueBypass, markMask, connectionMarkMask } = inForce.policy.settings;
     const creatorId = randomInt(1, 2 ** 32);
-    const form = sealForm(options, inForce.policy, tracksConnections);
+    const form = usableSeals(sealForm(options, inForce.policy, tracksConnections), log);
     const pool = await WorkerPool.start(inForce, {
       firstQueue,
       log,
@@ -225,7 +238,6 @@ export class Firewall {
     try {
       const queues = { first: firstQueue, count: pool.size, bypass: queueBypass };
       const marks = new SealMarks(connectionMarkMask);
-      if (form !== undefined) clearSeals(marks);
       const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues, seals: form };
       rules = KernelRules.install(plan, queueing);
       log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
