@@ -2,15 +2,21 @@
 import type { Milliseconds } from "../base/index.ts";
 import type { Element, StandingElement } from "./element.ts";
 
-/** Deadlines by the number of the pinhole, in order of arrival. */
-type Holders = ReadonlyMap<number, Milliseconds>;
+/** That a pinhole needs an element. */
+export interface Holding {
+  /** Of the pinhole. */
+  readonly number: number;
+  readonly deadline: Milliseconds;
+  /** Smaller for those that came earlier. */
+  readonly arrival: number;
+}
 
 /** Who needs an element. Nearly always that is one pinhole, and then no map is made. */
 export class Claim {
   readonly element: Element;
-  #first: number | undefined;
-  #deadline: Milliseconds = Number.NEGATIVE_INFINITY;
-  #others: Map<number, Milliseconds> | undefined;
+  #one: Holding | undefined;
+  #others: Map<number, Holding> | undefined;
+  #arrivals = 0;
 
   constructor(element: Element) {
     this.element = element;
@@ -18,62 +24,68 @@ export class Claim {
 
   /** True when nobody needs it. */
   get isIdle(): boolean {
-    return this.#first === undefined;
+    return this.#one === undefined;
   }
 
   /** The latest deadline; negative infinity when nobody needs it. */
   get deadline(): Milliseconds {
-    let deadline = this.#deadline;
-    for (const one of this.#others?.values() ?? []) if (one > deadline) deadline = one;
-    return deadline;
+    let latest = this.#one?.deadline ?? Number.NEGATIVE_INFINITY;
+    for (const { deadline } of this.#others?.values() ?? []) if (deadline > latest) latest = deadline;
+    return latest;
   }
 
   /** Where elements are equal, the limits of the pinhole that came first count. */
   get limiter(): number {
-    return this.element.role.endsWith("-limited") ? (this.#first ?? 0) : 0;
+    if (!this.element.role.endsWith("-limited")) return 0;
+    let first = this.#one;
+    for (const one of this.#others?.values() ?? []) {
+      if (first === undefined || one.arrival < first.arrival) first = one;
+    }
+    return first?.number ?? 0;
   }
 
   /** The deadline of one pinhole; undefined when it does not need the element. */
   deadlineOf(number: number): Milliseconds | undefined {
-    return number === this.#first ? this.#deadline : this.#others?.get(number);
+    return this.#holdingOf(number)?.deadline;
   }
 
   set(number: number, deadline: Milliseconds): void {
-    if (this.#first === undefined || this.#first === number) {
-      this.#first = number;
-      this.#deadline = deadline;
+    this.#arrivals += 1;
+    const arrival = this.#holdingOf(number)?.arrival ?? this.#arrivals;
+    this.restore({ number, deadline, arrival });
+  }
+
+  /** @returns what {@link Claim.restore} takes; undefined when the pinhole did not need the element */
+  delete(number: number): Holding | undefined {
+    const holding = this.#holdingOf(number);
+    this.#others?.delete(number);
+    if (holding === undefined || holding !== this.#one) return holding;
+    this.#one = undefined;
+    for (const next of this.#others?.values() ?? []) {
+      this.#others?.delete(next.number);
+      this.#one = next;
+      break;
+    }
+    return holding;
+  }
+
+  /** Makes it as it was: also who came first. */
+  restore(holding: Holding): void {
+    if (this.#one === undefined || this.#one.number === holding.number) {
+      this.#one = holding;
     } else {
       this.#others ??= new Map();
-      this.#others.set(number, deadline);
+      this.#others.set(holding.number, holding);
     }
   }
 
-  delete(number: number): void {
-    if (number !== this.#first) {
-      this.#others?.delete(number);
-      return;
+  /** The same without some pinholes. */
+  without(numbers: ReadonlySet<number>): Claim {
+    const rest = new Claim(this.element);
+    for (const one of [this.#one, ...(this.#others?.values() ?? [])]) {
+      if (one !== undefined && !numbers.has(one.number)) rest.restore(one);
     }
-    this.#first = undefined;
-    this.#deadline = Number.NEGATIVE_INFINITY;
-    for (const [next, deadline] of this.#others ?? []) {
-      this.#others?.delete(next);
-      return this.set(next, deadline);
-    }
-  }
-
-  /** Everybody who needs it, for {@link Claim.restore}. */
-  get holders(): Holders {
-    const holders = new Map<number, Milliseconds>();
-    if (this.#first !== undefined) holders.set(this.#first, this.#deadline);
-    for (const [number, deadline] of this.#others ?? []) holders.set(number, deadline);
-    return holders;
-  }
-
-  /** Makes everything as it was, the order of arrival too. */
-  restore(holders: Holders): void {
-    this.#first = undefined;
-    this.#others = undefined;
-    for (const [number, deadline] of holders) this.set(number, deadline);
+    return rest;
   }
 
   /** The element as it shall be in force. */
@@ -83,5 +95,9 @@ export class Claim {
     return target === undefined
       ? { key, role, box, deadline, limiter }
       : { key, role, box, target, deadline, limiter };
+  }
+
+  #holdingOf(number: number): Holding | undefined {
+    return this.#one?.number === number ? this.#one : this.#others?.get(number);
   }
 }

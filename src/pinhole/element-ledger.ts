@@ -7,7 +7,7 @@
  * all.
  */
 import type { Milliseconds } from "../base/index.ts";
-import { Claim } from "./claim.ts";
+import { Claim, type Holding } from "./claim.ts";
 import type { Element, StandingElement } from "./element.ts";
 import type { UndoLog } from "./undo-log.ts";
 
@@ -64,10 +64,9 @@ export class ElementLedger {
     const claim = this.#claims.get(element.key);
     if (claim?.deadlineOf(number) === undefined) return;
     this.#touch(claim);
-    const { holders } = claim;
-    this.#drop(claim, number);
+    const holding = this.#drop(claim, number);
     this.#undo.note(() => {
-      claim.restore(holders);
+      if (holding !== undefined) claim.restore(holding);
       this.#claims.set(element.key, claim);
     });
   }
@@ -101,12 +100,8 @@ export class ElementLedger {
    */
   *standing(without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
     for (const claim of this.#claims.values()) {
-      if (without.size === 0) yield claim.standing;
-      else {
-        const rest = new Claim(claim.element);
-        rest.restore(new Map([...claim.holders].filter(([number]) => !without.has(number))));
-        if (!rest.isIdle) yield rest.standing;
-      }
+      const rest = without.size === 0 ? claim : claim.without(without);
+      if (!rest.isIdle) yield rest.standing;
     }
   }
 
@@ -116,9 +111,10 @@ export class ElementLedger {
     return claim;
   }
 
-  #drop(claim: Claim, number: number): void {
-    claim.delete(number);
+  #drop(claim: Claim, number: number): Holding | undefined {
+    const holding = claim.delete(number);
     if (claim.isIdle) this.#claims.delete(claim.element.key);
+    return holding;
   }
 
   #touch(claim: Claim): void {
