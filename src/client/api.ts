@@ -25,6 +25,7 @@ export type TableSource = "own" | "kernel" | "both";
 export interface StateQuery {
   /** In the language of state filters; all when absent. */
   readonly filter?: string;
+  /** Both when absent; a watch hears of ours then. */
   readonly source?: TableSource;
 }
 

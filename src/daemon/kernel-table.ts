@@ -2,14 +2,7 @@
 import { FirewallError } from "../base/index.ts";
 import { ConntrackEntry, type ConntrackKey } from "../netlink/index.ts";
 import { Conntrack, ConntrackList, ConntrackWatch, LocalAddresses, resolveUser } from "../system/index.ts";
-import {
-  type KernelStatus,
-  KernelFlow,
-  kernelStateId,
-  parseStateId,
-  type State,
-  StateFilter,
-} from "../view/index.ts";
+import { type KernelStatus, KernelFlow, parseStateId, type State, StateFilter } from "../view/index.ts";
 import type { WatchEvent } from "../client/index.ts";
 import { FlowWatch } from "./flow-watch.ts";
 import type { FlowEvent } from "./worker-protocol.ts";
@@ -79,8 +72,10 @@ export class KernelTable {
   async get(id: string): Promise<State | undefined> {
     const parts = parseStateId(id);
     if (parts === undefined || parts.worker !== undefined) return undefined;
-    const wanted = kernelStateId(parts.number);
-    for await (const state of this.list("")) if (state.id === wanted) return state;
+    const { number } = parts;
+    // A million objects are not made to find one.
+    for await (const { state } of this.#visit(StateFilter.parse(""), ({ id: each }) => each === number))
+      return state;
     return undefined;
   }
 
@@ -164,7 +159,10 @@ export class KernelTable {
     }
   }
 
-  async *#visit(filter: StateFilter): AsyncGenerator<{ state: State; key: ConntrackKey }> {
+  async *#visit(
+    filter: StateFilter,
+    wanted: (entry: ConntrackEntry) => boolean = () => true,
+  ): AsyncGenerator<{ state: State; key: ConntrackKey }> {
     const flow = this.#openFlow();
     const list = ConntrackList.open();
     const entry = new ConntrackEntry();
@@ -172,6 +170,7 @@ export class KernelTable {
       list.begin(filter.kernelFilter());
       let found: { state: State; key: ConntrackKey }[] = [];
       const visit = (each: ConntrackEntry): void => {
+        if (!wanted(each)) return;
         flow.bind(each, Date.now());
         if (filter.matches(flow)) found.push({ state: flow.state(), key: keyOf(each) });
       };

@@ -26,7 +26,7 @@ export {
   type StateVerdict,
 } from "./state.ts";
 export { StateFacts } from "./state-facts.ts";
-export { kernelStateId, parseStateId, type StateIdParts, trackerStateId } from "./state-id.ts";
+export { parseStateId, type StateIdParts, trackerStateId } from "./state-id.ts";
 export {
   type DirectionStatus,
   type FamilyStatus,

@@ -5,7 +5,6 @@ import {
   type DirectionStatus,
   type FamilyStatus,
   type InterfaceStatus,
-  kernelStateId,
   listingLines,
   parseStateId,
   pfLimit,
@@ -22,6 +21,7 @@ import {
   sumInterfaces,
   trackerStateId,
 } from "./index.ts";
+import { kernelStateId } from "./state-id.ts";
 import { fitsPattern } from "./pattern.ts";
 import { defaultTimeouts, profileTimeouts, Tracker } from "../state/index.ts";
 

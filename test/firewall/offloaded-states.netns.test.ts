@@ -95,6 +95,9 @@ netnsTest(
     const other = await open(4001);
     assert.equal(await connection.exchange("hello", 10_000), "hello");
     const filter = "tcp from any port 4000";
+    const known = await statesOf(remote, "kernel");
+    assert.equal(known.length, 2);
+    for (const { id, sk } of known) assert.deepEqual((await remote.getState(id)).sk, sk);
     assert.deepEqual(await remote.killStates({ filter }), { own: 0, kernel: 1, resets: 0 });
     assert.equal(await connection.exchange("hello", 1000), "");
     assert.equal(await other.exchange("hello", 10_000), "hello");
@@ -102,6 +105,8 @@ netnsTest(
       (await statesOf(remote, "both")).map(({ sk }) => sk.ports[0]),
       [4001],
     );
+    const gone = known.find(({ sk }) => sk.ports[0] === 4000);
+    await assert.rejects(remote.getState(gone?.id ?? ""), { code: "STATE_GONE" });
     await connection.reset();
     const anew = await open(4000);
     assert.equal(await anew.exchange("hello", 10_000), "hello");
