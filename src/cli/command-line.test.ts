@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createCipheriv } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -202,6 +202,18 @@ test("inspect reports what it saw before a capture breaks off, and that it break
   assert.equal(status, 3);
   assert.match(stdout, /"protocol":"TLS"/);
   assert.match(stderr, /cannot be read on from byte/);
+});
+
+test("inspect says so when it cannot read a capture's link type", () => {
+  const capture = new PcapWriter(147);
+  const file = join(folder, "link-type.pcap");
+  writeFileSync(file, capture.header());
+  for (let packet = 0; packet < 3; packet += 1)
+    appendFileSync(file, capture.packet({ bytes: new Uint8Array(60), seconds: 0, nanoseconds: 0 }));
+  const { status, stdout, stderr } = postern("inspect", file);
+  assert.equal(status, 0);
+  assert.equal(stdout, "");
+  assert.match(stderr, /3 packets passed over: link type 147 is not read/);
 });
 
 test("classify tells ciphertext from text and from compressed bytes, fragment by fragment", () => {

@@ -1,5 +1,5 @@
 /** A flow under inspection: the recogniser's view of it, and what is reported in the end. */
-import { formatEndpoint, PROTOCOL } from "../base/index.ts";
+import { type AddressWords, type Family, formatEndpoint, PROTOCOL } from "../base/index.ts";
 import {
   CONFIDENCE,
   type ConfidenceName,
@@ -45,10 +45,14 @@ const TRANSPORT_NAMES: ReadonlyMap<number, string> = new Map([
   [PROTOCOL.ICMPV6, "ICMPV6"],
   [PROTOCOL.SCTP, "SCTP"],
   [2, "IGMP"],
+  [8, "EGP"],
   [47, "GRE"],
   [50, "ESP"],
   [51, "AH"],
+  [89, "OSPF"],
+  [103, "PIM"],
   [112, "VRRP"],
+  [113, "PGM"],
 ]);
 
 /** What a flow is of which nothing is known. */
@@ -150,7 +154,24 @@ export class InspectedFlow implements StreamConsumer {
   }
 }
 
-/** True when the side that was seen first is the server. */
+// First bits of multicast addresses (RFC 5771 section 3, RFC 4291 section 2.7), and the limited broadcast.
+const IPV4_MULTICAST_SHIFT = 28;
+const IPV4_MULTICAST = 0xe;
+const IPV4_BROADCAST = 0xffff_ffff;
+const IPV6_MULTICAST_SHIFT = 24;
+const IPV6_MULTICAST = 0xff;
+
+/** True for an address of many, from which no packet comes. */
+function isGroup(family: Family, words: AddressWords): boolean {
+  if (family === 6) return (words[0] ?? 0) >>> IPV6_MULTICAST_SHIFT === IPV6_MULTICAST;
+  const word = words[3] ?? 0;
+  return word >>> IPV4_MULTICAST_SHIFT === IPV4_MULTICAST || word === IPV4_BROADCAST;
+}
+
+/**
+ * True when the side that was seen first is the server; an answer to a group has no client but its sender.
+ */
 function isReversed(flow: FlowRecord<InspectedFlow>, result: Recognition): boolean {
+  if (isGroup(flow.family, flow.destination)) return false;
   return flow.isMidStream && result.server >= 0 ? result.server === 0 : flow.isReversed;
 }

@@ -237,6 +237,20 @@ test("the client is who opened the flow, or who the bytes say", () => {
   assert.equal(inspect(packets.slice(answer))[0]?.client, `${CLIENT}:40000`);
 });
 
+for (const [source, group] of [
+  ["192.0.2.1", "224.0.0.251"],
+  ["2001:db8::1", "ff02::fb"],
+] as const) {
+  test(`an answer sent to the group ${group} does not make the group a client`, () => {
+    const payload = hex("000084000000000100000000 01610000010001000000780004c0000201");
+    const ends = { source, destination: group, sourcePort: 5353, destinationPort: 5353 };
+    const [report] = inspect([buildPacket({ ...ends, protocol: PROTOCOL.UDP, payload })]);
+    assert.equal(report?.protocol, "mDNS");
+    assert.ok(report.client.includes(source), report.client);
+    assert.ok(report.server.includes(group), report.server);
+  });
+}
+
 test("a recogniser of one's own is asked first", () => {
   const own: Recogniser = {
     protocol: "Mine",

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { defaultLimits } from "../../base/index.ts";
 import { loadRecognisers } from "../../daemon/index.ts";
 import { type FlowReport, Inspector } from "../../inspect/index.ts";
-import { decodeRecord, Packet } from "../../wire/index.ts";
+import { decodeRecord, isLinkTypeKnown, Packet } from "../../wire/index.ts";
 import { readCapture } from "../capture-file.ts";
 import { openOutput, type Output, paint } from "../output.ts";
 
@@ -38,13 +38,19 @@ async function inspect(capture: string, flags: { json?: boolean; module: string[
   const own = await loadRecognisers(flags.module);
   const inspector = new Inspector({ limits, onFlow, own, failed: reportFailure });
   const packet = new Packet();
+  const unread = new Map<number, number>();
   try {
     await readCapture(capture, limits, (record) => {
+      const { linkType } = record;
       if (decodeRecord(packet, record)) inspector.push(packet, record.timestampMs);
+      else if (!isLinkTypeKnown(linkType)) unread.set(linkType, (unread.get(linkType) ?? 0) + 1);
     });
   } finally {
     // What stands before a place that cannot be read is still worth a word.
     for (const report of inspector.finish()) writeFlow(output, report);
+    for (const [linkType, packets] of unread) {
+      process.stderr.write(`${packets} packets passed over: link type ${linkType} is not read\n`);
+    }
   }
 }
 
