@@ -19,16 +19,19 @@ interface Row {
   readonly unwantedPassed: number;
 }
 
-void test("calls come and go ten times a second: no wanted packet is lost, no unwanted one passes", {
-  skip: laboratoryObstacle() ?? false,
-  timeout: 120_000,
-}, async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, [BENCH, ...WORDS]);
-  const { rows } = JSON.parse(stdout) as { readonly rows: readonly Row[] };
-  const [row] = rows;
-  assert.ok(row !== undefined && row.changesPerSecond > 0, stdout);
-  assert.ok(row.wantedSent > 1000, stdout);
-  assert.equal(row.wantedLost, 0, stdout);
-  assert.equal(row.unwantedPassed, 0, stdout);
-  assert.equal(row.neverThrough, 0, stdout);
-});
+const OPTIONS = { skip: laboratoryObstacle() ?? false, timeout: 120_000 };
+
+void test(
+  "calls come and go ten times a second: no wanted packet is lost, no unwanted one passes",
+  OPTIONS,
+  async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [BENCH, ...WORDS]);
+    const { rows } = JSON.parse(stdout) as { readonly rows: readonly Row[] };
+    const [row] = rows;
+    assert.ok(row !== undefined && row.changesPerSecond > 0, stdout);
+    assert.ok(row.wantedSent > 1000, stdout);
+    assert.equal(row.wantedLost, 0, stdout);
+    assert.equal(row.unwantedPassed, 0, stdout);
+    assert.equal(row.neverThrough, 0, stdout);
+  },
+);
