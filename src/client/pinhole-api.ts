@@ -88,9 +88,9 @@ export interface PinholeEvent {
   readonly id: string;
   /**
    * `pinhole.reserved`, `pinhole.enabled`, `pinhole.renewed`, `pinhole.ended`, `group.ended`,
-   * `backend.degraded`, `backend.recovered`, `backend.drift`, `limit.hit`, `session.opened`,
-   * `session.closed`; `events.ready` when the stream begins; `events.gap` when events were lost and
-   * everything must be read anew.
+   * `backend.degraded`, `backend.recovered`, `backend.drift`, `session.opened`, `session.closed`;
+   * `events.ready` when the stream begins; `events.gap` when events were lost and everything must be read
+   * anew.
    */
   readonly type: string;
   readonly generation: number;

@@ -17,7 +17,6 @@ export type PinholeEventType =
   | "backend.degraded"
   | "backend.recovered"
   | "backend.drift"
-  | "limit.hit"
   | "session.opened"
   | "session.closed";
 

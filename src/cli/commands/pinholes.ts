@@ -271,7 +271,7 @@ function gatherLabel(text: string, labels: Record<string, string> = {}): Record<
 /** Adds the flags that say which daemon is meant, and `--json`. */
 function addPlace(command: Command): Command {
   return command
-    .option("--socket <path>", "path of the daemon's socket", DEFAULT_PINHOLE_SOCKET)
+    .option("-s, --socket <path>", "path of the daemon's socket", DEFAULT_PINHOLE_SOCKET)
     .option("--connect <address:port>", "connect with TLS instead", parseHostPort)
     .option("--cert <file>", "with --connect: our certificate, PEM")
     .option("--key <file>", "with --connect: its key, PEM")
