@@ -206,6 +206,16 @@ test("a datagram in fragments is told by its first, which knows the length of al
   assert.equal(inspect([first])[0]?.protocol, "IPsec");
 });
 
+test("WireGuard is told from copies cut short, which know the length of the whole", () => {
+  const inspector = new Inspector();
+  const packet = new Packet();
+  for (const array of packetsOf(sampleNamed("WireGuard"), WHOLE)) {
+    decodePacket(packet, new DataView(array.buffer, array.byteOffset, array.length), 0, 60, array.length);
+    inspector.push(packet, 0);
+  }
+  assert.equal(inspector.finish()[0]?.protocol, "WireGuard");
+});
+
 test("tunnels are followed to the limit and no deeper", () => {
   let packet = INNER;
   for (let depth = 0; depth < 5; depth += 1) packet = around(4, packet);

@@ -19,6 +19,8 @@ const RESPONSE = 2;
 const COOKIE = 3;
 const DATA = 4;
 
+/** Type, and indices or counter: all that is read. */
+const HEADER_BYTES = 16;
 const INITIATION_BYTES = 148;
 const RESPONSE_BYTES = 92;
 const COOKIE_BYTES = 64;
@@ -39,9 +41,8 @@ const makeState = (): WireGuardState => ({ initiator: -1, receiver: [-1, -1], ru
 
 /** Data of one receiver index with small counters, packet after packet. */
 function judgeData(evidence: Evidence): Answer {
-  const { bytes, direction } = evidence;
-  if (bytes.length < DATA_BYTES_MIN || bytes.length % PADDING_BYTES !== 0)
-    return evidence.matched ? 1 : NO_MATCH;
+  const { bytes, direction, wireLength } = evidence;
+  if (wireLength < DATA_BYTES_MIN || wireLength % PADDING_BYTES !== 0) return evidence.matched ? 1 : NO_MATCH;
   if (bytes.u32le(DATA_COUNTER_HIGH) !== 0 || bytes.u32le(DATA_COUNTER_LOW) > DATA_COUNTER_MAX)
     return NO_MATCH;
   const state = evidence.state(makeState);
@@ -59,9 +60,9 @@ export const wireguard: Recogniser = {
   encrypted: true,
   firstBytes: [INITIATION, RESPONSE, COOKIE, DATA],
   judge(evidence): Answer {
-    const { bytes } = evidence;
-    if (bytes.u24(RESERVED) !== 0) return evidence.matched ? 1 : NO_MATCH;
-    const { length } = bytes;
+    // How long the messages are is known also where the copy was cut short.
+    const { bytes, wireLength: length } = evidence;
+    if (bytes.length < HEADER_BYTES || bytes.u24(RESERVED) !== 0) return evidence.matched ? 1 : NO_MATCH;
     const type = bytes.u8(0);
     if (type === INITIATION && length === INITIATION_BYTES) {
       evidence.match(CONFIDENCE.CERTAIN);
