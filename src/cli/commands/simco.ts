@@ -251,10 +251,11 @@ function parseNumber(text: string): number {
 
 function addPlace(command: Command): Command {
   return command
-    .option("--connect <address:port>", "where the middlebox is", parseHostPort, {
-      host: "127.0.0.1",
-      port: DEFAULT_SIMCO_PORT,
-    })
+    .addOption(
+      new Option("--connect <address:port>", "where the middlebox is")
+        .argParser(parseHostPort)
+        .default({ host: "127.0.0.1", port: DEFAULT_SIMCO_PORT }, `127.0.0.1:${DEFAULT_SIMCO_PORT}`),
+    )
     .option("--socket <path>", "connect to its Unix socket instead")
     .option("--ca <file>", "speak TLS; authority of the middlebox's certificate, PEM")
     .option("--cert <file>", "with --ca: our certificate, PEM")
