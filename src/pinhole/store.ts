@@ -41,8 +41,8 @@ import { type Cause, Workbench } from "./workbench.ts";
 /** How long a transaction may stay open. */
 const TRANSACTION_MS = 30 * SECOND;
 
-/** Pinholes that end in one commit when their time is over. */
-const EXPIRE_MAX = 10_000;
+/** Pinholes that end in one commit when their time is over: commits that wait have their turn in between. */
+const EXPIRE_MAX = 1000;
 
 /** What a store is made with. */
 export interface StoreOptions {
