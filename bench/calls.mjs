@@ -25,7 +25,7 @@ import { parseArgs } from "node:util";
 import { GATEWAY, laboratoryObstacle, RunningProgram, withTopology } from "../dist/lab/index.js";
 import { IptablesFilter, NftProcessFilter, PinholdFilter } from "./calls/filters.mjs";
 import { ports } from "./calls/layout.mjs";
-import { describeMachine, machineWords, node, pause, say } from "./measure.mjs";
+import { describeMachine, machineWords, node, pause, quantile, say } from "./measure.mjs";
 
 /** Calls with traffic: 100 packets a second each; more would measure the sender. */
 const SPEAKING_CALLS = 100;
@@ -38,11 +38,6 @@ const EFFECT_PATIENCE_MS = 5000;
 const PROBES_PER_SECOND = 50;
 
 const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
-
-function quantile(values, share) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-}
 
 /** Starts a program of calls/media.mjs in a host; its input stays open. */
 function startMedia(host, ...words) {

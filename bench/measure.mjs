@@ -23,6 +23,12 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** The value below which a share of all lie, from 0 to 1. */
+export function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}
+
 /** Medians of samples, figure by figure. @param samples - objects whose members are numbers */
 export function medians(samples) {
   const figures = [...new Set(samples.flatMap((sample) => Object.keys(sample)))];

@@ -89,6 +89,12 @@ export class PinholdFilter {
     return change.commit();
   }
 
+  /** Ends the daemon as a crash would; {@link PinholdFilter.start} starts another on the same journal. */
+  async crash() {
+    this.#pinholes.end();
+    await this.#program.stop("SIGKILL");
+  }
+
   /** Calls that may be changed at the same time. */
   atOnce = 32;
 
