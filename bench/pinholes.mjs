@@ -1,6 +1,6 @@
 /**
- * Very many pinholes: how long they take to load, what a commit costs beside them, and how soon a daemon that was
- * killed is back.
+ * Very many pinholes: how long they take to load, what a commit costs beside them, and how soon a daemon that
+ * was killed is back.
  *
  *   node bench/pinholes.mjs [--json] [--pinholes 100000] [--commits 200]
  *

@@ -27,13 +27,13 @@ function ends({ family, protocol, source, sourcePort, destination, destinationPo
 
 /** Packets that begin connections of their own: an answer goes the way of what it answers. */
 function beginnings(shown: readonly PacketFacts[], passages: readonly Passage[]): number[] {
-  const answers = new Set<string>();
+  const taken = new Set<string>();
   return shown.flatMap((packet, index) => {
-    const [from = "", to = ""] = ends(packet);
-    if (answers.has(`${from} ${to}`)) return [];
+    const own = ends(packet).join(" ");
+    if (taken.has(own)) return [];
     const left = passages[index]?.packet ?? packet;
     // The kernel translates an ICMP message only when it makes sense, and these are bare headers.
-    if (packet.protocol === PROTOCOL.ICMP && ends(left).join(" ") !== `${from} ${to}`) return [];
+    if (packet.protocol === PROTOCOL.ICMP && ends(left).join(" ") !== own) return [];
     const back: PacketFacts = {
       ...left,
       source: left.destination,
@@ -41,10 +41,11 @@ function beginnings(shown: readonly PacketFacts[], passages: readonly Passage[])
       destination: left.source,
       destinationPort: left.sourcePort,
     };
-    // Two connections whose answers look alike cannot be told apart, and the kernel drops the second.
+    // Connections must be told apart by their packets and by their answers: of two that cannot, the kernel
+    // drops the second, or gives it another port.
     const answer = ends(back).join(" ");
-    if (answers.has(answer)) return [];
-    answers.add(answer);
+    if (taken.has(answer)) return [];
+    taken.add(own).add(answer);
     return [index];
   });
 }
