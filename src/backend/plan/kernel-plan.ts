@@ -34,9 +34,16 @@ import {
 } from "../../policy/index.ts";
 import { FlowRegion } from "./flow-region.ts";
 import { type Match, type Piece, speakCondition, speakGate } from "./kernel-test.ts";
+import { groupLines } from "./line-run.ts";
 
 /** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
 const LEVELS_MAX = 8;
+
+/**
+ * Steps of a chain that a packet walks in the kernel, a run of similar rules being one; each costs some 20
+ * ns, and the whole way through userspace as much as a hundred of them.
+ */
+const STEPS_MAX = 128;
 
 /** What becomes of packets that fit a line. */
 export type LineAction =
@@ -243,6 +250,15 @@ function chainLevels(policy: Policy, start: Chain): Map<number, number> {
   return levels;
 }
 
+/** The lines of a chain; where they are too many to walk, the first of them, and all other packets go up. */
+function cutShort(lines: readonly PlanLine[]): PlanLine[] {
+  const rest = lines[STEPS_MAX];
+  if (rest === undefined || groupLines(lines).length <= STEPS_MAX) return [...lines];
+  const reason =
+    "the kernel would walk from here on rule by rule, where userspace looks all of them up at once";
+  return [...lines.slice(0, STEPS_MAX), { match: [], action: USERSPACE, origin: rest.origin, reason }];
+}
+
 /** Makes the plan of one policy. */
 class Planner {
   readonly #policy: Policy;
@@ -327,7 +343,7 @@ class Planner {
       const last = lines.at(-1);
       if (last?.match.length === 0 && last.action.kind !== "jump") break;
     }
-    return lines;
+    return cutShort(lines);
   }
 
   /** One rule of the policy. */
