@@ -21,6 +21,7 @@ export type {
   Restoration,
   Traffic,
 } from "./backend.ts";
+export { UndoLog } from "./undo-log.ts";
 export { BoxIndex, endpointsMeet, type Pair, pairsMeet } from "./box-index.ts";
 export type {
   CommitAnswer,

@@ -1,5 +1,5 @@
 /** Which pair of sets holds which tuple: each pair of hosts once in each colour. */
-import type { Element } from "../../pinhole/index.ts";
+import { type Element, UndoLog } from "../../pinhole/index.ts";
 import { COLOURS, tupleName } from "./spot.ts";
 
 /** Keeps account. Changes are noted, so that a plan can be taken back. */
@@ -7,7 +7,7 @@ export class TupleColours {
   readonly #colours: Map<string, number> = new Map();
   /** Colours that a pair of hosts has used up, one bit each. */
   readonly #used: Map<string, number> = new Map();
-  #undo: (() => void)[] = [];
+  readonly #undo = new UndoLog();
 
   /** The colour of an element; undefined when it has none. */
   find(element: Element): number | undefined {
@@ -32,7 +32,7 @@ export class TupleColours {
     const used = this.#used.get(hosts) ?? 0;
     if ((used & (1 << colour)) !== 0) return false;
     this.#set(element, hosts, colour);
-    this.#undo.push(() => this.#clear(element, hosts, colour));
+    this.#undo.note(() => this.#clear(element, hosts, colour));
     return true;
   }
 
@@ -42,23 +42,22 @@ export class TupleColours {
     if (colour === undefined) return undefined;
     const hosts = `${element.role} ${tupleName(element.box) ?? ""}`;
     this.#clear(element, hosts, colour);
-    this.#undo.push(() => this.#set(element, hosts, colour));
+    this.#undo.note(() => this.#set(element, hosts, colour));
     return colour;
   }
 
   settle(): void {
-    this.#undo = [];
+    this.#undo.settle();
   }
 
   takeBack(): void {
-    for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    this.#undo.takeBack();
   }
 
   clear(): void {
     this.#colours.clear();
     this.#used.clear();
-    this.#undo = [];
+    this.#undo.settle();
   }
 
   #set(element: Element, hosts: string, colour: number): void {

@@ -3,7 +3,12 @@
  * taken back.
  */
 import type { ElementFacts } from "../../netlink/index.ts";
-import type { PinholeLimits, StandingElement, StandingLimits } from "../../pinhole/index.ts";
+import {
+  type PinholeLimits,
+  type StandingElement,
+  type StandingLimits,
+  UndoLog,
+} from "../../pinhole/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { kindsOf, limitObjects, objectName } from "./limit-objects.ts";
 import type { SetChanges } from "./set-changes.ts";
@@ -15,7 +20,7 @@ export class LimitRegister {
   readonly #limits: Map<number, PinholeLimits> = new Map();
   /** Number of the pinhole whose limits count, by the key of an element. */
   readonly #limiters: Map<string, number> = new Map();
-  #undo: (() => void)[] = [];
+  readonly #undo = new UndoLog();
 
   constructor(plan: ChainPlan) {
     this.#plan = plan;
@@ -25,7 +30,7 @@ export class LimitRegister {
   begin(changes: SetChanges, { number, limits }: StandingLimits): void {
     changes.putObjects(limitObjects(this.#plan, number, limits));
     this.adopt({ number, limits });
-    this.#undo.push(() => this.#limits.delete(number));
+    this.#undo.note(() => this.#limits.delete(number));
   }
 
   /** The kernel has these limits already. */
@@ -39,7 +44,7 @@ export class LimitRegister {
     if (limits === undefined) return;
     for (const kind of kindsOf(limits)) changes.removeObject(objectName(this.#plan, number, kind));
     this.#limits.delete(number);
-    this.#undo.push(() => this.#limits.set(number, limits));
+    this.#undo.note(() => this.#limits.set(number, limits));
   }
 
   /** An element is subject to the limits of its pinhole, whatever it was subject to before. */
@@ -52,7 +57,7 @@ export class LimitRegister {
       changes.putEntry({ kind, shape: set.shape, layer: set.layer }, facts, object);
     }
     this.#limiters.set(element.key, element.limiter);
-    this.#undo.push(() => this.#limiters.delete(element.key));
+    this.#undo.note(() => this.#limiters.delete(element.key));
   }
 
   /** The kernel has the entries of an element already. */
@@ -73,23 +78,22 @@ export class LimitRegister {
       changes.removeEntry({ kind, shape: set.shape, layer: set.layer }, facts);
     }
     this.#limiters.delete(element.key);
-    this.#undo.push(() => this.#limiters.set(element.key, former));
+    this.#undo.note(() => this.#limiters.set(element.key, former));
   }
 
   /** Everything since the last `settle` or `takeBack` stays. */
   settle(): void {
-    this.#undo = [];
+    this.#undo.settle();
   }
 
   /** Takes back everything since the last `settle` or `takeBack`. */
   takeBack(): void {
-    for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    this.#undo.takeBack();
   }
 
   clear(): void {
     this.#limits.clear();
     this.#limiters.clear();
-    this.#undo = [];
+    this.#undo.settle();
   }
 }

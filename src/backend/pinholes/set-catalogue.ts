@@ -1,10 +1,7 @@
 /** Which sets there are in the kernel, and which of them holds an element. */
-import type { Element } from "../../pinhole/index.ts";
+import { type Element, UndoLog } from "../../pinhole/index.ts";
 import { IntervalLayers } from "./interval-layers.ts";
 import { type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
-
-/** One step that can be taken back. */
-type Undo = () => void;
 
 /**
  * Keeps account of sets and of the layers of intervals. Changes are noted, so that a plan can be taken back.
@@ -12,7 +9,7 @@ type Undo = () => void;
 export class SetCatalogue {
   readonly #sets: Map<string, SetIdentity> = new Map();
   readonly #layers: Map<string, IntervalLayers> = new Map();
-  #undo: Undo[] = [];
+  readonly #undo = new UndoLog();
 
   /** Every set that exists in the kernel. */
   get sets(): Iterable<SetIdentity> {
@@ -45,7 +42,7 @@ export class SetCatalogue {
     if (!found.shape.isInterval || found.layer > 0) return found;
     const layers = this.#layersOf(element);
     const layer = layers.place(element);
-    this.#undo.push(() => layers.release(element));
+    this.#undo.note(() => layers.release(element));
     return { ...found, layer };
   }
 
@@ -55,7 +52,7 @@ export class SetCatalogue {
     if (found.layer === 0) return found;
     const layers = this.#layersOf(element);
     layers.release(element);
-    this.#undo.push(() => layers.adopt(element, found.layer));
+    this.#undo.note(() => layers.adopt(element, found.layer));
     return found;
   }
 
@@ -66,20 +63,19 @@ export class SetCatalogue {
 
   /** Everything since the last `settle` or `takeBack` stays. */
   settle(): void {
-    this.#undo = [];
+    this.#undo.settle();
   }
 
   /** Takes back everything since the last `settle` or `takeBack`. */
   takeBack(): void {
-    for (const undo of this.#undo.reverse()) undo();
-    this.#undo = [];
+    this.#undo.takeBack();
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#sets.clear();
     this.#layers.clear();
-    this.#undo = [];
+    this.#undo.settle();
   }
 
   #layersOf(element: Element): IntervalLayers {
