@@ -1,0 +1,231 @@
+/**
+ * Does one thing at a time: restores, ends what is overdue, lets readers look, carries commits out; and rests
+ * when nothing is left.
+ *
+ * Commits that arrive while one is on its way go together as the next, so the number of kernel transactions
+ * and of syncs does not follow the number of commits. However many come, what else is due has its turn
+ * between two batches.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { FirewallError, type Milliseconds } from "../../base/index.ts";
+import {
+  type CommitOutcome,
+  type CommitRequest,
+  type Drift,
+  type Moment,
+  PinholeRefusal,
+  type PinholeStore,
+  type Restoration,
+} from "../../pinhole/index.ts";
+import { CommitCarrier, isProtective } from "./commit-carrier.ts";
+import type { Enforcer } from "./enforcer.ts";
+
+/** What a loop works with. */
+export interface WorkLoopParts {
+  readonly store: PinholeStore;
+  readonly enforcer: Enforcer;
+  readonly moment: () => Moment;
+  /** How long commits are gathered while others keep coming, in milliseconds. */
+  readonly gatherMs: Milliseconds;
+}
+
+/** A commit that waits. */
+interface Waiting extends CommitRequest {
+  readonly answer: (outcome: CommitOutcome) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** Somebody who wants to know what was put right. */
+interface Auditor {
+  readonly resolve: (restoration: Restoration) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Commits that go together, at most. */
+const BATCH_MAX = 4096;
+
+/** Operations that go together, at most; one transaction may have more. */
+const BATCH_OPERATIONS_MAX = 16_384;
+
+/** Longest wait of the timer that ends leases, in milliseconds. */
+const TICK_MAX_MS = 1000;
+
+/** How long after a failed restoration the next is tried, in milliseconds. */
+const RESTORE_AGAIN_MS = 1000;
+
+function answerAll(batch: readonly Waiting[], outcomes: readonly CommitOutcome[]): void {
+  for (const [index, waiting] of batch.entries()) {
+    const outcome = outcomes[index];
+    if (outcome !== undefined) waiting.answer(outcome);
+  }
+}
+
+/** Does one thing at a time. */
+export class WorkLoop {
+  readonly #parts: WorkLoopParts;
+  readonly #carrier: CommitCarrier;
+  #waiting: Waiting[] = [];
+  #readers: (() => void)[] = [];
+  #auditors: Auditor[] = [];
+  #isPumping = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #wasBusy = false;
+  /** Something drifted while a batch was on its way. */
+  #isSuspicious = false;
+
+  constructor(parts: WorkLoopParts) {
+    this.#parts = parts;
+    this.#carrier = new CommitCarrier(parts.store, parts.enforcer, parts.moment);
+  }
+
+  /** Ends leases from now on. */
+  start(): void {
+    this.#schedule();
+  }
+
+  /** Carries a commit out, with those that come at the same time. */
+  commit(request: CommitRequest): Promise<CommitOutcome> {
+    if (this.#isClosed) {
+      const refusal = new PinholeRefusal("BACKEND_UNAVAILABLE", "The service is being shut down.");
+      return Promise.resolve(refusal);
+    }
+    return new Promise((answer, fail) => {
+      this.#waiting.push({ ...request, answer, fail });
+      void this.#pump();
+    });
+  }
+
+  /** Reads when nothing is on its way. */
+  read<Result>(look: (store: PinholeStore) => Result): Promise<Result> {
+    return new Promise((resolve) => {
+      // An asynchronous function begins at once, and what it throws becomes a rejection.
+      const reader = (): void => resolve((async () => look(this.#parts.store))());
+      // Between two batches a reader looks at once: a moment later the next one is decided.
+      if (this.#isPumping) this.#readers.push(reader);
+      else reader();
+    });
+  }
+
+  /**
+   * Reads the packet filter and puts right what differs.
+   *
+   * @throws {FirewallError} when it cannot be put right
+   */
+  audit(): Promise<Restoration> {
+    return new Promise((resolve, reject) => {
+      this.#auditors.push({ resolve, reject });
+      void this.#pump();
+    });
+  }
+
+  /** Somebody else changed what is ours: it is put right next. */
+  drifted(drift: Drift): void {
+    const { enforcer } = this.#parts;
+    const culprit = drift.culprit === "" ? "Somebody" : drift.culprit;
+    enforcer.announce("backend.drift", `${culprit} changed our rules: ${drift.what}.`);
+    enforcer.suspect();
+    this.#isSuspicious = true;
+    void this.#pump();
+  }
+
+  /** Takes no more commits, and resolves when what is on its way is finished. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    return this.read(() => undefined);
+  }
+
+  /** Works until nothing waits; one at a time. */
+  async #pump(): Promise<void> {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    let batch: Waiting[] = [];
+    try {
+      do {
+        if (this.#parts.enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
+        await this.#expire();
+        this.#letRead();
+        await this.#gather();
+        batch = this.#takeBatch();
+        if (batch.length > 0) answerAll(batch, await this.#carrier.carry(batch));
+      } while (this.#waiting.length > 0);
+    } catch (error) {
+      for (const waiting of [...batch, ...this.#waiting.splice(0)]) waiting.fail(error);
+    } finally {
+      this.#rest();
+    }
+  }
+
+  #letRead(): void {
+    for (const reader of this.#readers.splice(0)) reader();
+  }
+
+  #rest(): void {
+    this.#isPumping = false;
+    this.#letRead();
+    const hasWork = this.#waiting.length > 0 || this.#auditors.length > 0 || this.#isSuspicious;
+    if (hasWork) void this.#pump();
+    else this.#schedule();
+  }
+
+  /** While commits keep coming, waits a moment for more of them. What protects does not wait. */
+  async #gather(): Promise<void> {
+    const wasBusy = this.#wasBusy;
+    this.#wasBusy = this.#waiting.length > 1;
+    const { gatherMs } = this.#parts;
+    if (!wasBusy || gatherMs === 0 || this.#waiting.some(isProtective)) return;
+    await delay(gatherMs);
+  }
+
+  #takeBatch(): Waiting[] {
+    let operations = 0;
+    let count = 0;
+    for (const { transaction } of this.#waiting) {
+      operations += transaction.operations.length;
+      if (count > 0 && (operations > BATCH_OPERATIONS_MAX || count >= BATCH_MAX)) break;
+      count += 1;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  /** Ends some of what is overdue. When there is more of it, the timer comes back soon. */
+  async #expire(): Promise<void> {
+    const { store, moment, enforcer } = this.#parts;
+    const due = store.expire(moment());
+    if (due !== undefined) await enforcer.enforce(due, false);
+  }
+
+  async #restore(): Promise<void> {
+    const auditors = this.#auditors.splice(0);
+    this.#isSuspicious = false;
+    try {
+      const restoration = await this.#parts.enforcer.restore();
+      this.#tellRestoration(restoration);
+      for (const { resolve } of auditors) resolve(restoration);
+    } catch (error) {
+      for (const { reject } of auditors) reject(error as Error);
+      if (!(error instanceof FirewallError)) throw error;
+    }
+  }
+
+  #tellRestoration({ added, renewed, removed }: Restoration): void {
+    if (added.length + removed.length + renewed.length === 0) return;
+    const { enforcer } = this.#parts;
+    const text = `${added.length} missing, ${renewed.length} with a wrong end, ${removed.length} unknown.`;
+    enforcer.counters.drifts += 1;
+    enforcer.announce("backend.recovered", `Put right: ${text}`);
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer);
+    const { store, enforcer, moment } = this.#parts;
+    const next = store.nextDeadline;
+    const { now } = moment();
+    const restoreMs = enforcer.mustRestore ? RESTORE_AGAIN_MS : TICK_MAX_MS;
+    const waitMs = next === undefined ? restoreMs : Math.min(restoreMs, Math.max(1, Math.ceil(next - now)));
+    this.#timer = setTimeout(() => void this.#pump(), waitMs);
+    this.#timer.unref();
+  }
+}
