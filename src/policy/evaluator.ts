@@ -22,8 +22,8 @@ import { Foresight } from "./foresight.ts";
 import { PacketFacts } from "./packet-facts.ts";
 import type { Policy, RuleMemory } from "./policy.ts";
 import { NEEDS, type RejectWith, type Rule, type RuleContext, type VerdictRule } from "./rule.ts";
-import { LOOKUP_FROM, NOT_FOUND, type RuleLookup } from "./rule-lookup.ts";
-import { GATE_WORDS, RuleRow, TARGET, verdictCode } from "./rule-row.ts";
+import { firstAt, LOOKUP_FROM, NOT_FOUND, type RuleLookup } from "./rule-lookup.ts";
+import { isGateShut, RuleRow, TARGET, verdictCode } from "./rule-row.ts";
 
 /** Why a packet got its verdict. */
 export type VerdictReason =
@@ -43,7 +43,6 @@ export type VerdictReason =
   | "killed";
 
 const { NEXT, ACCEPT, DROP, REJECT, RETURN, OWN, END } = TARGET;
-const ANY = -1;
 
 // What may become of a packet once a rule that waits for bytes has them; bits.
 const MAY_PASS = 1;
@@ -141,7 +140,6 @@ export class Evaluator {
     this.policy = policy;
     const row = new RuleRow(policy, memory);
     this.#row = row;
-    this.foresight = new Foresight(row);
     this.#rules = row.rules;
     this.#verdictRules = row.verdictRules;
     this.#settles = row.settles;
@@ -159,6 +157,7 @@ export class Evaluator {
     this.#default = row.defaultTarget;
     this.#lookups = policy.chains.map(({ index }) => row.lookup(index, this.#facts.interfaces, lookupFrom));
     this.#hasLookups = this.#lookups.some((lookup) => lookup !== undefined);
+    this.foresight = new Foresight(row, this.#lookups);
     this.#returns = new Int32Array(policy.chains.length);
     this.#callers = new Int32Array(policy.chains.length);
   }
@@ -237,7 +236,7 @@ export class Evaluator {
     if (lookup !== undefined) return this.#lookUp(lookup, context);
     const end = this.#starts[this.#chain + 1] ?? 0;
     for (let at = this.#next; at < end; at += 1) {
-      if (this.#isShut(at, context.packet)) continue;
+      if (isGateShut(this.#gates, at, context.packet)) continue;
       this.#at = at;
       const target = this.#ask(at, context);
       if (target === NEXT) continue;
@@ -251,10 +250,10 @@ export class Evaluator {
   #lookUp(lookup: RuleLookup, context: RuleContext): number {
     const found = lookup.find(this.#facts, context, this.#missing, this.#next);
     const { stops } = lookup;
-    for (let index = lookup.firstStop(this.#next); index < stops.length; index += 1) {
+    for (let index = firstAt(stops, this.#next); index < stops.length; index += 1) {
       const at = stops[index] as number;
       if (at >= found) break;
-      if (this.#isShut(at, context.packet)) continue;
+      if (isGateShut(this.#gates, at, context.packet)) continue;
       this.#at = at;
       const target = this.#ask(at, context);
       if (target === NEXT) continue;
@@ -266,21 +265,6 @@ export class Evaluator {
     this.#next = found + 1;
     this.#noteMatch(found);
     return this.#targets[found] as number;
-  }
-
-  /** True when the packet cannot meet the rule, going by its gate alone. */
-  #isShut(at: number, packet: Packet): boolean {
-    const gates = this.#gates;
-    const gate = at * GATE_WORDS;
-    const protocol = gates[gate] ?? ANY;
-    const { destinationPort, sourcePort } = packet;
-    return (
-      (protocol !== ANY && protocol !== packet.protocol) ||
-      destinationPort < (gates[gate + 1] ?? 0) ||
-      destinationPort > (gates[gate + 2] ?? 0) ||
-      sourcePort < (gates[gate + 3] ?? 0) ||
-      sourcePort > (gates[gate + 4] ?? 0)
-    );
   }
 
   /** Starts a chain from which nothing leads back. */

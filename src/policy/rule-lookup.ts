@@ -277,6 +277,18 @@ function passes(test: Test, packet: Packet, context: RuleContext): boolean {
   }
 }
 
+/** Index of the first place that is not before another; places are in order. */
+export function firstAt(places: Int32Array, from: number): number {
+  let low = 0;
+  let high = places.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((places[middle] as number) < from) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Rules of one chain, ready to be looked up. */
 export class RuleLookup {
   /** Places of the chain's rules that are not looked up, in order. */
@@ -325,19 +337,6 @@ export class RuleLookup {
     const groups = kept.map((draft) => new Group(draft, pool, filters));
     if (rules.filter(({ place }) => !stopped.has(place)).length < from) return undefined;
     return new RuleLookup([...stopped], groups, pool, filters);
-  }
-
-  /** Index in {@link RuleLookup.stops} of the first one at or behind a place. */
-  firstStop(place: number): number {
-    const { stops } = this;
-    let low = 0;
-    let high = stops.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((stops[middle] as number) < place) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   /**

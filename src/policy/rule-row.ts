@@ -6,6 +6,7 @@
  * arrays by place.
  */
 import { type Hook, HOOK, HOOK_NAMES, type Verdict, VERDICT } from "../base/index.ts";
+import type { Packet } from "../wire/index.ts";
 import { CONTENT, wantedContent } from "./content.ts";
 import type { Policy, PolicyRule, RuleMemory, Target } from "./policy.ts";
 import type { InterfaceNumbers } from "./packet-facts.ts";
@@ -26,13 +27,33 @@ export const TARGET = {
 } as const;
 
 /** Numbers of a gate in the row of gates: protocol, destination ports, source ports. */
-export const GATE_WORDS = 5;
+const GATE_WORDS = 5;
+const ANY = -1;
 
 /** Of an inverted rule: there a shut gate would mean a match. */
 const OPEN_GATE = makeGate();
 
 function gateWords(gate: Gate): number[] {
   return [gate.protocol, gate.destinationLow, gate.destinationHigh, gate.sourceLow, gate.sourceHigh];
+}
+
+/**
+ * True when a packet cannot meet a rule, going by its gate alone.
+ *
+ * @param gates - of all rules, see {@link RuleRow.gates}
+ * @param place - of the rule in the row
+ */
+export function isGateShut(gates: Int32Array, place: number, packet: Packet): boolean {
+  const gate = place * GATE_WORDS;
+  const protocol = gates[gate] ?? ANY;
+  const { destinationPort, sourcePort } = packet;
+  return (
+    (protocol !== ANY && protocol !== packet.protocol) ||
+    destinationPort < (gates[gate + 1] ?? 0) ||
+    destinationPort > (gates[gate + 2] ?? 0) ||
+    sourcePort < (gates[gate + 3] ?? 0) ||
+    sourcePort > (gates[gate + 4] ?? 0)
+  );
 }
 
 /** A verdict as a target. */
@@ -110,6 +131,12 @@ export class RuleRow {
    * @param from - a value of LOOKUP_FROM
    */
   lookup(chain: number, numbers: InterfaceNumbers, from: number): RuleLookup | undefined {
+    const { rules, stops } = this.lookedUp(chain);
+    return RuleLookup.build(rules, stops, numbers, from);
+  }
+
+  /** The rules of a chain that may be looked up, and the places of the others, both in order. */
+  lookedUp(chain: number): { readonly rules: LookupRule[]; readonly stops: number[] } {
     const rules: LookupRule[] = [];
     const stops: number[] = [];
     const end = this.starts[chain + 1] ?? 0;
@@ -121,7 +148,7 @@ export class RuleRow {
         rules.push({ place, condition, needs: this.needs[place] ?? 0, isLast });
       }
     }
-    return RuleLookup.build(rules, stops, numbers, from);
+    return { rules, stops };
   }
 
   /** True when all that follows from a match is that it is counted and the packet goes to the target. */

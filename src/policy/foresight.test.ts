@@ -1,0 +1,82 @@
+/** What foresight costs with many rules, in rules that are asked, and what it must not take for settled. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { PROTOCOL, VERDICT } from "../base/index.ts";
+import { compileValid, ContextProbe, decodeBuilt } from "../testing/policy-probe.ts";
+import { allocateMemory } from "./policy.ts";
+import { Evaluator } from "./evaluator.ts";
+import { Foresight } from "./foresight.ts";
+import { PacketFacts } from "./packet-facts.ts";
+import { LOOKUP_FROM } from "./rule-lookup.ts";
+import { RuleRow } from "./rule-row.ts";
+
+class FlowContext extends ContextProbe {
+  readonly strictTcp = false;
+
+  constructor() {
+    super();
+    decodeBuilt(
+      { source: "192.0.2.1", destination: "198.51.100.7", protocol: PROTOCOL.TCP, destinationPort: 443 },
+      this.packet,
+    );
+  }
+}
+
+/** Rules of six kinds in turn, none of which settles the flow's fate; two kinds may match it. */
+function rules(count: number): object[] {
+  const kinds = [
+    (at: number) => ({ name: "SourceIPRule", cidr_range: `10.${at >>> 8}.${at & 255}.0/25`, action: "DROP" }),
+    (at: number) => ({ name: "PortRule", protocol: "UDP", dst_port: 1 + at, action: "DROP" }),
+    (at: number) => ({ name: "PortRangeRule", protocol: "TCP", dst_lo: 500 + at, dst_hi: 900 + at }),
+    (at: number) => ({ name: "DestinationIPRule", cidr_range: `2001:db8:${at}::/48`, action: "DROP" }),
+    (at: number) => ({ name: "UserRule", user: at, action: "ACCEPT" }),
+    (at: number) => ({ name: "InterfaceRule", in: `eth${at}`, action: "ACCEPT" }),
+  ];
+  return Array.from({ length: count }, (_, at) => ({ action: "DROP", ...kinds[at % kinds.length]?.(at) }));
+}
+
+/** Rules that are asked one by one to foresee the fate of a flow, and what is foreseen. */
+function asked(count: number): { readonly asked: number; readonly verdict: number | undefined } {
+  const policy = compileValid({ INPUT: [...rules(count), { name: "TrueRule", action: "ACCEPT" }] });
+  const row = new RuleRow(policy, allocateMemory(policy));
+  const { interfaces } = new PacketFacts();
+  const lookups = policy.chains.map(({ index }) => row.lookup(index, interfaces, LOOKUP_FROM.WHERE_FASTER));
+  const foresight = new Foresight(row, lookups);
+  let found = 0;
+  for (const rule of row.rules) {
+    const { condition } = rule;
+    Object.defineProperty(rule, "condition", {
+      get: () => {
+        found += 1;
+        return condition;
+      },
+    });
+  }
+  return { verdict: foresight.verdict(new FlowContext()), asked: found };
+}
+
+test("the rules asked to foresee a flow's fate do not become more with the rules of the policy", () => {
+  const few = asked(60);
+  const many = asked(1800);
+  assert.equal(few.verdict, VERDICT.ACCEPT);
+  assert.equal(many.verdict, VERDICT.ACCEPT);
+  assert.ok(many.asked <= few.asked, `${many.asked} of 1800 rules, ${few.asked} of 60`);
+});
+
+test("what a pinhole permits now need not be permitted later, and the other way round", () => {
+  for (const lookupFrom of [LOOKUP_FROM.NEVER, LOOKUP_FROM.ALWAYS]) {
+    const foresee = (action: string, otherwise: string): number | undefined => {
+      const policy = compileValid({
+        INPUT: [
+          { name: "PinholeRule", action },
+          { name: "TrueRule", action: otherwise },
+        ],
+      });
+      const { foresight } = new Evaluator(policy, allocateMemory(policy), lookupFrom);
+      return foresight.verdict(new FlowContext());
+    };
+    assert.equal(foresee("ACCEPT", "DROP"), undefined);
+    assert.equal(foresee("DROP", "ACCEPT"), undefined);
+    assert.equal(foresee("ACCEPT", "ACCEPT"), VERDICT.ACCEPT);
+  }
+});
