@@ -25,7 +25,7 @@ import { parseArgs } from "node:util";
 import { GATEWAY, laboratoryObstacle, RunningProgram, withTopology } from "../dist/lab/index.js";
 import { IptablesFilter, NftProcessFilter, PinholdFilter } from "./calls/filters.mjs";
 import { ports } from "./calls/layout.mjs";
-import { describeMachine, machineWords, node, pause, quantile, say } from "./measure.mjs";
+import { deliveredUdp, describeMachine, machineWords, node, pause, quantile, say } from "./measure.mjs";
 
 /** Calls with traffic: 100 packets a second each; more would measure the sender. */
 const SPEAKING_CALLS = 100;
@@ -85,14 +85,9 @@ class Media {
     await pause(SETTLE_MS);
     this.#receiver.child.stdin.end();
     const received = JSON.parse(await this.#receiver.program.waitForLine(/total/)).total;
-    return { sent, received, spilt: await this.#spilt() };
-  }
-
-  /** Packets that had passed the gateway and found the receiver's buffer full. */
-  async #spilt() {
-    const { output } = await this.#server.run(["cat", "/proc/net/snmp"]);
-    const [names, values] = output.split("\n").filter((line) => line.startsWith("Udp:"));
-    return Number(values.split(" ")[names.split(" ").indexOf("InErrors")]);
+    // What found the receiver's buffer full had passed the gateway.
+    const { spilt } = await deliveredUdp(this.#server);
+    return { sent, received, spilt };
   }
 
   async stop() {

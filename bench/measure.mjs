@@ -1,5 +1,6 @@
 /** What the benchmarks with real traffic share: programs beside us, medians, the machine in words. */
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -60,6 +61,35 @@ export function hasProgram(name, leftOut, words = ["--version"]) {
     say(`No ${name}: ${leftOut} is left out (Debian: apt-get install ${name}).`);
     return false;
   }
+}
+
+/** Length of a tick in /proc/PID/stat: USER_HZ is 100 on every platform that Node runs on. */
+const MILLISECONDS_PER_TICK = 10;
+
+/**
+ * Processor time so far, in milliseconds, in user and kernel mode.
+ *
+ * @param pid - of which process
+ * @param of - "itself" with all its threads, or its "children", those that have ended and were waited for
+ */
+export function processorMs(pid, of = "itself") {
+  // proc(5): fields 14 and 15 are the process' own ticks, 16 and 17 the children's; counted here behind the
+  // program's name, which may hold anything.
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const first = of === "itself" ? 11 : 13;
+  return (Number(fields[first]) + Number(fields[first + 1])) * MILLISECONDS_PER_TICK;
+}
+
+/**
+ * UDP datagrams that have reached sockets of a host, and those that found the sockets' buffers full: both are
+ * behind every rule.
+ */
+export async function deliveredUdp(host) {
+  const output = await host.must(["cat", "/proc/net/snmp"]);
+  const [names, values] = output.split("\n").filter((line) => line.startsWith("Udp:"));
+  const column = (name) => Number(values.split(" ")[names.split(" ").indexOf(name)]);
+  return { read: column("InDatagrams"), spilt: column("InErrors") };
 }
 
 /** Starts a loop that answers queue 0, and sends the packets of hooks to it while `measure` runs. */

@@ -14,7 +14,7 @@
  * MODULE gives the judge of Postern's loop, see queue-loop.mjs. Needs root, iperf3 for goodput, and a C
  * compiler for the loop in C; what is missing is left out, and said.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -30,6 +30,7 @@ import {
   medians,
   node,
   pause,
+  processorMs,
   say,
   withQueueLoop,
 } from "./measure.mjs";
@@ -38,9 +39,6 @@ const FLOOD_PORT = 9000;
 const LATENCY_PORT = 9001;
 const ROUND_TRIPS = 20_000;
 const SETTLE_MS = 500;
-
-/** Length of a tick in /proc/PID/stat: USER_HZ is 100 on every platform that Node runs on. */
-const MILLISECONDS_PER_TICK = 10;
 
 /**
  * The contenders of a question. `command` answers the queue and leaves the rules to us; `policy` is for
@@ -63,7 +61,8 @@ function contenders({ reference, judge, gso = true }) {
 /** Runs a measurement with a contender at the queue, and nothing of it before or after. */
 async function withContender(firewall, contender, measure) {
   if (contender.policy !== undefined) {
-    const running = await startFirewall(firewall, { policy: contender.policy });
+    // With its rules in the kernel there would be no way through the queue.
+    const running = await startFirewall(firewall, { policy: contender.policy, words: ["--no-offload"] });
     try {
       return await measure(running.program);
     } finally {
@@ -79,12 +78,7 @@ async function takeStock(firewall, program) {
   const { output } = await firewall.run(["cat", "/proc/net/netfilter/nfnetlink_queue"]);
   const atMs = performance.now();
   const verdicts = parseQueueStatistics(output).reduce((sum, queue) => sum + queue.queued - queue.waiting, 0);
-  // proc(5): fields 14 and 15 are the ticks in user and kernel mode, counted behind the program's name.
-  const fields = readFileSync(`/proc/${program.pid}/stat`, "utf8")
-    .replace(/^.*\) /, "")
-    .split(" ");
-  const cpuMs = (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_PER_TICK;
-  return { atMs, verdicts, cpuMs };
+  return { atMs, verdicts, cpuMs: processorMs(program.pid) };
 }
 
 async function measureFlood({ client, firewall }, seconds, program) {
@@ -190,7 +184,7 @@ const COLUMNS = [
   ["c", "C loop"],
   ["cJoined", "C loop, joined verdicts"],
   ["loop", "Postern's loop"],
-  ["postern", "`postern up`, 20 rules"],
+  ["postern", "`postern up --no-offload`, 20 rules"],
 ];
 
 /** The figures as a Markdown table. */

@@ -8,15 +8,12 @@
  * - `ping ADDRESS PORT COUNT`: one datagram at a time; prints round trips in microseconds.
  */
 import koffi from "koffi";
+import { ADDRESS_BYTES, AF_INET, ForgedUdp, library, sendto, socket, socketAddress } from "./sockets.mjs";
 
-const AF_INET = 2;
 const SOCK_DGRAM = 2;
-const SOCK_RAW = 3;
-const IPPROTO_RAW = 255;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
-const ADDRESS_BYTES = 16;
 
 /** IP header, UDP header and payload together make 64 bytes. */
 const PAYLOAD_BYTES = 64 - 20 - 8;
@@ -24,8 +21,6 @@ const FLOOD_BATCH = 256;
 const FLOOD_PACKETS_MAX = 20_000_000;
 const WARM_UP = 500;
 
-const library = koffi.load(null);
-const socket = library.func("int socket(int domain, int type, int protocol)");
 const bind = library.func("int bind(int fd, void *address, uint bytes)");
 const connect = library.func("int connect(int fd, void *address, uint bytes)");
 const setsockopt = library.func("int setsockopt(int fd, int level, int option, void *value, uint bytes)");
@@ -35,20 +30,9 @@ const sendmmsg = library.func("int sendmmsg(int fd, void *headers, uint count, i
 const recvfrom = library.func(
   "long recvfrom(int fd, void *bytes, size_t count, int flags, void *address, void *length)",
 );
-const sendto = library.func(
-  "long sendto(int fd, void *bytes, size_t count, int flags, void *address, uint length)",
-);
 
 function print(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-function socketAddress(address, port) {
-  const view = new DataView(new ArrayBuffer(ADDRESS_BYTES));
-  view.setUint16(0, AF_INET, true);
-  view.setUint16(2, port);
-  address.split(".").forEach((part, at) => view.setUint8(4 + at, Number(part)));
-  return view.buffer;
 }
 
 function openSocket() {
@@ -93,28 +77,16 @@ function flood(address, port, milliseconds) {
   print({ packets, elapsedMs: performance.now() - started, batch: held.length });
 }
 
-/** Octets of the forged packets: an IPv4 header and a UDP header, and nothing else. */
-const FORGED_BYTES = 28;
 /** Packets between two short pauses: a flood would only measure who drops. */
 const FLOWS_AT_ONCE = 512;
 
-/** Sends from 100.64.0.0/10 (RFC 6598): 16,384 sources, so many ports each. IP makes checksum and length. */
+/** Sends from 100.64.0.0/10 (RFC 6598): 16,384 sources, so many ports each. */
 function flows(address, port, count) {
-  const fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-  if (fd < 0) throw new Error("no raw socket: root is needed");
-  const view = new DataView(new ArrayBuffer(FORGED_BYTES));
-  view.setUint8(0, 0x45);
-  view.setUint8(8, 64);
-  view.setUint8(9, 17);
-  address.split(".").forEach((part, at) => view.setUint8(16 + at, Number(part)));
-  view.setUint16(22, port);
-  view.setUint16(24, 8);
-  const target = socketAddress(address, 0);
+  const packets = new ForgedUdp(address);
   const nap = new Int32Array(new SharedArrayBuffer(4));
   for (let at = 0; at < count; at += 1) {
-    view.setUint32(12, 0x64400000 + 0x8000 + (at % 16_384) * 128);
-    view.setUint16(20, 1024 + Math.floor(at / 16_384));
-    sendto(fd, view.buffer, FORGED_BYTES, 0, target, ADDRESS_BYTES);
+    const source = 0x64400000 + 0x8000 + (at % 16_384) * 128;
+    packets.send(source, 1024 + Math.floor(at / 16_384), port);
     if (at % FLOWS_AT_ONCE === 0) Atomics.wait(nap, 0, 0, 1);
   }
   print({ flows: count });

@@ -1,24 +1,15 @@
 /** Three ways of putting calls into the packet filter of a gateway: Postern's daemon, and two of today. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connectPinholes } from "../../dist/client/index.js";
 import { POSTERN } from "../../dist/lab/index.js";
+import { processorMs } from "../measure.mjs";
 import { PINHOLES_PER_CALL, ports } from "./layout.mjs";
 
 const READY_PATIENCE_MS = 60_000;
 /** Calls in one commit while those of the beginning are loaded. */
 const LOAD_AT_ONCE = 500;
 const LEASE_SECONDS = 3600;
-const TICK_MS = 10;
-
-function processorMs(pid, firstField) {
-  // proc(5): 14 and 15 are the process' own ticks, 16 and 17 those of children that have ended.
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-    .replace(/^.*\) /, "")
-    .split(" ");
-  return (Number(fields[firstField - 3]) + Number(fields[firstField - 2])) * TICK_MS;
-}
 
 function nth() {
   return Array.from({ length: PINHOLES_PER_CALL }, (_, at) => at);
@@ -41,14 +32,7 @@ export class PinholdFilter {
     const socket = join(folder, "pinhold");
     const hooks = ["--hooks", "forward", "--otherwise", "drop", "--table", "calls"];
     const words = ["-s", socket, "-u", "root", "-c", "pinholes", "--state", join(folder, "state"), ...hooks];
-    this.#program = firewall.start([
-      process.execPath,
-      "--cpu-prof",
-      "--cpu-prof-dir=/tmp/lead-prof",
-      POSTERN,
-      "pinhold",
-      ...words,
-    ]);
+    this.#program = firewall.start([process.execPath, POSTERN, "pinhold", ...words]);
     await this.#program.waitForLine(/\bready\b/, READY_PATIENCE_MS);
     this.#pinholes = connectPinholes({ socket });
   }
@@ -99,7 +83,7 @@ export class PinholdFilter {
   atOnce = 32;
 
   processorMs() {
-    return processorMs(this.#program.pid, 14);
+    return processorMs(this.#program.pid);
   }
 
   async stop() {
@@ -179,7 +163,7 @@ export class NftProcessFilter {
   }
 
   processorMs() {
-    return processorMs(process.pid, 16);
+    return processorMs(process.pid, "children");
   }
 
   stop() {
@@ -235,7 +219,7 @@ export class IptablesFilter {
   }
 
   processorMs() {
-    return processorMs(process.pid, 16);
+    return processorMs(process.pid, "children");
   }
 
   stop() {

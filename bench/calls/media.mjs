@@ -11,59 +11,31 @@
  */
 import { createSocket } from "node:dgram";
 import { createInterface } from "node:readline";
-import koffi from "koffi";
+import { addressNumber, ForgedUdp } from "../sockets.mjs";
 import { externalPorts, PAYLOAD, ports, UNWANTED_PORT } from "./layout.mjs";
 
-const AF_INET = 2;
-const SOCK_RAW = 3;
-const IPPROTO_RAW = 255;
-const ADDRESS_BYTES = 16;
-const HEADER_BYTES = 28;
-const PACKET_BYTES = HEADER_BYTES + 12;
+const PAYLOAD_BYTES = 12;
 const PACKETS_PER_CALL = 100;
 const TURN_MS = 1;
 /** How long a probe is repeated, unless it is stopped, and how often. */
 const PROBE_MS = 5000;
 const PROBE_EVERY_MS = 0.2;
 
-const library = koffi.load(null);
-const socket = library.func("int socket(int domain, int type, int protocol)");
-const sendto = library.func(
-  "long sendto(int fd, void *bytes, size_t count, int flags, void *address, uint length)",
-);
-
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
-class Sender {
-  #fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-  #packet = new DataView(new ArrayBuffer(PACKET_BYTES));
-  #target = new DataView(new ArrayBuffer(ADDRESS_BYTES));
-
-  constructor(client, server) {
-    if (this.#fd < 0) throw new Error("no raw socket: root is needed");
-    const packet = this.#packet;
-    packet.setUint8(0, 0x45);
-    packet.setUint8(8, 64);
-    packet.setUint8(9, 17);
-    client.split(".").forEach((part, at) => packet.setUint8(12 + at, Number(part)));
-    server.split(".").forEach((part, at) => packet.setUint8(16 + at, Number(part)));
-    packet.setUint16(24, PACKET_BYTES - 20);
-    this.#target.setUint16(0, AF_INET, true);
-    server.split(".").forEach((part, at) => this.#target.setUint8(4 + at, Number(part)));
-  }
-
-  send(internal, external, kind, id) {
-    const packet = this.#packet;
-    packet.setUint16(20, internal);
-    packet.setUint16(22, external);
-    packet.setUint8(28, kind);
-    packet.setUint32(32, id);
-    return sendto(this.#fd, packet.buffer, PACKET_BYTES, 0, this.#target.buffer, ADDRESS_BYTES) > 0;
-  }
+/** A way to send that says of each packet what it is: its kind, and a number. */
+function speaker(client, server) {
+  const source = addressNumber(client);
+  const packets = new ForgedUdp(server, PAYLOAD_BYTES);
+  return (internal, external, kind, id) => {
+    packets.payload.setUint8(0, kind);
+    packets.payload.setUint32(4, id);
+    return packets.send(source, internal, external);
+  };
 }
 
 async function send(client, server, calls, seconds) {
-  const sender = new Sender(client, server);
+  const speak = speaker(client, server);
   const probes = new Map();
   createInterface({ input: process.stdin }).on("line", (line) => {
     const [word, id, internal, external] = line.split(" ");
@@ -88,7 +60,7 @@ async function send(client, server, calls, seconds) {
       const { internal, external } = ports(sent % calls, 0);
       const isUnwanted = sent % 10 === 9;
       const kind = isUnwanted ? PAYLOAD.UNWANTED : PAYLOAD.WANTED;
-      if (sender.send(isUnwanted ? UNWANTED_PORT : internal, external, kind, sent)) {
+      if (speak(isUnwanted ? UNWANTED_PORT : internal, external, kind, sent)) {
         total[isUnwanted ? "unwanted" : "wanted"] += 1;
       }
     }
@@ -96,7 +68,7 @@ async function send(client, server, calls, seconds) {
       if (now - probe.since > PROBE_MS) probes.delete(id);
       else if (now - probe.sentAt >= PROBE_EVERY_MS) {
         probe.sentAt = now;
-        sender.send(probe.internal, probe.external, PAYLOAD.PROBE, id);
+        speak(probe.internal, probe.external, PAYLOAD.PROBE, id);
       }
     }
     // A turn of the event loop for new probes; while one is under way without a pause.

@@ -2,7 +2,7 @@
  * What is asked of every contender. Each workload takes the hosts and how long to measure, and returns
  * figures whose names say their unit.
  */
-import { node, pause } from "../measure.mjs";
+import { deliveredUdp, node, pause } from "../measure.mjs";
 import { PORTS } from "./policy.mjs";
 
 const SETTLE_MS = 300;
@@ -40,12 +40,9 @@ async function web({ client, firewall }, seconds, words) {
   return { perSecond: found === null ? Number.NaN : Number(found[1]) };
 }
 
-/** UDP datagrams that have reached sockets of this host, or their full buffers: behind every rule. */
-async function delivered(firewall) {
-  const { output } = await firewall.run(["cat", "/proc/net/snmp"]);
-  const [names, values] = output.split("\n").filter((line) => line.startsWith("Udp:"));
-  const column = (name) => Number(values.split(" ")[names.split(" ").indexOf(name)]);
-  return { packets: column("InDatagrams") + column("InErrors"), atMs: performance.now() };
+async function packetsBehindRules(firewall) {
+  const { read, spilt } = await deliveredUdp(firewall);
+  return { packets: read + spilt, atMs: performance.now() };
 }
 
 async function flood(hosts, seconds) {
@@ -55,9 +52,9 @@ async function flood(hosts, seconds) {
   const lasts = 1000 * seconds + 4 * SETTLE_MS;
   const sent = client.run(node("traffic.mjs", "flood", firewall.ipv4, PORTS.flood, lasts), lasts + 30_000);
   await pause(3 * SETTLE_MS);
-  const before = await delivered(firewall);
+  const before = await packetsBehindRules(firewall);
   await pause(1000 * seconds);
-  const after = await delivered(firewall);
+  const after = await packetsBehindRules(firewall);
   await sent;
   await sink.stop("SIGTERM");
   return { perSecond: (1000 * (after.packets - before.packets)) / (after.atMs - before.atMs) };
