@@ -21,6 +21,7 @@ export {
   planPolicy,
   type RulePlace,
 } from "./plan/kernel-plan.ts";
+export { type FlowEnds, type FlowOutcome, walkFlow } from "./plan/flow-walk.ts";
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
 export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";

@@ -63,6 +63,11 @@ export class SealMarks {
     return (DROPPED << this.#shift) >>> 0;
   }
 
+  /** True when a connection's mark, which bears a seal, says that its packets are dropped. */
+  isDropped(mark: number): boolean {
+    return (mark & this.droppedBit) !== 0;
+  }
+
   /** The generation that a connection's mark names; 0 when it bears no seal. */
   generationOf(mark: number): number {
     return ((mark & this.mask) >>> this.#shift) & SEAL_GENERATIONS;

@@ -12,6 +12,7 @@ import {
   type WatchEvent,
 } from "./api.ts";
 import { callApi, streamApi } from "./connection.ts";
+import type { FlowReport } from "./flow-api.ts";
 import type { RulesReport } from "./rule-api.ts";
 import type {
   LimitReport,
@@ -57,6 +58,17 @@ export class FirewallClient {
   /** What each rule of the policy in force has judged, and where. */
   async getRules(): Promise<RulesReport> {
     return (await callApi(this.#socket, { method: "GET", path: "/v1/rules" })) as RulesReport;
+  }
+
+  /**
+   * Which rule is behind a live flow, and who judges its packets.
+   *
+   * @param flow - id of its state, or a filter that chooses it alone
+   * @throws {ApiError} `FLOW_UNKNOWN`, `FLOW_AMBIGUOUS`, `STATE_GONE` or `FILTER_INVALID`
+   */
+  async explainFlow(flow: string): Promise<FlowReport> {
+    const path = `/v1/explanation?${new URLSearchParams({ flow }).toString()}`;
+    return (await callApi(this.#socket, { method: "GET", path })) as FlowReport;
   }
 
   /**

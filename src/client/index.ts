@@ -13,7 +13,15 @@ export {
   type WatchEvent,
   type WorkerStatus,
 } from "./api.ts";
-export type { RuleReport, RulesReport, TrafficCount } from "./rule-api.ts";
+export type {
+  FlowCause,
+  FlowEvidence,
+  FlowJudge,
+  FlowReport,
+  FlowRule,
+  RuleHits,
+} from "./flow-api.ts";
+export type { RuleName, RuleReport, RulesReport, TrafficCount } from "./rule-api.ts";
 export { ApiError, callApi, streamApi } from "./connection.ts";
 export { type ConnectOptions, connect, FirewallClient } from "./firewall-client.ts";
 export type { State, StateKey, StatePeer } from "../view/index.ts";

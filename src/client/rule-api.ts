@@ -6,8 +6,9 @@ export interface TrafficCount {
   readonly bytes: number;
 }
 
-/** A rule of the policy in force, or the end of a chain. */
-export interface RuleReport {
+/** What the policy calls a rule, or the end of a chain. */
+export interface RuleName {
+  /** "" for a hook without a chain. */
   readonly chain: string;
   /** Index in the chain; `null` for its end. */
   readonly rule: number | null;
@@ -16,6 +17,10 @@ export interface RuleReport {
   /** Line in the policy file; `null` for the end of a chain. */
   readonly line: number | null;
   readonly comment?: string;
+}
+
+/** A rule of the policy in force, or the end of a chain. */
+export interface RuleReport extends RuleName {
   /** Where the rule is judged. */
   readonly place: "kernel" | "userspace" | "both";
   /** Why not, or not always, in the kernel. */

@@ -11,9 +11,10 @@ import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from
 import { type PeerCredentials, readPeerCredentials } from "../system/index.ts";
 import { PolicyInvalidError } from "./policy-file.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "./socket-place.ts";
+import type { FlowService } from "./flow-service.ts";
 import type { StateService } from "./state-service.ts";
 import type { RuleService } from "./rule-service.ts";
-import { addStateRoutes } from "./state-routes.ts";
+import { addStateRoutes, FILTER_MAX } from "./state-routes.ts";
 import type { LimitService } from "./limit-service.ts";
 import { addLimitRoutes, addTableRoutes } from "./table-routes.ts";
 import type { TableService } from "./table-service.ts";
@@ -26,6 +27,7 @@ export interface ControlTarget {
   readonly tables: TableService;
   readonly limits: LimitService;
   readonly rules: RuleService;
+  readonly flows: FlowService;
 }
 
 /** Largest request body, in bytes. */
@@ -34,6 +36,13 @@ const BODY_BYTES_MAX = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Most clients at a time; further ones are refused by the kernel's backlog. */
 const CONNECTIONS_MAX = 256;
+
+const EXPLANATION = {
+  type: "object",
+  properties: { flow: { type: "string", maxLength: FILTER_MAX } },
+  required: ["flow"],
+  additionalProperties: false,
+};
 
 /** Permission bits: who may write to a socket may use it. */
 const GROUP_MAY = 0o020;
@@ -45,6 +54,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   TIMEOUT_INVALID: 400,
   PEER_REFUSED: 403,
   STATE_GONE: 404,
+  FLOW_UNKNOWN: 404,
   WATCHES_LIMIT: 503,
   TABLE_UNKNOWN: 404,
   TABLE_NAME: 400,
@@ -78,6 +88,11 @@ function problemOf(error: FastifyError | Error): ProblemDetails {
 function addRoutes(server: FastifyInstance, target: ControlTarget): void {
   server.get("/v1/status", () => target.status());
   server.get("/v1/rules", () => target.rules.report());
+  server.get<{ Querystring: { flow: string } }>(
+    "/v1/explanation",
+    { schema: { querystring: EXPLANATION } },
+    (request) => target.flows.explain(request.query.flow),
+  );
   server.post<{ Body: ReloadRequest }>(
     "/v1/reload",
     {

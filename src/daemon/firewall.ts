@@ -25,6 +25,7 @@ import { sumCounters } from "../engine/index.ts";
 import { formatProblem, type Policy, type RuleMemory, type Settings } from "../policy/index.ts";
 import { readQueueStatistics } from "../system/index.ts";
 import { ControlServer } from "./control-server.ts";
+import { FlowService } from "./flow-service.ts";
 import type { Log } from "./log.ts";
 import { OwnerLock } from "./owner-lock.ts";
 import { pfStatus } from "./pf-status.ts";
@@ -162,6 +163,8 @@ export class Firewall {
   readonly limits: LimitService;
   /** The rules of the policy in force. */
   readonly rules: RuleService;
+  /** Explains flows. */
+  readonly flows: FlowService;
   readonly #registry: TableRegistry;
   readonly #seals: SealService | undefined;
   readonly #startedAt: number = performance.now();
@@ -184,6 +187,14 @@ export class Firewall {
     this.#seals = parts.seals;
     this.tables = new TableService(parts.registry, () => parts.seals?.renewSoon());
     this.rules = new RuleService({ pool: parts.pool, rules: parts.rules, inForce: () => this.#inForce });
+    this.flows = new FlowService({
+      pool: parts.pool,
+      states: this.states,
+      rules: this.rules,
+      kernelRules: parts.rules,
+      seals: parts.seals,
+      inForce: () => this.#inForce,
+    });
     this.limits = new LimitService({
       pool: parts.pool,
       tables: parts.registry,

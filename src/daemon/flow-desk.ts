@@ -160,7 +160,10 @@ export class FlowDesk {
     if (this.isWatched && this.#tracker.flows.isKilled(slot)) this.#note("destroy", slot);
   }
 
-  #visit({ cursor, filter, quiet = false }: FlowSliceRequest, act: (slot: number) => void): FlowSlice {
+  #visit(
+    { cursor, filter, quiet = false, killed = false }: FlowSliceRequest,
+    act: (slot: number) => void,
+  ): FlowSlice {
     const { matches } = parse(filter);
     const states: State[] = [];
     let count = 0;
@@ -170,7 +173,7 @@ export class FlowDesk {
     for (let rows = 0; next >= 0 && rows < SLICE_ROWS && goesOn(); rows += STEP_ROWS) {
       next = this.#tracker.flows.visit(next, STEP_ROWS, (slot) => {
         this.#flow.bind(slot, this.#now());
-        if (this.#tracker.flows.isKilled(slot) || !matches(this.#flow)) return;
+        if (this.#tracker.flows.isKilled(slot) !== killed || !matches(this.#flow)) return;
         count += 1;
         if (!quiet) states.push(this.#flow.state());
         act(slot);

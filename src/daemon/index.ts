@@ -7,12 +7,14 @@ export {
   loadPolicy,
   loadRecognisers,
   PolicyInvalidError,
+  policyChecksum,
   readPolicySource,
 } from "./policy-file.ts";
 export { OwnerLock } from "./owner-lock.ts";
 export { filledMemory, readTables } from "./table-files.ts";
 export { DiskJournal, MemoryJournal, type PinholeJournal } from "./pinholes/journal.ts";
 export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinholes/service.ts";
+export type { PolicySource } from "./worker-protocol.ts";
 export type { SocketPlace } from "./socket-place.ts";
 export { AgentDirectory } from "./pinholes/agent-directory.ts";
 export { policyChain, removePolicyPinholes } from "./pinholes/policy-pinholes.ts";

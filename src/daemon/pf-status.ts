@@ -1,8 +1,8 @@
 /** The running firewall in figures, under pf's names. */
-import { createHash } from "node:crypto";
 import type { CounterValues } from "../engine/index.ts";
 import type { KernelQueueStatistics } from "../system/index.ts";
 import { type KernelStatus, type StateStatus, stateStatus, sumInterfaces } from "../view/index.ts";
+import { policyChecksum } from "./policy-file.ts";
 import type { TrackerStatus } from "./worker-protocol.ts";
 
 /** What the figures come from. */
@@ -33,7 +33,7 @@ export function pfStatus(facts: PfStatusFacts): StateStatus {
     runningForMs,
     hostId,
     debug,
-    checksum: `0x${createHash("sha256").update(policy).digest("hex")}`,
+    checksum: policyChecksum(policy),
     states: sum(trackers.map(({ flows }) => flows)),
     halfOpenStates: sum(trackers.map(({ halfOpen }) => halfOpen)),
     interfaces: sumInterfaces(trackers.flatMap(({ interfaces }) => interfaces)),

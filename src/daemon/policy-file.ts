@@ -1,4 +1,5 @@
 /** Policies from files: reading, loading the modules they name, and compiling; on any thread the same. */
+import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -54,6 +55,11 @@ export function readPolicySource(file: string): PolicySource {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FirewallError("POLICY_UNREADABLE", `cannot read the policy ${file}: ${reason}`, { cause });
   }
+}
+
+/** Names the text of a policy: equal for equal texts. */
+export function policyChecksum(text: string): string {
+  return `0x${createHash("sha256").update(text).digest("hex")}`;
 }
 
 /**

@@ -9,10 +9,11 @@ import {
   notedProtocol,
   SEAL,
 } from "../engine/index.ts";
+import type { FlowRule } from "../client/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
-import type { FlowDetails, State } from "../view/index.ts";
+import type { FlowDetails, State, StateRule } from "../view/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
@@ -203,6 +204,11 @@ export class QueueLoop {
     return evaluator.policy.chains.map(({ index, rules }) =>
       rules.map((_, rule) => evaluator.matchCount(index, rule)),
     );
+  }
+
+  /** Where a rule stands that a state names; `null` when its policy is forgotten. */
+  placeRule(rule: StateRule): FlowRule | null {
+    return this.#rules.place(rule) ?? null;
   }
 
   status(): WorkerMethods["status"]["result"] {

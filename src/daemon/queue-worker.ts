@@ -61,6 +61,7 @@ async function run(settings: WorkerSettings): Promise<void> {
     },
     status: () => loop.status(),
     ruleCounts: () => loop.ruleCounts(),
+    placeRule: (rule) => loop.placeRule(rule),
     listFlows: (params) => loop.desk.list(params),
     killFlows: (params) => loop.killFlows(params),
     getFlow: ({ id }) => loop.desk.get(id),

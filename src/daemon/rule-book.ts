@@ -3,9 +3,11 @@
  * policies are remembered by their revision.
  */
 import { HOOK_NAMES } from "../base/index.ts";
+import type { FlowRule } from "../client/index.ts";
 import type { EnginePolicy } from "../engine/index.ts";
 import type { Policy } from "../policy/index.ts";
-import type { RuleNames } from "../view/index.ts";
+import type { RuleNames, StateRule } from "../view/index.ts";
+import { placeRule } from "./rule-name.ts";
 
 /** Policies that are remembered; flows of older ones have no rule any more. */
 const REMEMBERED_MAX = 64;
@@ -19,6 +21,18 @@ export class RuleBook {
     this.#policies.set(revision, policy);
     const [oldest] = this.#policies.keys();
     if (this.#policies.size > REMEMBERED_MAX && oldest !== undefined) this.#policies.delete(oldest);
+  }
+
+  /**
+   * Where a rule stands that a state names.
+   *
+   * @returns `undefined` when its policy is forgotten
+   */
+  place({ chain, index, revision }: StateRule): FlowRule | undefined {
+    const policy = this.#policies.get(revision);
+    const found = policy?.chains.find(({ name }) => name === chain);
+    if (policy === undefined || found === undefined) return undefined;
+    return placeRule(policy, { chain: found.index, rule: index ?? -1 });
   }
 
   /**

@@ -8,6 +8,7 @@ import {
 } from "../backend/index.ts";
 import type { RuleReport, RulesReport, TrafficCount } from "../client/index.ts";
 import type { Policy, RuleMemory } from "../policy/index.ts";
+import { nameRule } from "./rule-name.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 /** What the service asks. */
@@ -41,18 +42,6 @@ function byKey(counts: readonly LineCount[]): ReadonlyMap<string, readonly LineC
   return found;
 }
 
-/** What the policy file calls a rule, or the end of a chain. */
-function nameOf(
-  policy: Policy,
-  place: RulePlace,
-): Pick<RuleReport, "chain" | "rule" | "name" | "line" | "comment"> {
-  const { name: chain = "", rules = [] } = policy.chains[place.chain] ?? {};
-  const row = rules[place.rule];
-  if (row === undefined) return { chain, rule: null, name: "default", line: null };
-  const { name, line, comment } = row;
-  return { chain, rule: place.rule, name, line, ...(comment === undefined ? {} : { comment }) };
-}
-
 /** Adds up what workers have counted for a rule. */
 function matches(ofWorkers: readonly (readonly (readonly number[])[])[], { chain, rule }: RulePlace): number {
   return ofWorkers.reduce((packets, worker) => packets + (worker[chain]?.[rule] ?? 0), 0);
@@ -61,7 +50,7 @@ function matches(ofWorkers: readonly (readonly (readonly number[])[])[], { chain
 /** See above. */
 export class RuleService {
   readonly #parts: RuleServiceParts;
-  #planned: { readonly policy: Policy; readonly plan: KernelPlan } | undefined;
+  #plan: KernelPlan | undefined;
 
   constructor(parts: RuleServiceParts) {
     this.#parts = parts;
@@ -70,7 +59,7 @@ export class RuleService {
   /** The rules of the policy in force, each with its counts. */
   async report(): Promise<RulesReport> {
     const { pool, rules } = this.#parts;
-    const { policy, places } = this.#plan();
+    const { policy, places } = this.plan;
     const ofWorkers = await pool.callAll("ruleCounts", null);
     const counts = rules.readCounts();
     const byRule = byKey(counts);
@@ -81,7 +70,7 @@ export class RuleService {
       kernel: { accepted: ended("accept"), dropped: ended("drop"), rejected: ended("reject") },
       rules: places.map(
         (place): RuleReport => ({
-          ...nameOf(policy, place),
+          ...nameRule(policy, place),
           place: rules.hasPlan ? place.place : "userspace",
           reasons: place.reasons,
           kernel: sum(byRule.get(keyOf(place)) ?? []),
@@ -92,9 +81,9 @@ export class RuleService {
   }
 
   /** The plan of the policy in force; it is made when it is asked for. */
-  #plan(): { readonly policy: Policy; readonly places: readonly RulePlace[] } {
+  get plan(): KernelPlan {
     const { policy, memory } = this.#parts.inForce();
-    if (this.#planned?.policy !== policy) this.#planned = { policy, plan: planPolicy(policy, memory) };
-    return { policy, places: this.#planned.plan.places };
+    if (this.#plan?.policy !== policy) this.#plan = planPolicy(policy, memory);
+    return this.#plan;
   }
 }

@@ -63,6 +63,16 @@ export class SealService {
     this.#parts = parts;
   }
 
+  /** Where seals stand in the marks of connections. */
+  get marks(): SealMarks {
+    return this.#parts.marks;
+  }
+
+  /** The generation of seals in force. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** Lets workers seal flows. */
   async start(): Promise<void> {
     this.#parts.pool.onReplaced(() => void this.renewSoon());

@@ -7,7 +7,7 @@ import type { StateService } from "./state-service.ts";
 
 const SOURCE = { type: "string", enum: ["own", "kernel", "both"] };
 /** Longest filter, in characters. */
-const FILTER_MAX = 65_536;
+export const FILTER_MAX = 65_536;
 const FILTER = { type: "string", maxLength: FILTER_MAX };
 
 const QUERY = { type: "object", properties: { filter: FILTER, source: SOURCE }, additionalProperties: false };

@@ -200,6 +200,11 @@ export class WorkerPool {
     for await (const { states } of this.#slices(method, { filter })) yield* states;
   }
 
+  /** Connections that a filter chooses, ended for good, as far as a closed entry of them is left. */
+  async *visitKilled(filter: string): AsyncGenerator<State> {
+    for await (const { states } of this.#slices("listFlows", { filter, killed: true })) yield* states;
+  }
+
   /** Kills the flows of all workers that a filter chooses. @returns how many */
   async killFlows(filter: string): Promise<number> {
     let killed = 0;

@@ -7,7 +7,8 @@
  */
 import type { Milliseconds, TimeoutValues } from "../base/index.ts";
 import type { CounterValues } from "../state/index.ts";
-import type { InterfaceStatus, State } from "../view/index.ts";
+import type { FlowRule } from "../client/index.ts";
+import type { InterfaceStatus, State, StateRule } from "../view/index.ts";
 import type { LogFacts, LogLevel } from "./log.ts";
 
 /** A policy as it is handed from thread to thread: text, not objects. */
@@ -63,6 +64,8 @@ export interface FlowSliceRequest {
   readonly filter: string;
   /** True to have flows counted and not told. */
   readonly quiet?: boolean;
+  /** True for connections that were ended for good and of which a closed entry is left; no others then. */
+  readonly killed?: boolean;
 }
 
 /** Some of the flows. */
@@ -103,6 +106,8 @@ export interface WorkerMethods {
   status: { params: null; result: TrackerStatus };
   /** Packets that met each rule of the policy in force: chains of rules. */
   ruleCounts: { params: null; result: readonly (readonly number[])[] };
+  /** Where a rule stands that a state names; `null` when its policy is forgotten. */
+  placeRule: { params: StateRule; result: FlowRule | null };
   /** Flows that a filter chooses, a slice at a time. */
   listFlows: { params: FlowSliceRequest; result: FlowSlice };
   /** Removes the flows that a filter chooses, a slice at a time; the answer has them as they were. */
