@@ -2,7 +2,7 @@
  * Very many pinholes: how long they take to load, what a commit costs beside them, and how soon a daemon that
  * was killed is back.
  *
- *   node bench/pinholes.mjs [--json] [--pinholes 100000] [--commits 200]
+ *   node bench/pinholes.mjs [--json] [--pinholes 100000] [--commits 200] [--profile FOLDER]
  *
  * Asked of `postern pinhold` over its socket, journal and kernel and all, in a network namespace. Needs root.
  */
@@ -23,22 +23,48 @@ async function timed(filter, work) {
   return { ms: performance.now() - began, processorMs: filter.processorMs() - before };
 }
 
+/** Opens and closes calls one after the other; how long each commit took. */
+async function churn(filter, first, commits) {
+  const times = [];
+  for (let call = first; call < first + commits; call += 1) {
+    for (const change of [() => filter.open(call), () => filter.close(call)]) {
+      const began = performance.now();
+      await change();
+      times.push(performance.now() - began);
+    }
+  }
+  return times;
+}
+
+/** Closes wide pinholes one after the other while calls come and go; how long both took. */
+async function closeWide(filter, calls, count) {
+  const ports = Array.from({ length: count }, (_, at) => 40_000 + at);
+  for (const port of ports) await filter.openWide(port);
+  const times = [];
+  const closing = (async () => {
+    for (const port of ports) {
+      const began = performance.now();
+      await filter.closeWide(port);
+      times.push(performance.now() - began);
+    }
+  })();
+  const beside = await churn(filter, calls, count);
+  await closing;
+  return { times, beside };
+}
+
 async function measure(filter, calls, commits) {
   await filter.start();
   try {
     say(`loading ${calls * PINHOLES_PER_CALL} pinholes`);
     const load = await timed(filter, () => filter.load(calls));
     say("commits of eight");
-    const times = [];
-    const churn = await timed(filter, async () => {
-      for (let call = calls; call < calls + commits; call += 1) {
-        for (const change of [() => filter.open(call), () => filter.close(call)]) {
-          const began = performance.now();
-          await change();
-          times.push(performance.now() - began);
-        }
-      }
+    let times = [];
+    const commit = await timed(filter, async () => {
+      times = await churn(filter, calls, commits);
     });
+    say("closing pinholes with wildcards beside them");
+    const wide = await closeWide(filter, calls, Math.min(100, commits));
     say("killed, and started anew");
     await filter.crash();
     const began = performance.now();
@@ -49,7 +75,11 @@ async function measure(filter, calls, commits) {
       loadProcessorMs: load.processorMs,
       commitP50Ms: quantile(times, 0.5),
       commitP99Ms: quantile(times, 0.99),
-      commitProcessorMs: churn.processorMs / times.length,
+      commitProcessorMs: commit.processorMs / times.length,
+      closeWideP50Ms: quantile(wide.times, 0.5),
+      closeWideP99Ms: quantile(wide.times, 0.99),
+      commitBesideP50Ms: quantile(wide.beside, 0.5),
+      commitBesideP99Ms: quantile(wide.beside, 0.99),
       recoveryMs,
       recoveryProcessorMs: filter.processorMs(),
     };
@@ -64,6 +94,7 @@ async function main() {
       json: { type: "boolean", default: false },
       pinholes: { type: "string", default: "100000" },
       commits: { type: "string", default: "200" },
+      profile: { type: "string" },
     },
   });
   const obstacle = laboratoryObstacle();
@@ -75,7 +106,11 @@ async function main() {
   const folder = mkdtempSync(join(tmpdir(), "postern-pinholes-"));
   try {
     const figures = await withTopology(GATEWAY, (hosts) =>
-      measure(new PinholdFilter({ ...hosts, folder }), calls, Number(values.commits)),
+      measure(
+        new PinholdFilter({ ...hosts, folder, profile: values.profile }),
+        calls,
+        Number(values.commits),
+      ),
     );
     const report = { ...describeMachine(), pinholes: calls * PINHOLES_PER_CALL, ...figures };
     const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(22)} ${value.toFixed(2)}`);

@@ -32,7 +32,7 @@ export class PinholdFilter {
     const socket = join(folder, "pinhold");
     const hooks = ["--hooks", "forward", "--otherwise", "drop", "--table", "calls"];
     const words = ["-s", socket, "-u", "root", "-c", "pinholes", "--state", join(folder, "state"), ...hooks];
-    this.#program = firewall.start([process.execPath, POSTERN, "pinhold", ...words]);
+    this.#program = firewall.start([process.execPath, ...this.#profiling(), POSTERN, "pinhold", ...words]);
     await this.#program.waitForLine(/\bready\b/, READY_PATIENCE_MS);
     this.#pinholes = connectPinholes({ socket });
   }
@@ -73,10 +73,34 @@ export class PinholdFilter {
     return change.commit();
   }
 
-  /** Ends the daemon as a crash would; {@link PinholdFilter.start} starts another on the same journal. */
+  /** Opens a pinhole to a port of the server from wherever in the client's network. */
+  openWide(port) {
+    const { client, server } = this.#site;
+    const external = `${server.ipv4}:${port}`;
+    const change = this.#pinholes.begin();
+    const spec = { internal: `${client.ipv4}/24`, external, protocol: "udp", lifetime: LEASE_SECONDS };
+    change.open(spec, `w${port}`);
+    return change.commit();
+  }
+
+  closeWide(port) {
+    const change = this.#pinholes.begin();
+    change.close(`w${port}`);
+    return change.commit();
+  }
+
+  /**
+   * Ends the daemon as a crash would; {@link PinholdFilter.start} starts another on the same journal. One
+   * that is profiled has the time to write down what it did.
+   */
   async crash() {
     this.#pinholes.end();
-    await this.#program.stop("SIGKILL");
+    await this.#program.stop(this.#site.profile === undefined ? "SIGKILL" : "SIGTERM");
+  }
+
+  #profiling() {
+    const { profile } = this.#site;
+    return profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
   }
 
   /** Calls that may be changed at the same time. */

@@ -66,12 +66,14 @@ export interface Cut {
    */
   readonly translated: readonly Box[];
   /**
-   * Asked for each connection in one of `boxes`.
+   * Asked for each connection in one of `boxes`: at once, or in {@link Cut.whenSettled}.
    *
    * @param first - the packet that began it
    * @returns true when something else still permits it
    */
-  isPermitted(first: PacketFacts): boolean;
+  readonly isPermitted: (first: PacketFacts) => boolean;
+  /** Does something when nothing is decided that is not in force, so that what is permitted counts. */
+  readonly whenSettled: <Result>(work: () => Result) => Promise<Result>;
 }
 
 /** Somebody else changed what is ours. */
@@ -109,9 +111,9 @@ export interface PinholeBackend {
   /** What passed through elements; zero for those that are not in force. */
   traffic(elements: readonly Element[]): Promise<Traffic[]>;
   /**
-   * Ends live connections.
+   * Ends live connections. That may take a while, in which plans may be carried out.
    *
-   * @returns how many were ended
+   * @returns how many were ended, when they have
    */
   cut(cut: Cut): Promise<number>;
   /** Calls a listener when somebody else changes what is ours, within a second. */

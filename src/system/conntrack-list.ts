@@ -14,7 +14,7 @@ import {
   encodeConntrackDump,
   MessageCursor,
 } from "../netlink/index.ts";
-import { close, ERRNO, lastErrno, recv, send } from "./libc.ts";
+import { close, ERRNO, lastErrno, recv, recvLater, send, sendLater } from "./libc.ts";
 import { NETLINK_PROTOCOL, openNetlink, refusal } from "./netlink-socket.ts";
 import { expectSuccess, systemError } from "./system-error.ts";
 
@@ -69,6 +69,24 @@ export class ConntrackList {
   }
 
   /**
+   * Like {@link ConntrackList.begin}, while the event loop goes on: the kernel looks through its buckets
+   * until a part is full, and through all of them, 9 ms long, when the table is empty. The socket must not be
+   * closed meanwhile.
+   *
+   * @throws {FirewallError} `NETLINK_SEND`
+   */
+  async beginLater(filter: ConntrackFilter = {}): Promise<void> {
+    invariant(this.#open && !this.#running, "one list at a time, and none on a closed socket");
+    this.#running = true;
+    this.interrupted = false;
+    const request = encodeConntrackDump(filter, 1);
+    if ((await sendLater(this.#fd, request, request.length, 0)) >= 0) return;
+    this.#running = false;
+    // What went wrong is told to the thread that asked: so it is asked from this one.
+    this.begin(filter);
+  }
+
+  /**
    * Reads the next part, at most a few hundred entries.
    *
    * @param entry - record that is filled for each
@@ -78,16 +96,20 @@ export class ConntrackList {
    */
   read(entry: ConntrackEntry, visit: (entry: ConntrackEntry) => void): boolean {
     if (!this.#running) return false;
-    const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, 0);
-    if (count < 0) {
-      const errno = lastErrno();
-      if (errno === ERRNO.EINTR) return true;
-      this.#running = false;
-      throw systemError("NETLINK_RECEIVE", ACTION, errno);
-    }
-    this.#cursor.bind(this.#view, 0, count);
-    while (this.#running && this.#cursor.next()) this.#running = this.#take(entry, visit);
-    return this.#running;
+    return this.#sort(recv(this.#fd, this.#memory, RECEIVE_BYTES, 0), entry, visit);
+  }
+
+  /**
+   * Like {@link ConntrackList.read}, while the event loop goes on as the kernel writes the part. The socket
+   * must not be closed meanwhile.
+   *
+   * @throws {FirewallError} `NETLINK_REFUSED` with the kernel's words, `NETLINK_RECEIVE`
+   */
+  async readLater(entry: ConntrackEntry, visit: (entry: ConntrackEntry) => void): Promise<boolean> {
+    if (!this.#running) return false;
+    const count = await recvLater(this.#fd, this.#memory, RECEIVE_BYTES, 0);
+    // What went wrong is told to the thread that asked: so it is asked from this one.
+    return count < 0 ? this.read(entry, visit) : this.#sort(count, entry, visit);
   }
 
   /** Reads a whole list at once: for tables that are known to be small. */
@@ -100,6 +122,19 @@ export class ConntrackList {
     if (this.#open) close(this.#fd);
     this.#open = false;
     this.#running = false;
+  }
+
+  /** Deals with the messages of a part. Returns false when the list has ended. */
+  #sort(count: number, entry: ConntrackEntry, visit: (entry: ConntrackEntry) => void): boolean {
+    if (count < 0) {
+      const errno = lastErrno();
+      if (errno === ERRNO.EINTR) return true;
+      this.#running = false;
+      throw systemError("NETLINK_RECEIVE", ACTION, errno);
+    }
+    this.#cursor.bind(this.#view, 0, count);
+    while (this.#running && this.#cursor.next()) this.#running = this.#take(entry, visit);
+    return this.#running;
   }
 
   /** Deals with one message. Returns false when it ends the list. */

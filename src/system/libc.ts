@@ -37,38 +37,52 @@ export const setsockopt: (fd: number, level: number, option: number, value: Memo
 export const getsockopt: (fd: number, level: number, option: number, value: Memory, bytes: Memory) => number =
   library.func("int getsockopt(int fd, int level, int option, void *value, void *bytes)");
 
-const POLL = "int poll(void *entries, ulong count, int timeout)";
-const pollFunction = library.func(POLL);
+/** Calls a function of C on a thread of its own, so that the event loop goes on meanwhile. */
+function later(work: ReturnType<typeof library.func>, ...words: readonly unknown[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    work.async(...words, (error: Error | null, result: number) => {
+      if (error === null) resolve(result);
+      else reject(error);
+    });
+  });
+}
+
+const pollFunction = library.func("int poll(void *entries, ulong count, int timeout)");
 
 /** `poll(2)`; `timeout` in milliseconds, -1 for ever. Returns how many are ready, or -1. */
-export const poll: (entries: Memory, count: number, timeout: number) => number = library.func(POLL);
+export const poll: (entries: Memory, count: number, timeout: number) => number = pollFunction;
 
 /**
  * `poll(2)` on a thread of its own, so that the event loop goes on meanwhile. `entries` must live until the
  * promise is settled. Resolves to how many are ready, or -1.
  */
 export function pollLater(entries: Memory, count: number, timeout: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    pollFunction.async(entries, count, timeout, (error: Error | null, ready: number) => {
-      if (error === null) resolve(ready);
-      else reject(error);
-    });
-  });
+  return later(pollFunction, entries, count, timeout);
 }
 
 /** `recvmmsg(2)` without a time limit of its own. Returns how many datagrams came, or -1. */
 export const recvmmsg: (fd: number, headers: Memory, count: number, flags: number, timeout: null) => number =
   library.func("int recvmmsg(int fd, void *headers, uint count, int flags, void *timeout)");
 
+const recvFunction = library.func("long recv(int fd, void *memory, size_t bytes, int flags)");
+
 /** `recv(2)`. Returns bytes, or -1. */
-export const recv: (fd: number, memory: Memory, bytes: number, flags: number) => number = library.func(
-  "long recv(int fd, void *memory, size_t bytes, int flags)",
-);
+export const recv: (fd: number, memory: Memory, bytes: number, flags: number) => number = recvFunction;
+
+/** `recv(2)` as {@link pollLater} does `poll`. Of -1 the error number is not known. */
+export function recvLater(fd: number, memory: Memory, bytes: number, flags: number): Promise<number> {
+  return later(recvFunction, fd, memory, bytes, flags);
+}
+
+const sendFunction = library.func("long send(int fd, void *memory, size_t bytes, int flags)");
 
 /** `send(2)`. Returns bytes, or -1. */
-export const send: (fd: number, memory: Memory, bytes: number, flags: number) => number = library.func(
-  "long send(int fd, void *memory, size_t bytes, int flags)",
-);
+export const send: (fd: number, memory: Memory, bytes: number, flags: number) => number = sendFunction;
+
+/** `send(2)` as {@link pollLater} does `poll`. Of -1 the error number is not known. */
+export function sendLater(fd: number, memory: Memory, bytes: number, flags: number): Promise<number> {
+  return later(sendFunction, fd, memory, bytes, flags);
+}
 
 /** `sendto(2)`. Returns bytes, or -1. */
 export const sendto: (

@@ -154,8 +154,7 @@ export class IptablesPinholes implements PinholeBackend {
     });
   }
 
-  async cut(cut: Cut): Promise<number> {
-    await Promise.resolve();
+  cut(cut: Cut): Promise<number> {
     return this.#cutter.cut(cut);
   }
 
@@ -172,8 +171,7 @@ export class IptablesPinholes implements PinholeBackend {
 
   close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#cutter.close();
-    return Promise.resolve();
+    return this.#cutter.close();
   }
 
   #newScript(now: Milliseconds): IptablesScript {

@@ -6,11 +6,18 @@
  * entries in its boxes are looked at, and those are deleted whose first packet nothing else would let
  * through. The hand-over ends with its entry.
  *
- * A box of single values is one look-up in each direction; only for wider ones the whole table is read, once
- * for all of them.
+ * A box of single values is one look-up in each direction, done at once. For wider ones the whole table is
+ * read, part by part while the event loop goes on. One reading serves all that wait when it begins; whoever
+ * comes later waits for the next, since a connection may have come behind the reader's back.
  */
-import { PROTOCOL } from "../../base/index.ts";
-import { ConntrackEntry, type ConntrackKey, keyOf } from "../../netlink/index.ts";
+import { type Family, PROTOCOL } from "../../base/index.ts";
+import {
+  ConntrackEntry,
+  type ConntrackFilter,
+  type ConntrackKey,
+  keyOf,
+  type TupleFacts,
+} from "../../netlink/index.ts";
 import {
   ANY_PROTOCOL,
   type Box,
@@ -22,6 +29,9 @@ import {
   type Pair,
 } from "../../pinhole/index.ts";
 import { Conntrack, ConntrackList } from "../../system/index.ts";
+
+/** Connections that are judged and ended together, at most: about two milliseconds of the event loop. */
+const JUDGED_AT_ONCE = 128;
 
 function isSingle(endpoint: Endpoint): boolean {
   return endpoint.isHost && endpoint.ports.low === endpoint.ports.high;
@@ -48,15 +58,18 @@ function keyBetween(protocol: number, from: Endpoint, to: Endpoint): ConntrackKe
   return { family: from.family, original, zone: 0, id: 0 };
 }
 
+/** A connection by its packets. */
+interface Directions {
+  readonly family: Family;
+  readonly original: TupleFacts;
+  readonly reply: TupleFacts;
+}
+
 /**
  * The packet that began a connection, as the filter saw it: behind the translation of its destination and
  * before that of its source, which is where the answers come from and where the first packet came from.
  */
-function firstPacket({
-  family,
-  original,
-  reply,
-}: Pick<ConntrackEntry, "family" | "original" | "reply">): PacketFacts {
+function firstPacket({ family, original, reply }: Directions): PacketFacts {
   const hasPorts = original.protocol !== PROTOCOL.ICMP && original.protocol !== PROTOCOL.ICMPV6;
   return {
     family,
@@ -93,10 +106,62 @@ function tuplesOf({ family, original, reply }: ConntrackEntry): Pair[] {
   }));
 }
 
+/** What boxes have in common, for the kernel to select by. */
+function selectionFor(boxes: readonly Box[]): ConntrackFilter {
+  const [family, ...otherFamilies] = new Set(boxes.map(({ source }) => source.family));
+  if (family === undefined || otherFamilies.length > 0) return {};
+  const [protocol, ...otherProtocols] = new Set(boxes.map((box) => box.protocol));
+  if (protocol === undefined || protocol === ANY_PROTOCOL || otherProtocols.length > 0) return { family };
+  return { family, original: { protocol } };
+}
+
+/** Wide boxes, and who waits for the end of the connections in them. */
+interface WideCut {
+  readonly cut: Cut;
+  readonly end: (ended: number) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A connection in a wide box, in values of its own. */
+interface Candidate {
+  readonly key: ConntrackKey;
+  readonly first: PacketFacts;
+  /** True when it ends whatever permits it. */
+  readonly isLeased: boolean;
+}
+
+/** Finds the connections in wide boxes. */
+class WideBoxes {
+  readonly #filtered: BoxIndex<Box>;
+  readonly #leased: BoxIndex<Box>;
+
+  constructor(cuts: readonly Cut[]) {
+    this.#filtered = indexOf(cuts.flatMap(({ boxes }) => boxes));
+    this.#leased = indexOf(cuts.flatMap(({ translated }) => translated));
+  }
+
+  /** @returns undefined when a connection is in none of them */
+  find(entry: ConntrackEntry): Candidate | undefined {
+    const first = firstPacket(entry);
+    const from = hostEndpoint(entry.family, first.source, first.sourcePort);
+    const to = hostEndpoint(entry.family, first.destination, first.destinationPort);
+    const there = { protocol: first.protocol, near: from, far: to };
+    const back = { protocol: first.protocol, near: to, far: from };
+    const isLeased = this.#leased.size > 0 && isInAny(this.#leased, tuplesOf(entry));
+    if (!isLeased && !isInAny(this.#filtered, [there, back])) return undefined;
+    const key = keyOf(entry);
+    const kept = { family: entry.family, original: key.original, reply: entry.reply.copy() };
+    return { key, first: firstPacket(kept), isLeased };
+  }
+}
+
 /** Ends connections in the network namespace in which it was opened. */
 export class FlowCutter {
   readonly #tracker: Conntrack;
   readonly #list: ConntrackList;
+  readonly #waiting: WideCut[] = [];
+  #reading: Promise<void> | undefined;
+  #readings = 0;
 
   private constructor(tracker: Conntrack, list: ConntrackList) {
     this.#tracker = tracker;
@@ -108,21 +173,32 @@ export class FlowCutter {
     return new FlowCutter(Conntrack.open(), ConntrackList.open());
   }
 
+  /** How often the whole table was read. */
+  get readings(): number {
+    return this.#readings;
+  }
+
   /**
    * Ends what is to be cut.
    *
-   * @returns how many connections were ended
+   * @returns how many connections were ended; of cuts that shared a reading, the first is told of all
    * @throws {FirewallError} `NETLINK_REFUSED`
    */
-  cut(cut: Cut): number {
-    const wide = cut.boxes.filter((box) => !isExact(box));
-    const wideTranslated = cut.translated.filter((box) => !isExact(box));
+  async cut(cut: Cut): Promise<number> {
+    const boxes = cut.boxes.filter((box) => !isExact(box));
+    const translated = cut.translated.filter((box) => !isExact(box));
     const ended = this.#cutExact(cut);
-    if (wide.length + wideTranslated.length === 0) return ended;
-    return ended + this.#cutWide(wide, wideTranslated, cut);
+    if (boxes.length + translated.length === 0) return ended;
+    const endedLater = await new Promise<number>((end, fail) => {
+      this.#waiting.push({ cut: { ...cut, boxes, translated }, end, fail });
+      this.#reading ??= this.#readForAll();
+    });
+    return ended + endedLater;
   }
 
-  close(): void {
+  /** Waits for what is on its way, and gives the sockets back. */
+  async close(): Promise<void> {
+    await this.#reading;
     this.#tracker.close();
     this.#list.close();
   }
@@ -144,26 +220,57 @@ export class FlowCutter {
         const key = keyBetween(protocol, from, to);
         const { original } = key;
         const reply = { ...original, source: original.destination, sourcePort: original.destinationPort };
-        const first = firstPacket({ family: key.family, original, reply } as ConntrackEntry);
+        const first = firstPacket({ family: key.family, original, reply });
         if (!cut.isPermitted(first)) keys.set(name, key);
       }
     }
     return this.#tracker.delete([...keys.values()]).deleted;
   }
 
-  #cutWide(boxes: readonly Box[], translated: readonly Box[], cut: Cut): number {
-    const keys: ConntrackKey[] = [];
-    const [filtered, leased] = [indexOf(boxes), indexOf(translated)];
-    this.#list.begin();
-    this.#list.readAll(new ConntrackEntry(), (entry) => {
-      const first = firstPacket(entry);
-      const from = hostEndpoint(entry.family, first.source, first.sourcePort);
-      const to = hostEndpoint(entry.family, first.destination, first.destinationPort);
-      const there = { protocol: first.protocol, near: from, far: to };
-      const back = { protocol: first.protocol, near: to, far: from };
-      const isIn = isInAny(filtered, [there, back]) && !cut.isPermitted(first);
-      if (isIn || isInAny(leased, tuplesOf(entry))) keys.push(keyOf(entry));
+  async #readForAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const together = this.#waiting.splice(0);
+      try {
+        const ended = await this.#read(together.map(({ cut }) => cut));
+        for (const [index, { end }] of together.entries()) end(index === 0 ? ended : 0);
+      } catch (error) {
+        for (const { fail } of together) fail(error);
+      }
+    }
+    this.#reading = undefined;
+  }
+
+  async #read(cuts: readonly Cut[]): Promise<number> {
+    const wide = new WideBoxes(cuts);
+    const selection = selectionFor(cuts.flatMap(({ boxes, translated }) => [...boxes, ...translated]));
+    const entry = new ConntrackEntry();
+    const candidates: Candidate[] = [];
+    const visit = (): void => {
+      const found = wide.find(entry);
+      if (found !== undefined) candidates.push(found);
+    };
+    let ended = 0;
+    this.#readings += 1;
+    await this.#list.beginLater(selection);
+    try {
+      for (let goesOn = true; goesOn; ) {
+        goesOn = await this.#list.readLater(entry, visit);
+        while (candidates.length >= JUDGED_AT_ONCE || (!goesOn && candidates.length > 0)) {
+          ended += await this.#judge(candidates.splice(0, JUDGED_AT_ONCE), cuts);
+        }
+      }
+    } finally {
+      while (await this.#list.readLater(entry, () => undefined));
+    }
+    return ended;
+  }
+
+  /** Ends those of some connections that nothing permits. */
+  async #judge(candidates: readonly Candidate[], [any]: readonly Cut[]): Promise<number> {
+    if (any === undefined) return 0;
+    return any.whenSettled(() => {
+      const over = candidates.filter(({ isLeased, first }) => isLeased || !any.isPermitted(first));
+      return this.#tracker.delete(over.map(({ key }) => key)).deleted;
     });
-    return this.#tracker.delete(keys).deleted;
   }
 }

@@ -149,19 +149,18 @@ export class NftablesPinholes implements PinholeBackend {
   }
 
   cut(cut: Cut): Promise<number> {
-    return attempt(() => this.#cutter.cut(cut));
+    return this.#cutter.cut(cut);
   }
 
   watch(listener: (drift: Drift) => void): void {
     this.#monitor.start(listener);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#monitor.close();
-    this.#cutter.close();
+    await this.#cutter.close();
     this.#socket.close();
     this.#nftables.close();
-    return Promise.resolve();
   }
 
   #restore(desired: DesiredState): Restoration {

@@ -29,6 +29,16 @@ function refusalOf(failed: FirewallError): PinholeRefusal {
   return new PinholeRefusal(code, failed.message, { cause: failed });
 }
 
+/**
+ * True when connections may have to end because of a commit: something closes, is blocked, or is translated.
+ */
+export function mayEnd({ transaction }: CommitRequest): boolean {
+  return transaction.operations.some((operation) => {
+    if (operation.op !== "open") return operation.op !== "renew";
+    return operation.request.kind === "block" || operation.request.spec.nat !== undefined;
+  });
+}
+
 /** Closes and blocks make things safer: they go at once, and also when the journal cannot be written. */
 export function isProtective({ transaction }: CommitRequest): boolean {
   return transaction.operations.every(

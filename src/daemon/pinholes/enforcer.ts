@@ -8,6 +8,7 @@ import { FirewallError } from "../../base/index.ts";
 import {
   type JournalChanges,
   type Moment,
+  type PacketFacts,
   type Pinhole,
   type PinholeBackend,
   type PinholeEventType,
@@ -26,6 +27,8 @@ export interface EnforcerParts {
   readonly journal: PinholeJournal;
   readonly backend: PinholeBackend;
   readonly moment: () => Moment;
+  /** Does something when nothing is decided that is not in force. */
+  readonly whenSettled: <Result>(work: () => Result) => Promise<Result>;
   /** Told what has happened, once it is in force. */
   readonly publish: (news: readonly PinholeNews[]) => void;
 }
@@ -67,6 +70,10 @@ export class Enforcer {
   /** What happened while the journal could not be written. */
   #unwritten: JournalChanges[] = [];
   #mustRestore = true;
+  /** Ends of connections that are on their way. */
+  readonly #endings: Set<Promise<void>> = new Set();
+  /** Those of them that nobody waits for yet. */
+  #begun: Promise<void>[] = [];
 
   constructor(parts: EnforcerParts) {
     this.#parts = parts;
@@ -104,13 +111,29 @@ export class Enforcer {
     const unwritten = await this.#write(prepared.journal, mustBeWritten);
     const failed = unwritten ?? (await this.#commit(ready));
     if (failed === undefined) {
-      await this.#finish(prepared);
+      this.#finish(prepared);
       return undefined;
     }
     backend.rollback(ready);
     const inverse = prepared.takeBack();
     if (unwritten === undefined) await this.#write(inverse, false);
     return failed;
+  }
+
+  /**
+   * The ends of connections that were begun since this was asked last.
+   *
+   * @returns settled when they have ended; undefined when there are none
+   */
+  takeEndings(): Promise<unknown> | undefined {
+    const begun = this.#begun;
+    this.#begun = [];
+    return begun.length === 0 ? undefined : Promise.all(begun);
+  }
+
+  /** Waits for all ends of connections that are on their way. */
+  async settleEndings(): Promise<void> {
+    await Promise.allSettled(this.#endings);
   }
 
   /**
@@ -191,19 +214,23 @@ export class Enforcer {
     }
   }
 
-  async #finish(prepared: PreparedCommit): Promise<void> {
+  #finish(prepared: PreparedCommit): void {
     const { plan, cut, events } = prepared;
     prepared.settle();
     this.counters.commits += 1;
     this.counters.changes += plan.put.length + plan.remove.length;
     this.#parts.publish(events);
-    if (cut.boxes.length + cut.translated.length > 0) await this.#cut(cut);
+    if (cut.boxes.length + cut.translated.length === 0) return;
+    const ending = this.#cut(cut).finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
+    this.#begun.push(ending);
   }
 
   async #cut(list: PreparedCommit["cut"]): Promise<void> {
-    const { backend, store } = this.#parts;
+    const { backend, store, whenSettled } = this.#parts;
     try {
-      const ended = await backend.cut({ ...list, isPermitted: (packet) => store.permits(packet) });
+      const isPermitted = (packet: PacketFacts): boolean => store.permits(packet);
+      const ended = await backend.cut({ ...list, isPermitted, whenSettled });
       this.counters.cutConnections += ended;
     } catch (error) {
       this.#tellHealth(this.health.fail(failure(error).message));

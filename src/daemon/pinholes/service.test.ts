@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
-import { defaultLimits, FirewallError } from "../../base/index.ts";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { defaultLimits, FirewallError, ipv4Words } from "../../base/index.ts";
 import { SimulatedPinholes } from "../../backend/index.ts";
 import {
+  type Cut,
   type KernelPlan,
   type Moment,
   type PinholeEventRecord,
@@ -91,6 +92,82 @@ async function refusalOf(promise: Promise<unknown>): Promise<string> {
     return error.code;
   }
 }
+
+/** A filter that takes its time to end connections: until it is told that they have ended. */
+function delayEndings(filter: SimulatedPinholes): { readonly cuts: Cut[]; end: (ended: number) => void } {
+  const control = { cuts: [] as Cut[], end: (_ended: number): void => assert.fail("nothing is to end") };
+  filter.cut = (cut) => {
+    control.cuts.push(cut);
+    return new Promise((resolve) => {
+      control.end = resolve;
+    });
+  };
+  return control;
+}
+
+describe("the end of connections", () => {
+  it("is what the close waits for, and no other commit", async () => {
+    const { service, filter } = await makeRig();
+    const endings = delayEndings(filter);
+    const [first] = (await service.apply(ALICE, [{ op: "open", spec: AUDIO }])).results;
+    const order: string[] = [];
+    const closing = service.apply(ALICE, [{ op: "close", id: first?.id ?? "" }]);
+    void closing.then(() => order.push("closed"));
+    await service.apply(ALICE, [{ op: "open", spec: audio(5006) }]);
+    order.push("opened");
+    endings.end(3);
+    await closing;
+    assert.deepEqual(order, ["opened", "closed"]);
+    assert.equal(service.status.counters.cutConnections, 3);
+  });
+
+  it("is judged by what is in force, and not by what is being written", async () => {
+    const journal = new MemoryJournal();
+    const { service, filter } = await makeRig(journal);
+    const endings = delayEndings(filter);
+    const [first] = (await service.apply(ALICE, [{ op: "open", spec: AUDIO }])).results;
+    const closing = service.apply(ALICE, [{ op: "close", id: first?.id ?? "" }]);
+    await turn();
+    let write = (): void => assert.fail("nothing is being written");
+    journal.append = () =>
+      new Promise((_resolve, reject) => {
+        write = () => reject(new FirewallError("JOURNAL_UNAVAILABLE", "full"));
+      });
+    const again = refusalOf(service.apply(ALICE, [{ op: "open", spec: AUDIO }]));
+    const packet = {
+      family: 4,
+      protocol: 17,
+      opensTcp: false,
+      sourcePort: 6004,
+      destinationPort: 5004,
+    } as const;
+    const [source, destination] = [ipv4Words(0xc633_6401), ipv4Words(0x0a01_0001)];
+    const isPermitted = endings.cuts[0]?.whenSettled(() =>
+      endings.cuts[0]?.isPermitted({ ...packet, source, destination }),
+    );
+    await turn();
+    write();
+    assert.equal(await again, "JOURNAL_UNAVAILABLE");
+    assert.equal(await isPermitted, false, "what could not be written permits nothing");
+    endings.end(1);
+    await closing;
+  });
+
+  it("is waited for when the service closes", async () => {
+    const { service, filter } = await makeRig();
+    const endings = delayEndings(filter);
+    const [first] = (await service.apply(ALICE, [{ op: "open", spec: AUDIO }])).results;
+    const closing = service.apply(ALICE, [{ op: "close", id: first?.id ?? "" }]);
+    await turn();
+    const order: string[] = [];
+    const stop = service.close().then(() => order.push("stopped"));
+    await turn();
+    order.push("ended");
+    endings.end(1);
+    await Promise.all([stop, closing]);
+    assert.deepEqual(order, ["ended", "stopped"]);
+  });
+});
 
 describe("a commit", () => {
   it("is in force when it is answered, and carries the slides' example", async () => {

@@ -101,7 +101,8 @@ export class PinholeService {
     this.#events = new EventLog(options.eventsKept);
     const { store, journal, backend, moment } = options;
     const publish = (news: readonly PinholeNews[]): void => this.#publish(news);
-    this.#enforcer = new Enforcer({ store, journal, backend, moment, publish });
+    const whenSettled = <Result>(work: () => Result): Promise<Result> => this.#loop.read(work);
+    this.#enforcer = new Enforcer({ store, journal, backend, moment, whenSettled, publish });
     this.#loop = new WorkLoop({ store, enforcer: this.#enforcer, moment, gatherMs: options.gatherMs ?? 1 });
   }
 

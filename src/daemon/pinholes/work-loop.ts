@@ -4,7 +4,8 @@
  *
  * Commits that arrive while one is on its way go together as the next, so the number of kernel transactions
  * and of syncs does not follow the number of commits. However many come, what else is due has its turn
- * between two batches.
+ * between two batches. Only the ends of connections are waited for beside that: to find them may take as long
+ * as reading the whole table of the tracker.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { FirewallError, type Milliseconds } from "../../base/index.ts";
@@ -17,7 +18,7 @@ import {
   type PinholeStore,
   type Restoration,
 } from "../../pinhole/index.ts";
-import { CommitCarrier, isProtective } from "./commit-carrier.ts";
+import { CommitCarrier, isProtective, mayEnd } from "./commit-carrier.ts";
 import type { Enforcer } from "./enforcer.ts";
 
 /** What a loop works with. */
@@ -52,13 +53,6 @@ const TICK_MAX_MS = 1000;
 
 /** How long after a failed restoration the next is tried, in milliseconds. */
 const RESTORE_AGAIN_MS = 1000;
-
-function answerAll(batch: readonly Waiting[], outcomes: readonly CommitOutcome[]): void {
-  for (const [index, waiting] of batch.entries()) {
-    const outcome = outcomes[index];
-    if (outcome !== undefined) waiting.answer(outcome);
-  }
-}
 
 /** Does one thing at a time. */
 export class WorkLoop {
@@ -130,10 +124,11 @@ export class WorkLoop {
   }
 
   /** Takes no more commits, and resolves when what is on its way is finished. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    return this.read(() => undefined);
+    await this.read(() => undefined);
+    await this.#parts.enforcer.settleEndings();
   }
 
   /** Works until nothing waits; one at a time. */
@@ -148,12 +143,29 @@ export class WorkLoop {
         this.#letRead();
         await this.#gather();
         batch = this.#takeBatch();
-        if (batch.length > 0) answerAll(batch, await this.#carrier.carry(batch));
+        if (batch.length > 0) await this.#serve(batch);
       } while (this.#waiting.length > 0);
     } catch (error) {
       for (const waiting of [...batch, ...this.#waiting.splice(0)]) waiting.fail(error);
     } finally {
       this.#rest();
+    }
+  }
+
+  /**
+   * Where connections have to end, the answers to those who asked for it wait for that, and nothing else
+   * does.
+   */
+  async #serve(batch: readonly Waiting[]): Promise<void> {
+    const { enforcer } = this.#parts;
+    void enforcer.takeEndings();
+    const outcomes = await this.#carrier.carry(batch);
+    const endings = enforcer.takeEndings();
+    for (const [index, waiting] of batch.entries()) {
+      const outcome = outcomes[index];
+      if (outcome === undefined) continue;
+      if (endings === undefined || !mayEnd(waiting)) waiting.answer(outcome);
+      else endings.then(() => waiting.answer(outcome), waiting.fail);
     }
   }
 
