@@ -8,7 +8,7 @@ const LABEL_WIDTH = 230;
 const BAR_HEIGHT = 13;
 const BAR_GAP = 4;
 const TITLE_HEIGHT = 30;
-const COLOURS = { postern: "#2c7a4b", inspecting: "#63a37a", queued: "#a9cbb5" };
+const COLOURS = { postern: "#2c7a4b", inspecting: "#63a37a", conntrack: "#1d5132", queued: "#a9cbb5" };
 const OTHERS = "#9aa4ad";
 
 function escaped(text) {

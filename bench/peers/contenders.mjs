@@ -43,8 +43,8 @@ function withPython({ firewall, folder, rules }, measure) {
   return withQueueLoop({ firewall, command, hooks: "INPUT" }, measure);
 }
 
-async function withPostern({ firewall, rules, inspects, words }, measure) {
-  const policy = posternPolicy(rules, inspects);
+async function withPostern({ firewall, rules, form = {}, words }, measure) {
+  const policy = posternPolicy(rules, form);
   const running = await startFirewall(firewall, { policy, words, patienceMs: START_PATIENCE_MS });
   try {
     return await measure();
@@ -67,7 +67,12 @@ export function contenders(reference) {
     {
       name: "inspecting",
       title: "Postern, recognising protocols",
-      within: (site, measure) => withPostern({ ...site, inspects: true }, measure),
+      within: (site, measure) => withPostern({ ...site, form: { inspects: true } }, measure),
+    },
+    {
+      name: "conntrack",
+      title: "Postern, conntrack states",
+      within: (site, measure) => withPostern({ ...site, form: { asksConntrack: true } }, measure),
     },
     {
       name: "queued",

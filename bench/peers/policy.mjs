@@ -40,9 +40,10 @@ function openPort(protocol) {
  * Postern's policy.
  *
  * @param count - blocked things
- * @param inspects - whether SSH is dropped by its bytes on any port, so that all TCP flows are recognised
+ * @param form - `inspects`: SSH is dropped by its bytes on any port, so that all TCP flows are recognised;
+ *   `asksConntrack`: what is under way is what the kernel's connection tracking says, not our own table
  */
-export function posternPolicy(count, inspects) {
+export function posternPolicy(count, { inspects, asksConntrack }) {
   const inspected = { name: "ProtocolRule", protocols: ["SSH"], action: "DROP" };
   return {
     default_chain: "ACCEPT",
@@ -50,7 +51,9 @@ export function posternPolicy(count, inspects) {
     INPUT: [
       ...blockedRules(count).map(posternRule),
       ...(inspects ? [inspected] : []),
-      { name: "FlowRule", is: "known", action: "ACCEPT" },
+      asksConntrack
+        ? { name: "ConntrackRule", states: ["established", "related"], action: "ACCEPT" }
+        : { name: "FlowRule", is: "known", action: "ACCEPT" },
       ...TCP_OPEN.map(openPort("TCP")),
       ...UDP_OPEN.map(openPort("UDP")),
       { name: "ICMPRule", action: "ACCEPT" },

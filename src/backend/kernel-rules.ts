@@ -29,7 +29,14 @@ import { type LineCount, readCounts } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
-import { expectedResetText, switchText, type TablePlan, tableText, USERSPACE_CHAIN } from "./table-text.ts";
+import {
+  expectedResetText,
+  switchText,
+  type TablePlan,
+  tableText,
+  tellingText,
+  USERSPACE_CHAIN,
+} from "./table-text.ts";
 
 /** Name of our table unless somebody wants another. */
 export const DEFAULT_TABLE = "postern";
@@ -95,12 +102,14 @@ export class KernelRules {
   /** Chains of the plan in force; none while everything goes to userspace. */
   #inForce: BuiltPlan | undefined;
   #prepared: BuiltPlan | undefined;
+  #tellsStates: boolean;
   /** True while there are chains for ended connections. */
   #stopsEnded = false;
 
   private constructor(plan: TablePlan) {
     this.#plan = plan;
     this.#table = plan.table;
+    this.#tellsStates = plan.tellsStates === true;
   }
 
   /**
@@ -151,6 +160,23 @@ export class KernelRules {
     if (!this.#stopsEnded) return;
     this.#stopsEnded = false;
     runNftables(endedRemovalText(this.#table));
+  }
+
+  /**
+   * Makes packets that go up tell their state in the kernel's connection tracking, or no longer; see
+   * CONNTRACK_MARK. To be called before a policy that asks for it is in force, and after the last one was.
+   *
+   * @throws {FirewallError} `NFTABLES_REFUSED`; nothing is changed then
+   */
+  tellStates(isTelling: boolean): void {
+    if (isTelling === this.#tellsStates) return;
+    runNftables(tellingText(this.#plan, isTelling));
+    this.#tellsStates = isTelling;
+  }
+
+  /** True while packets that go up tell their state. */
+  get isTellingStates(): boolean {
+    return this.#tellsStates;
   }
 
   /**

@@ -17,7 +17,15 @@
  * its own refusals, and no refusal can cause another. When a set is full its answers are judged like any
  * packet.
  */
-import { FirewallError, HOOK_NAMES, type HookName } from "../base/index.ts";
+import {
+  CONNTRACK_MARK,
+  CONNTRACK_STATES,
+  type ConntrackState,
+  conntrackMark,
+  FirewallError,
+  HOOK_NAMES,
+  type HookName,
+} from "../base/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
@@ -26,6 +34,9 @@ import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-te
 
 /** The chain that holds nothing but the queueing rule. */
 export const USERSPACE_CHAIN = "to-userspace";
+
+/** The chain before it: where a policy asks for them, it notes states of connection tracking in the mark. */
+const TELLING_CHAIN = "telling";
 
 /** How long an answer to a refused packet is awaited. It is made before the rule has ended. */
 const ANSWER_SECONDS = 1;
@@ -43,6 +54,8 @@ export interface TablePlan {
   readonly priority: number;
   /** Bits of the packet mark that are ours. */
   readonly markMask: number;
+  /** Whether packets that go up tell their state in the kernel's connection tracking; false when absent. */
+  readonly tellsStates?: boolean;
   /** Present when flows may be sealed, see seal-text.ts. */
   readonly seals?: SealForm | undefined;
 }
@@ -145,7 +158,41 @@ export function switchText(plan: TablePlan, nextOf: (hook: HookName) => string):
   return `${lines.join("\n")}\n`;
 }
 
-function hookChains(hook: HookName, plan: TablePlan, mask: string): string {
+/** Rules of the chain that packets pass on their way up. */
+function tellingRules(isTelling: boolean): string[] {
+  const rest = hexadecimal(~CONNTRACK_MARK);
+  const next = `goto ${USERSPACE_CHAIN}`;
+  const tell = (state: ConntrackState): string =>
+    `ct state ${state} meta mark set meta mark & ${rest} | ${hexadecimal(conntrackMark(state))} ${next}`;
+  return [...(isTelling ? CONNTRACK_STATES.map(tell) : []), next];
+}
+
+/** Rules of a hook's late chain. What was told ends here, whether the packet went up or not. */
+function lateRules(isTelling: boolean, mask: number): string[] {
+  const [bits, rest] = [CONNTRACK_MARK, ~CONNTRACK_MARK].map(hexadecimal);
+  const forget = isTelling ? [`meta mark & ${bits} != 0 meta mark set meta mark & ${rest}`] : [];
+  return [...forget, `meta mark & ${hexadecimal(mask)} != 0 goto late`];
+}
+
+/** The transaction that makes packets tell their state from now on, or no longer. */
+export function tellingText(plan: TablePlan, isTelling: boolean): string {
+  const { mask } = new RejectMarks(plan.markMask);
+  const chains: readonly (readonly [string, readonly string[]])[] = [
+    [TELLING_CHAIN, tellingRules(isTelling)],
+    ...plan.hooks.map((hook) => [`${hook.toLowerCase()}-late`, lateRules(isTelling, mask)] as const),
+  ];
+  const lines = chains.flatMap(([name, rules]) => {
+    const chain = `inet ${plan.table} ${name}`;
+    return [`flush chain ${chain}`, ...rules.map((rule) => `add rule ${chain} ${rule}`)];
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+function chainText(name: string, rules: readonly string[]): string {
+  return `	chain ${name} {\n${rules.map((rule) => `		${rule}\n`).join("")}	}`;
+}
+
+function hookChains(hook: HookName, plan: TablePlan, mask: number): string {
   const name = hook.toLowerCase();
   const rules = hookRules(hook, plan.markMask, QUEUEING_CHAIN);
   return `	chain ${name} {
@@ -153,8 +200,9 @@ function hookChains(hook: HookName, plan: TablePlan, mask: string): string {
 ${rules.map((rule) => `		${rule}\n`).join("")}	}
 	chain ${name}-late {
 		type filter hook ${name} priority ${plan.priority + 1}; policy accept;
-		meta mark & ${mask} != 0 goto late
-	}`;
+${lateRules(plan.tellsStates === true, mask)
+  .map((rule) => `		${rule}\n`)
+  .join("")}	}`;
 }
 
 /**
@@ -186,7 +234,7 @@ function checkName(table: string): void {
 export function tableText(plan: TablePlan): string {
   checkName(plan.table);
   const marks = new RejectMarks(plan.markMask);
-  const mask = hexadecimal(marks.mask);
+  const seal = plan.seals === undefined ? [] : [`jump ${SEALED_CHAIN}`];
   const hooks = HOOK_NAMES.filter((hook) => plan.hooks.includes(hook));
   return `table inet ${plan.table}
 delete table inet ${plan.table}
@@ -196,10 +244,9 @@ ${ANSWER_CHAINS}
 ${refusalChains(marks, plan.seals)}
 	chain ${USERSPACE_CHAIN} {
 	}
-	chain ${QUEUEING_CHAIN} {
-${plan.seals === undefined ? "" : `		jump ${SEALED_CHAIN}\n`}		goto ${USERSPACE_CHAIN}
-	}
-${hooks.map((hook) => hookChains(hook, plan, mask)).join("\n")}
+${chainText(TELLING_CHAIN, tellingRules(plan.tellsStates === true))}
+${chainText(QUEUEING_CHAIN, [...seal, `goto ${TELLING_CHAIN}`])}
+${hooks.map((hook) => hookChains(hook, plan, marks.mask)).join("\n")}
 }
 `;
 }

@@ -15,7 +15,15 @@ export {
 export { type ErrorDetails, type ErrorFacts, FirewallError, InvariantError, invariant } from "./errors.ts";
 export { HOOK, HOOK_NAMES, type Hook, type HookName, hookName } from "./hook.ts";
 export { defaultLimits, type Limit, type LimitName, LIMITS, type LimitValues } from "./limits.ts";
-export { PINHOLE_MARK } from "./packet-mark.ts";
+export {
+  CONNTRACK_MARK,
+  CONNTRACK_STATES,
+  type ConntrackState,
+  conntrackMark,
+  conntrackStateNumber,
+  conntrackStateOf,
+  PINHOLE_MARK,
+} from "./packet-mark.ts";
 export { Prefix } from "./prefix.ts";
 export { PROTOCOL, TCP_FLAG } from "./protocol.ts";
 export {

@@ -47,6 +47,7 @@ const MEANINGS: readonly { words: string; means: Partial<PacketWords> }[] = [
       payloadBytes: 5,
     },
   },
+  { words: "out udp 192.0.2.1:1 > 192.0.2.2:2 ct Untracked", means: { conntrack: "untracked" } },
   {
     words: "in icmpv6 fe80::1 > ff02::1",
     means: { protocol: PROTOCOL.ICMPV6, icmpType: 128, timeToLive: 64 },

@@ -6,10 +6,12 @@
  *     forward icmp 192.0.2.1 > 198.51.100.7 type 8 code 0 iif eth0 oif eth1
  *
  * Hook, protocol, the two ends, then any of: TCP flags by name, `state NAME`, `type N`, `code N`, `iif NAME`,
- * `oif NAME`, `user ID`, `group ID`, `mark N`, `ttl N`, `bytes N` (payload length).
+ * `oif NAME`, `user ID`, `group ID`, `ct STATE`, `mark N`, `ttl N`, `bytes N` (payload length).
  */
 import {
   type Address,
+  CONNTRACK_STATES,
+  type ConntrackState,
   FirewallError,
   HOOK,
   type Hook,
@@ -38,6 +40,8 @@ export interface PacketWords {
   userId: number | undefined;
   groupId: number | undefined;
   mark: number;
+  /** State in the kernel's connection tracking; undefined when the words do not tell. */
+  conntrack: ConntrackState | undefined;
   timeToLive: number;
   payloadBytes: number;
 }
@@ -186,6 +190,10 @@ const OPTIONS: Readonly<Record<string, (words: PacketWords, reader: WordReader) 
   group: (words, reader) => {
     words.groupId = reader.number("group", 0xffff_fffe);
   },
+  ct: (words, reader) => {
+    const states = CONNTRACK_STATES.map((state) => [state, state] as const);
+    words.conntrack = readKnown(reader, "a state of connection tracking", Object.fromEntries(states));
+  },
   mark: (words, reader) => {
     words.mark = reader.number("mark", 0xffff_ffff);
   },
@@ -250,6 +258,7 @@ export function parsePacketWords(text: string): PacketWords {
     userId: undefined,
     groupId: undefined,
     mark: 0,
+    conntrack: undefined,
     timeToLive: 64,
     payloadBytes: 0,
   };

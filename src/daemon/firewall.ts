@@ -128,6 +128,14 @@ function usableSeals(form: SealForm | undefined, log: Log): SealForm | undefined
   }
 }
 
+/** Whether packets that go up shall tell their state in the kernel's connection tracking. */
+function canTellStates({ asksConntrack }: Policy, tracksConnections: boolean, log: Log): boolean {
+  if (asksConntrack && !tracksConnections) {
+    log.warning("this kernel tracks no connections: ConntrackRule goes by Postern's own state table");
+  }
+  return asksConntrack && tracksConnections;
+}
+
 /** What a running firewall is made of. */
 interface FirewallParts {
   readonly pool: WorkerPool;
@@ -249,7 +257,9 @@ export class Firewall {
     try {
       const queues = { first: firstQueue, count: pool.size, bypass: queueBypass };
       const marks = new SealMarks(connectionMarkMask);
-      const plan = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask, queues, seals: form };
+      const tellsStates = canTellStates(inForce.policy, tracksConnections, log);
+      const base = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask };
+      const plan = { ...base, queues, seals: form, tellsStates };
       rules = KernelRules.install(plan, queueing);
       log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
       const driver = DRIVER_WORDS[queueing];
@@ -374,10 +384,14 @@ export class Firewall {
     const before = this.#inForce;
     const tables = this.#registry.prepare(policy, before.memory);
     const next: InForce = { source, policy, memory: tables.memory, revision: before.revision + 1 };
+    const isTelling = canTellStates(policy, this.#tracksConnections, this.#options.log);
+    const wasTelling = this.#rules.isTellingStates;
     this.#preparePlan(next);
     const replace = async (): Promise<void> => {
+      if (isTelling) this.#rules.tellStates(true);
       await this.#pool.replacePolicy(next);
       this.#rules.commitPlan();
+      this.#rules.tellStates(isTelling);
       tables.commit();
       this.#inForce = next;
     };
@@ -385,6 +399,7 @@ export class Firewall {
       await (this.#seals === undefined ? replace() : this.#seals.renew(replace));
     } catch (error) {
       this.#rules.rollbackPlan();
+      this.#rules.tellStates(wasTelling);
       tables.rollback();
       throw error;
     }

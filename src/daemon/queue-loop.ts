@@ -1,6 +1,14 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
 import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../backend/index.ts";
-import { FirewallError, type Milliseconds, type TimeoutValues, VERDICT, verdictName } from "../base/index.ts";
+import {
+  CONNTRACK_MARK,
+  conntrackStateOf,
+  FirewallError,
+  type Milliseconds,
+  type TimeoutValues,
+  VERDICT,
+  verdictName,
+} from "../base/index.ts";
 import {
   COUNTER,
   Engine,
@@ -323,6 +331,11 @@ export class QueueLoop {
     decodePacket(packet, queue.bytes, queued.payloadAt, queued.payloadEnd, queued.wireBytes);
     packet.vouched = this.#marks.isVouched(packet.mark);
     if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
+    packet.conntrackState = 0;
+    if (this.#engine.evaluator.policy.asksConntrack) {
+      packet.conntrackState = conntrackStateOf(packet.mark);
+      packet.mark &= ~CONNTRACK_MARK;
+    }
     const verdict = this.#engine.judge(packet, this.#now);
     const { seal } = this.#engine;
     if (seal !== SEAL.NONE) queue.acceptMarked(this.#marks.apply(packet.mark, SEAL_KIND[seal as 1 | 2]));

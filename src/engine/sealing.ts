@@ -26,6 +26,7 @@
  * open-ended until its state changes. A flow whose bytes are not settled is asked about again.
  */
 import {
+  conntrackStateNumber,
   HOOK,
   type Hook,
   type Milliseconds,
@@ -53,6 +54,7 @@ const TURNED: Readonly<Partial<Record<Hook, Hook>>> = {
   [HOOK.OUTPUT]: HOOK.INPUT,
 };
 
+const ESTABLISHED = conntrackStateNumber("established");
 const LOOPBACK = "lo";
 const { SYN, FIN, RST } = TCP_FLAG;
 
@@ -89,10 +91,19 @@ function describe(future: Packet, packet: Packet, isTurned: boolean): void {
   future.hook = isTurned ? (TURNED[packet.hook] ?? packet.hook) : packet.hook;
   future.family = packet.family;
   future.protocol = packet.protocol;
+  future.conntrackState = packet.conntrackState;
   future.source.set(isTurned ? packet.destination : packet.source);
   future.destination.set(isTurned ? packet.source : packet.destination);
   future.sourcePort = isTurned ? packet.destinationPort : packet.sourcePort;
   future.destinationPort = isTurned ? packet.sourcePort : packet.destinationPort;
+}
+
+/**
+ * True unless a rule asks for the state that the kernel's connection tracking gives a packet, and that may
+ * change: `established` a connection remains, once both its ends have spoken, for as long as it has a seal.
+ */
+function isLasting({ policy }: Evaluator, { conntrackState }: Packet): boolean {
+  return !policy.asksConntrack || conntrackState === 0 || conntrackState === ESTABLISHED;
 }
 
 /** Decides on seals for one engine. */
@@ -130,7 +141,7 @@ export class Sealing {
     const { verdict } = evaluator;
     if (!this.#isAllowed(verdict) || !this.#isPlain(packet)) return SEAL.NONE;
     if (verdict === VERDICT.DROP && content?.seal?.verdict === VERDICT.DROP) return SEAL.DROP;
-    if (!this.#isCandidate(evaluator)) return SEAL.NONE;
+    if (!this.#isCandidate(evaluator) || !isLasting(evaluator, packet)) return SEAL.NONE;
     const isSealed =
       this.#tracker.flows.isOffloaded(this.#tracker.slot) || this.#ask(evaluator, packet, content, now);
     if (!isSealed) return SEAL.NONE;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { conntrackStateNumber } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
 import { ContextProbe, compileValid, decodeBuilt } from "../testing/policy-probe.ts";
 import {
@@ -12,13 +13,14 @@ import {
   TABLES,
 } from "../testing/rule-arbitraries.ts";
 import type { Test } from "./condition.ts";
+import { conntrackState } from "./conntrack-state.ts";
 import { missingParts } from "./evaluator.ts";
 import { allocateMemory } from "./policy.ts";
 import type { Rule } from "./rule.ts";
 import { createRegistry } from "./rules/catalogue.ts";
 
 /** What the documentation of each test says, said again as plainly as possible. */
-function passes(packet: Packet, one: Test): boolean {
+function passes(packet: Packet, one: Test, context: ContextProbe): boolean {
   switch (one.field) {
     case "protocol":
       return one.protocols.includes(packet.protocol);
@@ -38,6 +40,8 @@ function passes(packet: Packet, one: Test): boolean {
       return packet[one.field] === one.id;
     case "mark":
       return (packet.mark & one.bits) >>> 0 === one.bits;
+    case "conntrack":
+      return one.states.some((state) => conntrackStateNumber(state) === conntrackState(packet, context));
     case "icmp":
       return one.messages.some(
         ({ protocol, type, code }) =>
@@ -91,7 +95,7 @@ describe("what a rule says it matches is what it matches", () => {
             for (const fields of packets) {
               const packet = decodeBuilt(fields, context.packet);
               if (packet.fault !== undefined || (rule.needs & missingParts(packet)) !== 0) continue;
-              const expected: boolean = condition.every((one) => passes(packet, one));
+              const expected: boolean = condition.every((one) => passes(packet, one, context));
               if (expected) matches += 1;
               assert.equal(rule.match(packet, context), expected);
             }

@@ -7,7 +7,7 @@
  * place. A condition is a list of tests, and a packet meets it when it has the parts named by the rule's
  * `needs` and passes every test.
  */
-import type { Prefix } from "../base/index.ts";
+import type { ConntrackState, Prefix } from "../base/index.ts";
 
 /** The packet's protocol is one of these, by their IANA numbers. */
 export interface ProtocolTest {
@@ -48,6 +48,12 @@ export interface MarkTest {
   readonly bits: number;
 }
 
+/** The packet's state in the kernel's connection tracking is one of these, see conntrackState. */
+export interface ConntrackTest {
+  readonly field: "conntrack";
+  readonly states: readonly ConntrackState[];
+}
+
 /** A kind of ICMP message. */
 export interface IcmpMessage {
   /** PROTOCOL.ICMP or PROTOCOL.ICMPV6. */
@@ -65,7 +71,15 @@ export interface IcmpTest {
 }
 
 /** One thing that must hold. */
-export type Test = ProtocolTest | AddressTest | PortTest | InterfaceTest | OwnerTest | MarkTest | IcmpTest;
+export type Test =
+  | ProtocolTest
+  | AddressTest
+  | PortTest
+  | InterfaceTest
+  | OwnerTest
+  | MarkTest
+  | ConntrackTest
+  | IcmpTest;
 
 /** All that must hold; an empty list holds for every packet. */
 export type Condition = readonly Test[];

@@ -7,9 +7,9 @@
  *
  * - *what is constant for a flow*: addresses, ports, protocol. A rule whose condition speaks of nothing else
  *   gives its answer now.
- * - *what is known of the flow*: its state, who spoke first, address tables, its bytes once they are settled.
- *   Such a rule says so itself (Rule.foresee); that the flow stays in this state, and tables and policy as
- *   they are, is the asker's to see to.
+ * - *what is known of the flow*: its state, also the kernel's, who spoke first, address tables, its bytes
+ *   once they are settled. Such a rule says so itself (Rule.foresee); that the flow stays in this state, and
+ *   tables and policy as they are, is the asker's to see to.
  * - *the packet*, but without any effect: interfaces, the sending socket's owner, the mark. A later packet
  *   may meet the rule or not, so both ways are followed: the walk goes on, and what the rule would do joins
  *   the outcomes.
@@ -23,8 +23,8 @@
  * a condition cost, however long it is.
  */
 import { type Verdict, VERDICT } from "../base/index.ts";
-import type { Packet } from "../wire/index.ts";
 import type { Condition, Test } from "./condition.ts";
+import { isInState } from "./conntrack-state.ts";
 import { type InterfaceNumbers, PacketFacts } from "./packet-facts.ts";
 import { type ForesightContext, NEEDS, type Rule } from "./rule.ts";
 import { firstAt, LOOKUP_FROM, type LookupRule, NOT_FOUND, RuleLookup } from "./rule-lookup.ts";
@@ -54,7 +54,8 @@ function isConstant({ field }: Test): boolean {
 }
 
 /** True when a packet passes a test of what is constant for its flow. */
-function holds(test: Test, packet: Packet): boolean {
+function holds(test: Test, context: ForesightContext): boolean {
+  const { packet } = context;
   switch (test.field) {
     case "protocol":
       return test.protocols.includes(packet.protocol);
@@ -64,6 +65,8 @@ function holds(test: Test, packet: Packet): boolean {
     case "sourcePort":
     case "destinationPort":
       return test.low <= packet[test.field] && packet[test.field] <= test.high;
+    case "conntrack":
+      return isInState(test.states, packet, context);
     default:
       // Messages of ICMP: flows whose fate may be sealed are of TCP or UDP.
       return false;
@@ -75,8 +78,8 @@ function isSure(condition: Condition, needs: number): boolean {
   return (needs & NEEDS.OWNER) === 0 && condition.every(isConstant);
 }
 
-function answerOf(condition: Condition, needs: number, packet: Packet): number {
-  if (!condition.every((test) => !isConstant(test) || holds(test, packet))) return ANSWER.NO;
+function answerOf(condition: Condition, needs: number, context: ForesightContext): number {
+  if (!condition.every((test) => !isConstant(test) || holds(test, context))) return ANSWER.NO;
   return isSure(condition, needs) ? ANSWER.YES : ANSWER.EITHER;
 }
 
@@ -284,9 +287,7 @@ export class Foresight {
     if (verdictRules[place] !== undefined) return ANSWER.UNKNOWN;
     const { condition } = rule;
     const answer =
-      condition === undefined
-        ? foresee(rule, context)
-        : answerOf(condition, needs[place] ?? 0, context.packet);
+      condition === undefined ? foresee(rule, context) : answerOf(condition, needs[place] ?? 0, context);
     return not[place] === 1 ? inverted(answer, needs[place] ?? 0) : answer;
   }
 }

@@ -94,9 +94,7 @@ function demandsOf(test: Test, numbers: InterfaceNumbers): Demand[] | undefined 
     case "inInterface":
     case "outInterface":
       return interfaceDemands(test, numbers);
-    case "sourcePort":
-    case "destinationPort":
-    case "mark":
+    default:
       return undefined;
   }
 }
@@ -178,7 +176,9 @@ export function lookupEntries(condition: Condition, numbers: InterfaceNumbers): 
   const found = alternatives(condition, portDemands(source, destination), numbers);
   const isWide = (ports: PortRange): boolean => ports.low < ports.high && !isAny(ports);
   const ranged = isWide(destination) ? "destinationPort" : isWide(source) ? "sourcePort" : "";
-  const rest = condition.filter((test) => test.field === "mark" || ("isOpen" in test && test.isOpen));
+  const rest = condition.filter(
+    (test) => test.field === "mark" || test.field === "conntrack" || ("isOpen" in test && test.isOpen),
+  );
   if (isWide(destination) && isWide(source)) rest.push({ field: "sourcePort", ...source });
   const range = ranged === "" ? ANY_PORT : ranged === "destinationPort" ? destination : source;
   return found?.map(({ values, masks }) => ({ values, masks, ranged, range, rest }));

@@ -93,6 +93,8 @@ export class Policy {
   readonly settings: Settings;
   /** Recognisers that its modules have registered. */
   readonly recognisers: readonly Recogniser[];
+  /** True when a rule asks for the packet's state in the kernel's connection tracking. */
+  readonly asksConntrack: boolean;
 
   private constructor(parts: PolicyParts) {
     this.file = parts.file;
@@ -100,6 +102,9 @@ export class Policy {
     this.defaultTarget = parts.defaultTarget;
     this.settings = parts.settings;
     this.recognisers = parts.recognisers;
+    this.asksConntrack = parts.chains.some(({ rules }) =>
+      rules.some(({ definition }) => definition.asksConntrack === true),
+    );
   }
 
   /** For the compiler: these parts have passed all checks. */

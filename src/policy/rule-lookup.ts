@@ -16,6 +16,7 @@
  */
 import type { Packet } from "../wire/index.ts";
 import type { Condition, Test } from "./condition.ts";
+import { isInState } from "./conntrack-state.ts";
 import { type LookupEntry, lookupEntries } from "./lookup-entry.ts";
 import { AddressFilter } from "./address-filter.ts";
 import { FACT, type InterfaceNumbers, type PacketFacts } from "./packet-facts.ts";
@@ -267,6 +268,8 @@ function passes(test: Test, packet: Packet, context: RuleContext): boolean {
       return test.low <= packet[test.field] && packet[test.field] <= test.high;
     case "mark":
       return (~packet.mark & test.bits) === 0;
+    case "conntrack":
+      return isInState(test.states, packet, context);
     case "inInterface":
     case "outInterface": {
       const name = context.interfaceName(packet[test.field]);

@@ -2,11 +2,13 @@
  * The `settings` object of a policy file: declared once, for the validator, the JSON Schema and the manual.
  */
 import {
+  CONNTRACK_MARK,
   defaultLimits,
   HOUR,
   LIMITS,
   type LimitName,
   type LimitValues,
+  PINHOLE_MARK,
   SECOND,
   TIMEOUT_MEANINGS,
   type TimeoutName,
@@ -75,9 +77,11 @@ function isMarkMask(mask: number, bits: number): boolean {
  *
  * @param bits - how many it needs
  * @param example - one that will do
+ * @param taken - bits that it must not have
  */
-function maskOf(bits: number, example: string): ValueType<number> {
-  const words = `a 32-bit mask of at least ${bits} adjacent bits, such as "${example}"`;
+function maskOf(bits: number, example: string, taken = 0): ValueType<number> {
+  const outside = taken === 0 ? "" : ` outside 0x${taken.toString(16).padStart(8, "0")}`;
+  const words = `a 32-bit mask of at least ${bits} adjacent bits${outside}, such as "${example}"`;
   return {
     words,
     schema: {
@@ -91,7 +95,8 @@ function maskOf(bits: number, example: string): ValueType<number> {
       const mask =
         typeof scalar === "string" && /^0x[0-9a-fA-F]{1,8}$/.test(scalar) ? Number(scalar) : scalar;
       const valid = typeof mask === "number" && Number.isInteger(mask) && mask > 0 && mask <= 0xffff_ffff;
-      if (!valid || !isMarkMask(mask, bits)) return reportWrongType(value, words, reading);
+      if (!valid || !isMarkMask(mask, bits) || (mask & taken) !== 0)
+        return reportWrongType(value, words, reading);
       return mask;
     },
   };
@@ -211,7 +216,7 @@ export const SETTING_ARGUMENTS = {
     "Segments that no state allows get the state INVALID instead of keeping the old one.",
   ),
   markMask: withDefault(
-    maskOf(PACKET_MARK_BITS, "0x70000000"),
+    maskOf(PACKET_MARK_BITS, "0x70000000", PINHOLE_MARK | CONNTRACK_MARK),
     0x7000_0000,
     "Bits of the packet mark that belong to Postern; all others are left alone.",
   ),

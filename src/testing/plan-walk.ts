@@ -1,5 +1,5 @@
 /** A plan executed the way the kernel would: chains, jumps, the first line that fits. */
-import { type HookName, PROTOCOL } from "../base/index.ts";
+import { type ConntrackState, conntrackStateNumber, type HookName, PROTOCOL } from "../base/index.ts";
 import type { KernelPlan, KernelTest, LineAction, Match, PlanChain, PlanLine } from "../backend/index.ts";
 import type { Packet } from "../wire/index.ts";
 
@@ -45,12 +45,18 @@ function addressFits(
   return test.prefix.contains(packet.family, packet[test.field]) !== test.negated;
 }
 
+/** The kernel always has a state; a packet without one was never there. */
+function isInState(states: readonly ConntrackState[], packet: Packet): boolean {
+  return states.some((state) => conntrackStateNumber(state) === packet.conntrackState);
+}
+
 function testHolds(test: KernelTest, packet: Packet, interfaces: PacketInterfaces): boolean {
   if ("prefix" in test) return addressFits(packet, test);
   if ("protocols" in test) return test.protocols.includes(packet.protocol) !== test.negated;
   if ("low" in test) return portFits(packet, packet[test.field], test);
   if ("name" in test) return nameFits(interfaces[test.field], test) !== test.negated;
   if ("id" in test) return ownerFits(packet, test);
+  if ("states" in test) return isInState(test.states, packet) !== test.negated;
   if ("bits" in test) return ((~packet.mark & test.bits) === 0) !== test.negated;
   return "value" in test ? icmpFits(packet, packet[test.field], test) : packet.family === test.family;
 }

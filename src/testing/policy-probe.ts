@@ -1,6 +1,8 @@
 /** Policies under test: packets built as bytes, decoded as on the packet path, and judged. */
 import assert from "node:assert/strict";
 import {
+  type ConntrackState,
+  conntrackStateNumber,
   HOOK,
   type Hook,
   type Milliseconds,
@@ -35,6 +37,8 @@ export interface ProbePacket extends PacketFields {
   readonly groupId?: number;
   /** The kernel's packet mark; default 0. */
   readonly mark?: number;
+  /** The packet's state in the kernel's connection tracking; by default the kernel has told none. */
+  readonly conntrack?: ConntrackState;
   /** State of the connection; default CLOSED. */
   readonly state?: TcpState;
   /** What is known of the flow, see FLOW; default new. */
@@ -53,6 +57,7 @@ export function decodeBuilt(fields: ProbePacket, packet: Packet = new Packet()):
   packet.userId = fields.userId ?? -1;
   packet.groupId = fields.groupId ?? -1;
   packet.mark = fields.mark ?? 0;
+  packet.conntrackState = fields.conntrack === undefined ? 0 : conntrackStateNumber(fields.conntrack);
   decodePacket(packet, new DataView(built.buffer, built.byteOffset, built.length), 0, end, built.length);
   return packet;
 }

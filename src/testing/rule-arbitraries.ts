@@ -4,7 +4,15 @@
  * Tests that compare two ways of judging use them, and a kind of rule that is added later must be added here.
  */
 import fc from "fast-check";
-import { HOOK, type Hook, PINHOLE_MARK, PROTOCOL, TCP_FLAG, TCP_STATES } from "../base/index.ts";
+import {
+  CONNTRACK_STATES,
+  HOOK,
+  type Hook,
+  PINHOLE_MARK,
+  PROTOCOL,
+  TCP_FLAG,
+  TCP_STATES,
+} from "../base/index.ts";
 import { FLOW } from "../policy/index.ts";
 import type { ProbePacket } from "./policy-probe.ts";
 
@@ -147,6 +155,7 @@ export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>
   }),
   UserRule: atLeastOne({ user: maybe(fc.constantFrom(0, 1000)), group: maybe(fc.constantFrom(0, 1000)) }),
   PinholeRule: NONE,
+  ConntrackRule: fc.subarray([...CONNTRACK_STATES], { minLength: 1 }).map((states) => ({ states })),
   RejectRule: fc.constantFrom<RuleArguments[]>({}, { with: "tcp-reset" }, { with: "host-unreachable" }),
   ReturnRule: NONE,
   TCPStateRule: states,
@@ -167,7 +176,7 @@ export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>
 };
 
 /** Kinds whose rules meet a packet or not by its header alone. */
-export const STATELESS_KINDS: readonly string[] = Object.keys(RULE_ARGUMENTS).slice(0, 14);
+export const STATELESS_KINDS: readonly string[] = Object.keys(RULE_ARGUMENTS).slice(0, 15);
 
 /** Packets of both families and many protocols: fragments, messages without ports, packets of local users. */
 export const probePackets: fc.Arbitrary<ProbePacket> = fc
@@ -188,11 +197,13 @@ export const probePackets: fc.Arbitrary<ProbePacket> = fc
     userId: fc.constantFrom(-1, 0, 1000),
     groupId: fc.constantFrom(-1, 0, 1000),
     mark: fc.constantFrom(0, PINHOLE_MARK, 0xffff_ffff, 1),
+    conntrack: fc.constantFrom(undefined, ...CONNTRACK_STATES),
     state: fc.constantFrom("CLOSED", "ESTABLISHED", ...TCP_STATES),
     flow: fc.constantFrom(FLOW.NEW, FLOW.ORIGINAL, FLOW.REPLY),
   })
-  .map(({ family, from, to, fragment, ...rest }) => ({
+  .map(({ family, from, to, fragment, conntrack, ...rest }) => ({
     ...rest,
+    ...(conntrack && { conntrack }),
     source: ADDRESSES[family][from] ?? "",
     destination: ADDRESSES[family][to] ?? "",
     ...(fragment === "first" && { moreFragments: true }),

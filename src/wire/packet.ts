@@ -40,6 +40,8 @@ export class Packet {
   outInterface = 0;
   /** The kernel's packet mark (fwmark), 32 bits. */
   mark = 0;
+  /** Number of its state in the kernel's connection tracking, see CONNTRACK_STATES; 0 when none was told. */
+  conntrackState = 0;
   /** True when the kernel's tracker has found that the packet fits its connection, whose fate is sealed. */
   vouched = false;
   /** User id of the local socket that sent it; {@link NO_USER} when unknown. */

@@ -1,12 +1,12 @@
 /** Random policies and packets through the interpreter and the kernel; what differs is shrunk. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { HOOK, verdictName } from "#base";
+import { conntrackStateNumber, HOOK, verdictName } from "#base";
 import type { Topology } from "#lab";
 import { compilePolicy } from "#policy";
 import { policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
-import { KernelJudge } from "./kernel-judge.ts";
+import { KernelJudge, type Outcome } from "./kernel-judge.ts";
 import { type JudgedPacket, packetRuns, staysOpen } from "./packets.ts";
 import { referenceEngine } from "./reference.ts";
 
@@ -28,17 +28,24 @@ function withRealInterfaces(source: object): string {
 }
 
 /** What the interpreter makes of packets that come one after the other. */
-function interpret(judge: KernelJudge, text: string, packets: readonly JudgedPacket[]): string[] {
+function interpret(
+  judge: KernelJudge,
+  text: string,
+  packets: readonly JudgedPacket[],
+  outcomes: readonly Outcome[],
+): string[] {
   const { policy } = compilePolicy(text, { file: "policy.json" });
   assert.ok(policy !== undefined, text);
   const { engine } = referenceEngine(policy, (index) => judge.interfaceName(index));
   const packet = new Packet();
-  return packets.map(({ bytes, hook, now, out }) => {
+  return packets.map(({ bytes, hook, now, out }, at) => {
     packet.hook = HOOK[hook];
     packet.inInterface = hook === "OUTPUT" ? 0 : judge.interfaceIndex("to-client");
     packet.outInterface = judge.interfaceIndex(out);
     packet.userId = hook === "OUTPUT" ? 0 : -1;
     packet.groupId = hook === "OUTPUT" ? 0 : -1;
+    const state = outcomes[at]?.conntrack;
+    packet.conntrackState = state === undefined ? 0 : conntrackStateNumber(state);
     decodePacket(packet, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length);
     return verdictName(engine.judge(packet, now));
   });
@@ -56,6 +63,7 @@ export async function compareRuns(
   const judge = await KernelJudge.open(hosts);
   let inKernel = 0;
   let all = 0;
+  let statesSeen = 0;
   try {
     fc.assert(
       fc.property(
@@ -72,9 +80,11 @@ export async function compareRuns(
           const text = withRealInterfaces({ ...source, settings });
           const { policy } = compilePolicy(text, { file: "policy.json" });
           assert.ok(policy !== undefined, text);
-          judge.load(policy, { tracksConnections: tracksConnections || seals, seals });
-          const wanted = interpret(judge, text, run);
+          const needsTracking = seals || policy.asksConntrack;
+          judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
           const outcomes = judge.judge(run);
+          const wanted = interpret(judge, text, run, outcomes);
+          statesSeen += outcomes.filter(({ conntrack }) => conntrack !== undefined).length;
           for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
             const words = (): string =>
               `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
@@ -95,5 +105,6 @@ export async function compareRuns(
   }
   assert.ok(inKernel > all / 10, `the kernel judged ${inKernel} of ${all}`);
   assert.ok(judge.sealed > 0, "no flow was sealed");
+  assert.ok(statesSeen > all / 10, `${statesSeen} of ${all} packets had a state that a rule asked for`);
   return { inKernel, all, sealed: judge.sealed };
 }

@@ -18,7 +18,18 @@ import {
   requireQueueExpression,
   SEAL_GENERATIONS,
 } from "#backend";
-import { FirewallError, HOOK_NAMES, type HookName, type VerdictName, VERDICT, type Verdict } from "#base";
+import {
+  CONNTRACK_MARK,
+  CONNTRACK_STATES,
+  type ConntrackState,
+  conntrackStateOf,
+  FirewallError,
+  HOOK_NAMES,
+  type HookName,
+  type VerdictName,
+  VERDICT,
+  type Verdict,
+} from "#base";
 import { SEAL } from "#engine";
 import type { Namespace, Topology } from "#lab";
 import type { Policy } from "#policy";
@@ -63,6 +74,23 @@ function witnessText(): string {
     }\n`;
   };
   return `table inet witness {\n${set("passed")}${HOOK_NAMES.map(chain).join("")}}\n`;
+}
+
+/** Notes the state of each packet in the kernel's connection tracking, in front of our table. */
+function statesText(): string {
+  const sets = CONNTRACK_STATES.flatMap((state) => [
+    `set ${state}-4 { typeof ip id; flags dynamic; size 65535; }`,
+    `set ${state}-6 { typeof ip6 flowlabel; flags dynamic; size 65535; }`,
+  ]);
+  const notes = CONNTRACK_STATES.flatMap((state) => [
+    `ct state ${state} update @${state}-4 { ip id }`,
+    `ct state ${state} update @${state}-6 { ip6 flowlabel }`,
+  ]);
+  const chains = HOOK_NAMES.map((hook) => {
+    const name = hook.toLowerCase();
+    return `chain ${name} { type filter hook ${name} priority 0;\n${notes.join("\n")}\n}`;
+  });
+  return `table inet states {\n${[...sets, ...chains].join("\n")}\n}\n`;
 }
 
 const REFUSALS = ["refuse-reset", "refuse-port", "refuse-host", "refuse-prohibited"];
@@ -111,6 +139,8 @@ export interface Outcome {
   readonly verdict: VerdictName;
   /** True when the packet came to userspace. */
   readonly wasQueued: boolean;
+  /** Its state in the kernel's connection tracking; absent where the policy does not ask for it. */
+  readonly conntrack?: ConntrackState;
 }
 
 /** Names of a host's interfaces by their indices. */
@@ -133,6 +163,7 @@ export class KernelJudge {
   readonly #nftables: Nftables;
   readonly #conntrack: Conntrack;
   #generation = 1;
+  #isNotingStates = false;
   readonly #outside: Readonly<Record<4 | 6, RawSocket>>;
   readonly #inside: Readonly<Record<4 | 6, RawSocket>>;
   readonly #packet = new Packet();
@@ -250,8 +281,10 @@ export class KernelJudge {
     const plan = planPolicy(policy, this.#reference.memory);
     // A seal of an earlier policy must mean nothing to this one.
     this.#conntrack.flush();
+    this.#notesStates(policy.asksConntrack);
     this.#generation = (this.#generation % SEAL_GENERATIONS) + 1;
     inNamespace(this.#hosts.firewall.fullName, () => {
+      this.#rules.tellStates(policy.asksConntrack);
       this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false });
       this.#rules.commitPlan();
       this.#rules.renewSeals(this.#generation);
@@ -272,11 +305,29 @@ export class KernelJudge {
     const passed = this.#numbers("witness", "passed");
     const refused = this.#numbers(TABLE, "refused");
     const queued = this.#numbers(TABLE, "queued");
+    const states = this.#states();
     return packets.map(({ bytes }) => {
       const number = numberOf(bytes);
+      const conntrack = states.get(number);
       const verdict = refused.has(number) ? "REJECT" : passed.has(number) ? "ACCEPT" : "DROP";
-      return { verdict, wasQueued: queued.has(number) };
+      return { verdict, wasQueued: queued.has(number), ...(conntrack && { conntrack }) };
     });
+  }
+
+  /** Has the states of packets noted, or no longer: asking for them switches connection tracking on. */
+  #notesStates(isNoting: boolean): void {
+    this.#isNotingStates = isNoting;
+    this.#nftables.run(`table inet states\ndelete table inet states\n${isNoting ? statesText() : ""}`);
+  }
+
+  /** States of the packets by their numbers. */
+  #states(): Map<number, ConntrackState> {
+    if (!this.#isNotingStates) return new Map();
+    return new Map(
+      CONNTRACK_STATES.flatMap((state) =>
+        [...this.#numbers("states", state)].map((number) => [number, state] as const),
+      ),
+    );
   }
 
   close(): void {
@@ -302,6 +353,8 @@ export class KernelJudge {
         assert.ok(this.#reference !== undefined);
         packet.vouched = this.#marks.isVouched(packet.mark);
         if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
+        packet.conntrackState = this.#isNotingStates ? conntrackStateOf(packet.mark) : 0;
+        packet.mark &= ~CONNTRACK_MARK;
         const { engine } = this.#reference;
         const verdict = engine.judge(packet, now);
         if (engine.seal !== SEAL.NONE) this.#seal(packet, verdict);
@@ -333,6 +386,7 @@ export class KernelJudge {
       [TABLE, "refused"],
       [TABLE, "queued"],
     ];
+    if (this.#isNotingStates) names.push(...CONNTRACK_STATES.map((state) => ["states", state]));
     const lines = names.flatMap(([table, name]) =>
       [4, 6].map((family) => `flush set inet ${table} ${name}-${family}`),
     );

@@ -18,6 +18,7 @@ const wholePackets = probePackets
     const isOut = hook === "OUTPUT";
     return {
       ...packet,
+      conntrack: packet.conntrack ?? "new",
       inInterface: isOut ? 0 : Math.max(packet.inInterface ?? 0, 1),
       outInterface: hook === "INPUT" ? 0 : Math.max(packet.outInterface ?? 0, 1),
       // The owner of a packet has both a user and a group.

@@ -8,7 +8,7 @@
  * The packets that these tests meet have been vouched for (see plan-text.ts): they are whole and no
  * fragments, so what a rule needs of the transport header is there.
  */
-import { type Family, type HookName, type Prefix, PROTOCOL } from "../../base/index.ts";
+import { type ConntrackState, type Family, type HookName, type Prefix, PROTOCOL } from "../../base/index.ts";
 import type { Condition, Gate, Test } from "../../policy/index.ts";
 
 /** One thing that the kernel asks of a packet. `negated` turns the answer of a packet that has the part. */
@@ -33,6 +33,7 @@ export type KernelTest =
   | { readonly field: "userId" | "groupId"; readonly id: number; readonly negated: boolean }
   /** All of these bits are set; negated: one of them is not. */
   | { readonly field: "mark"; readonly bits: number; readonly negated: boolean }
+  | { readonly field: "conntrack"; readonly states: readonly ConntrackState[]; readonly negated: boolean }
   /** Behind a test for the message's protocol. */
   | { readonly field: "icmpType" | "icmpCode"; readonly value: number; readonly negated: boolean };
 
@@ -121,10 +122,6 @@ function icmpHalves(test: Extract<Test, { field: "icmp" }>): Halves {
 
 function halvesOf(test: Test, hook: HookName): Halves {
   switch (test.field) {
-    case "protocol": {
-      const { field, protocols } = test;
-      return { yes: [[{ field, protocols, negated: false }]], no: [[{ field, protocols, negated: true }]] };
-    }
     case "source":
     case "destination":
       return addressHalves(test.field, test.prefix);
@@ -134,18 +131,10 @@ function halvesOf(test: Test, hook: HookName): Halves {
     case "inInterface":
     case "outInterface":
       return interfaceHalves(test, hook);
-    case "userId":
-    case "groupId":
-      return {
-        yes: [[{ field: test.field, id: test.id, negated: false }]],
-        no: [[{ field: test.field, id: test.id, negated: true }]],
-      };
-    case "mark": {
-      const { field, bits } = test;
-      return { yes: [[{ field, bits, negated: false }]], no: [[{ field, bits, negated: true }]] };
-    }
     case "icmp":
       return icmpHalves(test);
+    default:
+      return { yes: [[{ ...test, negated: false }]], no: [[{ ...test, negated: true }]] };
   }
 }
 

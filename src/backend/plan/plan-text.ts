@@ -93,6 +93,7 @@ const EXPRESSIONS: Readonly<Record<Exclude<KernelTest["field"], "source" | "dest
     outInterface: "oifname",
     userId: "meta skuid",
     groupId: "meta skgid",
+    conntrack: "ct state",
     icmpType: "@th,0,8",
     icmpCode: "@th,8,8",
   };
@@ -109,6 +110,7 @@ function valueText(test: KernelTest): string {
   if ("low" in test) return range(test.low, test.high);
   if ("name" in test) return `"${test.name}${test.isOpen ? "*" : ""}"`;
   if ("id" in test) return String(test.id);
+  if ("states" in test) return `{ ${test.states.join(", ")} }`;
   if ("bits" in test) return hexadecimal(test.bits);
   return "value" in test ? String(test.value) : `ipv${test.family}`;
 }

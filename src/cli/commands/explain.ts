@@ -1,6 +1,6 @@
 /** `postern explain`: which rules would a packet meet, and why; which rule is behind a live flow? */
 import type { Command } from "commander";
-import { FirewallError, TCP_FLAG, tcpStateIndex } from "../../base/index.ts";
+import { conntrackStateNumber, FirewallError, TCP_FLAG, tcpStateIndex } from "../../base/index.ts";
 import { connect, DEFAULT_SOCKET, type RuleHits, type RuleReport } from "../../client/index.ts";
 import {
   filledMemory,
@@ -50,6 +50,7 @@ function toPacket(words: PacketWords): Packet {
   packet.userId = words.userId ?? NO_USER;
   packet.groupId = words.groupId ?? NO_USER;
   packet.mark = words.mark;
+  packet.conntrackState = words.conntrack === undefined ? 0 : conntrackStateNumber(words.conntrack);
   return packet;
 }
 
@@ -153,7 +154,7 @@ export function addExplainCommand(program: Command): void {
         "and what it has judged so far where a firewall runs by this policy.\n" +
         'Example: postern explain policy.json "in tcp 192.0.2.1:40000 > 198.51.100.7:22 syn"\n\n' +
         "After the two ends may stand: TCP flags by name, state NAME, type N, code N, iif NAME, oif NAME, user ID,\n" +
-        "group ID, mark N, ttl N, bytes N.\n\n" +
+        "group ID, ct STATE, mark N, ttl N, bytes N.\n\n" +
         "With --flow it asks the running firewall about a live flow: which rule is behind it, who judges its\n" +
         "packets now, since when, and how many they are. A flow is named by its ends, by the id that\n" +
         "postern states list -v shows, or by a filter of states that chooses it alone.\n" +

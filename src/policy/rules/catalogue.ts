@@ -1,6 +1,7 @@
 /** Every rule that Postern knows by itself, and the names PyWall once used. */
 import { RuleRegistry } from "../registry.ts";
 import { destinationIpRule, sourceIpRule } from "./address-rule.ts";
+import { conntrackRule } from "./conntrack-rule.ts";
 import { encryptedRule, entropyRule } from "./encryption-rules.ts";
 import { flowRule } from "./flow-rule.ts";
 import { icmpRule } from "./icmp-rule.ts";
@@ -32,6 +33,7 @@ const RULES = {
   UDPRule: udpRule,
   ICMPRule: icmpRule,
   FlowRule: flowRule,
+  ConntrackRule: conntrackRule,
   TableRule: tableRule,
   PinholeRule: pinholeRule,
   InterfaceRule: interfaceRule,

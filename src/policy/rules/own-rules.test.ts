@@ -75,6 +75,44 @@ describe("FlowRule", () => {
   }
 });
 
+describe("ConntrackRule", () => {
+  const probe = new PolicyProbe({
+    INPUT: [
+      { name: "ConntrackRule", states: ["established", "related"], action: "ACCEPT" },
+      { name: "ConntrackRule", states: ["new"], not: true, action: "REJECT" },
+      { name: "TrueRule", action: "DROP" },
+    ],
+  });
+  const error = { ...udp, protocol: PROTOCOL.ICMP, icmpType: 3, icmpCode: 1, flow: FLOW.REPLY };
+  // What the kernel tells, or what is known of the flow, and the rule that follows.
+  for (const [title, packet, verdict] of [
+    ["the kernel's word counts, whatever our table knows", { ...udp, conntrack: "established" }, "ACCEPT"],
+    ["the kernel's word counts for what we know", { ...udp, conntrack: "new", flow: FLOW.REPLY }, "DROP"],
+    ["related", { ...udp, conntrack: "related" }, "ACCEPT"],
+    ["untracked is neither", { ...udp, conntrack: "untracked" }, "REJECT"],
+    ["untold: an unknown flow is new", udp, "DROP"],
+    ["untold: a known one is established", { ...udp, flow: FLOW.ORIGINAL }, "ACCEPT"],
+    ["untold: an error about a known one is related", error, "ACCEPT"],
+    [
+      "untold: a segment that our table calls invalid is invalid",
+      { ...udp, protocol: PROTOCOL.TCP, state: "INVALID", flow: FLOW.ORIGINAL },
+      "REJECT",
+    ],
+  ] as const) {
+    test(title, () => assert.equal(probe.judge(packet), verdict));
+  }
+
+  test("the explanation says whose word it is", () => {
+    const reason = (packet: ProbePacket): string =>
+      probe.explain(packet).find((step) => step.kind === "rule")?.reason ?? "";
+    assert.equal(
+      reason({ ...udp, conntrack: "invalid" }),
+      "conntrack state invalid is not among established, related",
+    );
+    assert.match(reason(udp), /^conntrack state new \(not told by the kernel: inferred from the flow\)/);
+  });
+});
+
 describe("InterfaceRule", () => {
   const probe = (rule: object): PolicyProbe => {
     const made = new PolicyProbe({ INPUT: [{ name: "InterfaceRule", ...rule, action: "DROP" }] });
