@@ -90,7 +90,8 @@ export function eventText({ type, at, pinhole, group, text, generation }: Pinhol
   if (pinhole !== undefined) {
     const { id, clientId, reason, owner } = pinhole;
     const why = reason === undefined ? "" : ` (${reason})`;
-    return `${time}${type} ${clientId ?? id} ${flowText(pinhole)} of ${owner}${why}\n`;
+    const told = text === undefined ? "" : `: ${text}`;
+    return `${time}${type} ${clientId ?? id} ${flowText(pinhole)} of ${owner}${why}${told}\n`;
   }
   return `${time}${type} ${text ?? group ?? `generation ${generation}`}\n`;
 }

@@ -2,6 +2,7 @@
 import type {
   BackendAbilities,
   EndpointSpec,
+  EnforcedLimit,
   Operation,
   PinholeKind,
   PinholeSpec,
@@ -88,9 +89,9 @@ export interface PinholeEvent {
   readonly id: string;
   /**
    * `pinhole.reserved`, `pinhole.enabled`, `pinhole.renewed`, `pinhole.ended`, `group.ended`,
-   * `backend.degraded`, `backend.recovered`, `backend.drift`, `session.opened`, `session.closed`;
-   * `events.ready` when the stream begins; `events.gap` when events were lost and everything must be read
-   * anew.
+   * `backend.degraded`, `backend.recovered`, `backend.drift`, `limit.hit`, `session.opened`,
+   * `session.closed`; `events.ready` when the stream begins; `events.gap` when events were lost and
+   * everything must be read anew.
    */
   readonly type: string;
   readonly generation: number;
@@ -99,6 +100,8 @@ export interface PinholeEvent {
   readonly pinhole?: PinholeReport;
   readonly group?: string;
   readonly owner?: string;
+  /** With `limit.hit`: packets that were refused, by the limit that they went beyond. */
+  readonly refused?: Readonly<Partial<Record<EnforcedLimit, number>>>;
   /** One sentence for a person. */
   readonly text?: string;
 }

@@ -119,9 +119,13 @@ export class SetBatch {
     this.#elements(NFTABLES_MESSAGE.NEW_ELEMENTS, create, { set, elements, named: false });
   }
 
-  /** Removes elements; one that is not there makes the kernel refuse the transaction (ENOENT). */
-  delete(set: SetName, elements: readonly ElementFacts[]): void {
-    this.#elements(NFTABLES_MESSAGE.DELETE_ELEMENTS, 0, { set, elements, named: true });
+  /**
+   * Removes elements; one that is not there makes the kernel refuse the transaction (ENOENT).
+   *
+   * @param flags - `MESSAGE_FLAG.ACK` to be told when the transaction is in force
+   */
+  delete(set: SetName, elements: readonly ElementFacts[], flags = 0): void {
+    this.#elements(NFTABLES_MESSAGE.DELETE_ELEMENTS, flags, { set, elements, named: true });
   }
 
   /** Removes elements, whether they are there or not. Linux 6.3 and later. */

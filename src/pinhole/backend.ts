@@ -5,7 +5,7 @@
 import type { Milliseconds } from "../base/index.ts";
 import type { Box, Element, StandingElement } from "./element.ts";
 import type { PacketFacts } from "./judgement.ts";
-import type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
+import type { EnforcedLimit, KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
 
 /** What a backend can do, as `GET /v1/backends` tells it. */
 export interface BackendAbilities {
@@ -56,6 +56,20 @@ export interface Traffic {
   /** IP headers included. */
   readonly bytes: number;
 }
+
+/** Packets of one flow that a limit refused. */
+export interface Overrun {
+  readonly limit: EnforcedLimit;
+  /** One of them; whether it opened a connection is not told. */
+  readonly packet: PacketFacts;
+  /** How many there were. */
+  readonly packets: number;
+}
+
+/**
+ * Flows whose refused packets a filter notes until it is asked, for each limit and family; others are lost.
+ */
+export const FLOWS_NOTED_MAX = 512;
 
 /** Which live connections shall end. */
 export interface Cut {
@@ -110,6 +124,8 @@ export interface PinholeBackend {
   rollback(prepared: PreparedPlan): void;
   /** What passed through elements; zero for those that are not in force. */
   traffic(elements: readonly Element[]): Promise<Traffic[]>;
+  /** Which packets limits refused since it was asked last; nothing where there are no limits. */
+  overruns(): Promise<Overrun[]>;
   /**
    * Ends live connections. That may take a while, in which plans may be carried out.
    *

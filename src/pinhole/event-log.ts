@@ -5,6 +5,7 @@
  * there is a gap, and from which generation to read everything anew.
  */
 import type { Milliseconds } from "../base/index.ts";
+import type { EnforcedLimit } from "./kernel-plan.ts";
 import type { Pinhole } from "./pinhole.ts";
 
 /** What can happen. */
@@ -17,6 +18,7 @@ export type PinholeEventType =
   | "backend.degraded"
   | "backend.recovered"
   | "backend.drift"
+  | "limit.hit"
   | "session.opened"
   | "session.closed";
 
@@ -35,6 +37,8 @@ export interface PinholeNews {
   readonly owner?: string;
   /** What the one who caused it called himself in the commit; empty when nobody asked for it. */
   readonly origin: string;
+  /** Packets that its limits refused, by limit; `limit.hit` only. */
+  readonly refused?: Readonly<Partial<Record<EnforcedLimit, number>>>;
   /** One sentence for a person. */
   readonly text?: string;
 }

@@ -16,11 +16,13 @@ export type {
   Cut,
   DesiredState,
   Drift,
+  Overrun,
   PinholeBackend,
   PreparedPlan,
   Restoration,
   Traffic,
 } from "./backend.ts";
+export { FLOWS_NOTED_MAX } from "./backend.ts";
 export { UndoLog } from "./undo-log.ts";
 export { BoxIndex, endpointsMeet, type Pair, pairsMeet } from "./box-index.ts";
 export type {
@@ -71,7 +73,7 @@ export {
   type PacketFacts,
   type Passage,
 } from "./judgement.ts";
-export type { KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
+export type { EnforcedLimit, KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
 export { type EndReason, LIFE_CYCLE, nextState, type PinholeState } from "./life-cycle.ts";
 export type { Moment } from "./moment.ts";
 export { mayChange, maySee } from "./operations.ts";

@@ -18,6 +18,9 @@ export interface PinholeLimits {
   readonly quotaBytes?: number;
 }
 
+/** A limit that a packet can go beyond. */
+export type EnforcedLimit = Exclude<keyof PinholeLimits, "burst">;
+
 /** The limits of one pinhole. */
 export interface StandingLimits {
   /** The pinhole's number. */

@@ -20,6 +20,11 @@ export class LimitLedger {
     this.#undo = undo;
   }
 
+  /** True when nothing has limits. */
+  get isEmpty(): boolean {
+    return this.#standing.size === 0;
+  }
+
   /** @param limits - undefined: none any more */
   set(number: number, limits: PinholeLimits | undefined): void {
     const former = this.#standing.get(number);

@@ -276,17 +276,17 @@ export class PinholeStore {
 
   /** True when a packet is permitted, and no block stands against it. */
   permits(packet: PacketFacts): boolean {
-    const { population } = this.#bench;
-    const { family, protocol } = packet;
-    const source = hostEndpoint(family, packet.source, packet.sourcePort);
-    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
-    const pairs = [
-      { protocol, near: source, far: destination },
-      { protocol, near: destination, far: source },
-    ];
-    const meets = (kind: "permit" | "block"): boolean =>
-      pairs.some((pair) => population.meeting(kind, pair).some((pinhole) => concerns(pinhole, packet)));
-    return meets("permit") && !meets("block");
+    return this.#concerning("permit", packet).length > 0 && this.#concerning("block", packet).length === 0;
+  }
+
+  /** Every pinhole that permits a packet, blocks or not. */
+  permitting(packet: PacketFacts): Pinhole[] {
+    return this.#concerning("permit", packet);
+  }
+
+  /** True when some pinhole has limits. */
+  get hasLimits(): boolean {
+    return !this.#bench.limits.isEmpty;
   }
 
   /**
@@ -326,6 +326,18 @@ export class PinholeStore {
     this.#bench.settle();
     this.#undo.settle();
     return over;
+  }
+
+  #concerning(kind: "permit" | "block", packet: PacketFacts): Pinhole[] {
+    const { family, protocol } = packet;
+    const source = hostEndpoint(family, packet.source, packet.sourcePort);
+    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
+    const pairs = [
+      { protocol, near: source, far: destination },
+      { protocol, near: destination, far: source },
+    ];
+    const met = pairs.flatMap((pair) => this.#bench.population.meeting(kind, pair));
+    return [...new Set(met)].filter((pinhole) => concerns(pinhole, packet));
   }
 
   #revive(record: PinholeRecord, deadline: Milliseconds): void {

@@ -13,6 +13,7 @@ import type {
   Drift,
   Element,
   KernelPlan,
+  Overrun,
   PinholeBackend,
   PreparedPlan,
   Restoration,
@@ -152,6 +153,11 @@ export class IptablesPinholes implements PinholeBackend {
           : sets.get(last.set.suffix)?.entries.get(last.entry);
       return { packets: held?.packets ?? 0, bytes: held?.bytes ?? 0 };
     });
+  }
+
+  /** It has no limits. */
+  overruns(): Promise<Overrun[]> {
+    return Promise.resolve([]);
   }
 
   cut(cut: Cut): Promise<number> {

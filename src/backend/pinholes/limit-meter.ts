@@ -1,6 +1,6 @@
 /** Holds packets against the limits of one pinhole, as the rules of the kernel do. */
 import type { Milliseconds } from "../../base/index.ts";
-import type { PinholeLimits } from "../../pinhole/index.ts";
+import type { EnforcedLimit, PinholeLimits } from "../../pinhole/index.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Packets that may come at once when nobody says another number; nftables' own choice. */
@@ -24,12 +24,12 @@ export class LimitMeter {
     this.#quota = quotaBytes ?? Number.POSITIVE_INFINITY;
   }
 
-  /** True when a packet is within all limits. */
-  passes(bytes: number, isNew: boolean, now: Milliseconds): boolean {
-    if (isNew && this.#connections?.take(1, now) === false) return false;
-    if (this.#packets?.take(1, now) === false) return false;
-    if (this.#bytes?.take(bytes, now) === false) return false;
+  /** The limit that a packet goes beyond; undefined when it is within all of them. */
+  exceeded(bytes: number, isNew: boolean, now: Milliseconds): EnforcedLimit | undefined {
+    if (isNew && this.#connections?.take(1, now) === false) return "newPerSec";
+    if (this.#packets?.take(1, now) === false) return "pps";
+    if (this.#bytes?.take(bytes, now) === false) return "bps";
     this.#quota -= bytes;
-    return this.#quota >= 0;
+    return this.#quota >= 0 ? undefined : "quotaBytes";
   }
 }

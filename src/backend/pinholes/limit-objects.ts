@@ -3,19 +3,18 @@
  *
  * A pinhole has one object for each of its limits, whatever number of elements it has, so what counts is the
  * sum of all its packets. A map from keys to objects stands beside each set of `pass-limited`, with the same
- * keys, one for each kind of limit. The rules behind the limited sets ask the maps: who exceeds is dropped,
- * the rest is permitted.
+ * keys, one for each kind of limit. The rules behind the limited sets ask the maps: who exceeds is noted and
+ * dropped (see overrun-sets.ts), the rest is permitted.
  */
 import type { MessageWriter, ObjectFacts } from "../../netlink/index.ts";
 import type { PinholeLimits } from "../../pinhole/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { DEFAULT_BURST } from "./limit-meter.ts";
+import { LIMIT_WORDS, type LimitKind, overrunName, type OverrunSet, overrunText } from "./overrun-sets.ts";
 import { parseSetSuffix, type SetShape, setSuffix, shapeExpression, shapeType } from "./set-shape.ts";
 
 /** Kinds of limits: packets, bytes and connections per second, and bytes altogether. */
-export const LIMIT_KINDS = ["pps", "bps", "new", "quota"] as const;
-/** A kind of limit, by its word. */
-export type LimitKind = (typeof LIMIT_KINDS)[number];
+export const LIMIT_KINDS = Object.keys(LIMIT_WORDS) as readonly LimitKind[];
 
 // Types of objects (NFT_OBJECT_QUOTA, NFT_OBJECT_LIMIT).
 const QUOTA = 2;
@@ -39,9 +38,8 @@ const SECOND = 1;
 const BITS_PER_BYTE = 8;
 
 /** The limits that a pinhole has. */
-export function kindsOf({ pps, bps, newPerSec, quotaBytes }: PinholeLimits): LimitKind[] {
-  const values = { pps, bps, new: newPerSec, quota: quotaBytes };
-  return LIMIT_KINDS.filter((kind) => values[kind] !== undefined);
+export function kindsOf(limits: PinholeLimits): LimitKind[] {
+  return LIMIT_KINDS.filter((kind) => limits[LIMIT_WORDS[kind]] !== undefined);
 }
 
 /** Type of the objects of a kind. */
@@ -121,6 +119,11 @@ export function parseLimitMap(plan: ChainPlan, name: string): LimitMap | undefin
   return undefined;
 }
 
+/** Where packets go that a map's limits refuse. */
+export function overrunOfMap({ kind, shape }: LimitMap): OverrunSet {
+  return { kind, family: shape.family };
+}
+
 /** The commands that make a map and the rule that asks it, in the chain of limited packets. */
 export function limitMapText(plan: ChainPlan, map: LimitMap, place: "add" | "insert", chain: string): string {
   const { kind, shape } = map;
@@ -128,7 +131,9 @@ export function limitMapText(plan: ChainPlan, map: LimitMap, place: "add" | "ins
   const type = kind === "quota" ? "quota" : "limit";
   const flags = shape.isInterval ? " flags interval;" : "";
   const fresh = kind === "new" ? "ct state new " : "";
-  return `add map inet ${plan.table} ${name} { type ${shapeType(shape)} : ${type};${flags} }
-${place} rule inet ${plan.table} ${chain} ${fresh}${type} name ${shapeExpression(shape)} map @${name} drop
+  const overrun = overrunOfMap(map);
+  const refused = `goto ${overrunName(plan, overrun)}`;
+  return `${overrunText(plan, overrun)}add map inet ${plan.table} ${name} { type ${shapeType(shape)} : ${type};${flags} }
+${place} rule inet ${plan.table} ${chain} ${fresh}${type} name ${shapeExpression(shape)} map @${name} ${refused}
 `;
 }

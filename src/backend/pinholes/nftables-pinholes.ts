@@ -16,6 +16,7 @@ import {
   type Drift,
   type Element,
   type KernelPlan,
+  type Overrun,
   type PinholeBackend,
   type PreparedPlan,
   type Restoration,
@@ -33,8 +34,9 @@ import { SetCatalogue } from "./set-catalogue.ts";
 import { SetChanges } from "./set-changes.ts";
 import { compareSets, readState } from "./set-comparison.ts";
 import { restoreLimits } from "./limit-comparison.ts";
-import { limitMapName } from "./limit-objects.ts";
+import { type LimitMap, limitMapName, overrunOfMap } from "./limit-objects.ts";
 import { LimitRegister } from "./limit-register.ts";
+import { type OverrunSet, overrunName, takeOverruns } from "./overrun-sets.ts";
 import { attempt, failureOf } from "./plan-failure.ts";
 import { readTraffic } from "./set-traffic.ts";
 
@@ -77,7 +79,9 @@ export class NftablesPinholes implements PinholeBackend {
   readonly #catalogue: SetCatalogue = new SetCatalogue();
   readonly #register: LimitRegister;
   /** Names of the maps of limits that exist. */
-  #limitMaps: Set<string> = new Set();
+  readonly #limitMaps: Set<string> = new Set();
+  /** Where refused packets are noted, by name. */
+  readonly #overrunSets: Map<string, OverrunSet> = new Map();
   /** Generation in force; undefined before the first restoration and after something drifted. */
   #generation: number | undefined;
 
@@ -148,6 +152,10 @@ export class NftablesPinholes implements PinholeBackend {
     );
   }
 
+  overruns(): Promise<Overrun[]> {
+    return attempt(() => takeOverruns(this.#plan, this.#socket, [...this.#overrunSets.values()]));
+  }
+
   cut(cut: Cut): Promise<number> {
     return this.#cutter.cut(cut);
   }
@@ -168,8 +176,10 @@ export class NftablesPinholes implements PinholeBackend {
     this.#register.clear();
     const state = readState(this.#plan, this.#socket);
     for (const set of state.sets) this.#catalogue.add(set);
-    this.#limitMaps = new Set(state.limitMaps.map((map) => limitMapName(this.#plan, map)));
+    this.#limitMaps.clear();
+    this.#overrunSets.clear();
     this.#nftables.run(structureText(this.#plan, state.sets, state.limitMaps));
+    for (const map of state.limitMaps) this.#addMap(map);
     const changes = new SetChanges(this.#plan, this.#features);
     const comparison = compareSets(state, desired, this.#catalogue);
     restoreLimits(state, [...desired.limits], comparison.present, {
@@ -242,7 +252,7 @@ export class NftablesPinholes implements PinholeBackend {
       const name = limitMapName(this.#plan, map);
       if (this.#limitMaps.has(name)) continue;
       this.#nftables.run(limitText(this.#plan, map));
-      this.#limitMaps.add(name);
+      this.#addMap(map);
     }
     const request = changes.encode(from, to);
     if (request.length < UNHEARD_FROM_BYTES) this.#transact(request);
@@ -250,6 +260,13 @@ export class NftablesPinholes implements PinholeBackend {
     this.#generation = to;
     this.#catalogue.settle();
     this.#register.settle();
+  }
+
+  /** Notes that a map of limits exists, and with it what notes those who exceed them. */
+  #addMap(map: LimitMap): void {
+    this.#limitMaps.add(limitMapName(this.#plan, map));
+    const overrun = overrunOfMap(map);
+    this.#overrunSets.set(overrunName(this.#plan, overrun), overrun);
   }
 
   #transact(request: Uint8Array): void {

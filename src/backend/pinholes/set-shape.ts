@@ -120,6 +120,11 @@ function makeShape(
   return shape;
 }
 
+/** The shape with a single value in every field. */
+export function exactShape(family: Family): SetShape {
+  return makeShape(family, FIELDS, "hash");
+}
+
 /** The kind of set that holds a box. */
 export function shapeOf(box: Box): SetShape {
   const family = box.source.family;

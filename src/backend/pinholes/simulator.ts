@@ -15,8 +15,10 @@ import {
   type Endpoint,
   type ElementRole,
   ELEMENT_ROLES,
+  FLOWS_NOTED_MAX,
   hostEndpoint,
   type KernelPlan,
+  type Overrun,
   type PacketFacts,
   type Pair,
   type PinholeBackend,
@@ -82,6 +84,7 @@ export class SimulatedPinholes implements PinholeBackend {
   readonly #meters: Map<number, LimitMeter> = new Map();
   readonly #intercept: Intercept;
   readonly #listeners: ((drift: Drift) => void)[] = [];
+  #overruns: Overrun[] = [];
   #generation: number | undefined;
   #mustRestore = true;
 
@@ -157,6 +160,12 @@ export class SimulatedPinholes implements PinholeBackend {
     return Promise.resolve(counts.map((held) => ({ packets: held?.packets ?? 0, bytes: held?.bytes ?? 0 })));
   }
 
+  overruns(): Promise<Overrun[]> {
+    const taken = this.#overruns;
+    this.#overruns = [];
+    return Promise.resolve(taken);
+  }
+
   cut(_cut: Cut): Promise<number> {
     return Promise.resolve(0);
   }
@@ -198,8 +207,10 @@ export class SimulatedPinholes implements PinholeBackend {
     if (this.#find(role, pair, now, bytes) !== undefined) return "accept";
     const limited = this.#find(`${role}-limited`, pair, now, bytes);
     if (limited === undefined) return "none";
-    const meter = this.#meters.get(limited.limiter);
-    return meter === undefined || meter.passes(bytes, packet.opensTcp, now) ? "accept" : "drop";
+    const limit = this.#meters.get(limited.limiter)?.exceeded(bytes, packet.opensTcp, now);
+    if (limit === undefined) return "accept";
+    if (this.#overruns.length < FLOWS_NOTED_MAX) this.#overruns.push({ limit, packet, packets: 1 });
+    return "drop";
   }
 
   /**

@@ -39,6 +39,7 @@ import {
 } from "../../pinhole/index.ts";
 import { type EnforcementCounters, Enforcer } from "./enforcer.ts";
 import type { PinholeJournal } from "./journal.ts";
+import { LimitWatch } from "./limit-watch.ts";
 import { WorkLoop } from "./work-loop.ts";
 
 /** What a service is made of. */
@@ -93,6 +94,7 @@ export class PinholeService {
   readonly #options: ServiceOptions;
   readonly #enforcer: Enforcer;
   readonly #loop: WorkLoop;
+  readonly #limitWatch: LimitWatch;
   readonly #events: EventLog;
   readonly #listeners: Set<(event: PinholeEventRecord) => void> = new Set();
 
@@ -104,6 +106,12 @@ export class PinholeService {
     const whenSettled = <Result>(work: () => Result): Promise<Result> => this.#loop.read(work);
     this.#enforcer = new Enforcer({ store, journal, backend, moment, whenSettled, publish });
     this.#loop = new WorkLoop({ store, enforcer: this.#enforcer, moment, gatherMs: options.gatherMs ?? 1 });
+    this.#limitWatch = new LimitWatch({
+      backend,
+      read: (look) => this.read(look),
+      wall: () => moment().wall,
+      publish,
+    });
   }
 
   /**
@@ -256,6 +264,7 @@ export class PinholeService {
 
   /** Takes no more requests, finishes what is on its way, and lets go. What is in force stays. */
   async close(): Promise<void> {
+    this.#limitWatch.close();
     await this.#loop.close();
     await this.#options.journal.close();
     await this.#options.backend.close();
@@ -275,6 +284,7 @@ export class PinholeService {
     }
     backend.watch((drift) => this.#loop.drifted(drift));
     this.#loop.start();
+    this.#limitWatch.start();
   }
 
   #publish(news: readonly PinholeNews[]): void {

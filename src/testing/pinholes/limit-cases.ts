@@ -76,6 +76,47 @@ export const LIMIT_CASES: readonly ComplianceCase[] = [
     },
   },
   {
+    title: "tells which packets went beyond which limit, and each of them once",
+    run: async (world) => {
+      if (!world.backend.abilities.limits.includes("pps")) return;
+      const external = { family: 4, address: THEIRS[4] } as const;
+      await world.open(flow(4, { limit: { pps: 1, burst: 5 } }));
+      await world.open(flow(6, { limit: { quotaBytes: 1 }, internal: { family: 6, address: OURS[6] } }));
+      await world.open(flow(4, { protocol: TCP, limit: { newPerSec: 1 }, external }));
+      assert.deepEqual(await world.backend.overruns(), [], "nothing was refused yet");
+      const knocks = Array.from({ length: 10 }, (_, index) => ({
+        ...IN,
+        protocol: TCP,
+        syn: true,
+        theirPort: 2000 + index,
+      }));
+      const words = [...LIMIT_PACKETS.map(() => IN), { ...IN, family: 6 } as const, ...knocks];
+      const passed = await world.harness.show(words.map(packet));
+      const told = new Map<string, number>();
+      for (const { limit, packet: one, packets } of await world.backend.overruns()) {
+        const flowOf = `${limit} ${one.family} ${one.protocol} ${one.sourcePort} ${one.destinationPort}`;
+        told.set(flowOf, (told.get(flowOf) ?? 0) + packets);
+      }
+      const refused = passed.slice(0, LIMIT_PACKETS.length).filter((one) => !one).length;
+      assert.ok(refused > 50, `${refused} refused`);
+      const expected = new Map([
+        ["pps 4 17 6004 5004", refused],
+        ["quotaBytes 6 17 6004 5004", 1],
+      ]);
+      for (const [index, { theirPort }] of knocks.entries()) {
+        const isPassed = passed[LIMIT_PACKETS.length + 1 + index] === true;
+        if (!isPassed) expected.set(`newPerSec 4 6 ${theirPort} 5004`, 1);
+      }
+      assert.deepEqual(Object.fromEntries(told), Object.fromEntries(expected));
+      assert.deepEqual(await world.backend.overruns(), [], "what was told is not told again");
+      const { added, removed } = await world.restore();
+      assert.deepEqual({ added, removed }, { added: [], removed: [] });
+      await world.harness.show(LIMIT_PACKETS);
+      const [again] = await world.backend.overruns();
+      assert.equal(again?.limit, "pps", "also after everything was looked at");
+    },
+  },
+  {
     title: "limits end with their pinhole, and another pinhole has limits of its own",
     run: async (world) => {
       if (!world.backend.abilities.limits.includes("pps")) return;

@@ -119,7 +119,7 @@ export class EventStream {
   }
 
   #words(event: PinholeEventRecord): object {
-    const { type, generation, at, pinhole, group, owner, text } = event;
+    const { type, generation, at, pinhole, group, owner, refused, text } = event;
     return {
       type,
       generation,
@@ -127,6 +127,7 @@ export class EventStream {
       ...(pinhole === undefined ? {} : { pinhole: viewOf(pinhole, this.#service.moment.now) }),
       ...(group === undefined ? {} : { group }),
       ...(owner === undefined ? {} : { owner }),
+      ...(refused === undefined ? {} : { refused }),
       ...(text === undefined ? {} : { text }),
     };
   }

@@ -323,6 +323,10 @@ const EVENT: Schema = object(
     pinhole: PINHOLE,
     group: TEXT,
     owner: TEXT,
+    refused: described("Packets that limits refused, by limit: `limit.hit` only.", {
+      type: "object",
+      additionalProperties: COUNT,
+    }),
     text: described("One sentence for a person.", TEXT),
   },
   ["type", "generation", "at"],
