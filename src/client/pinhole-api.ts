@@ -89,7 +89,7 @@ export interface PinholeEvent {
   readonly id: string;
   /**
    * `pinhole.reserved`, `pinhole.enabled`, `pinhole.renewed`, `pinhole.ended`, `group.ended`,
-   * `backend.degraded`, `backend.recovered`, `backend.drift`, `limit.hit`, `session.opened`,
+   * `backend.degraded`, `backend.recovered`, `backend.drift`, `limit.hit`, `commit.failed`, `session.opened`,
    * `session.closed`; `events.ready` when the stream begins; `events.gap` when events were lost and
    * everything must be read anew.
    */
@@ -102,6 +102,8 @@ export interface PinholeEvent {
   readonly owner?: string;
   /** With `limit.hit`: packets that were refused, by the limit that they went beyond. */
   readonly refused?: Readonly<Partial<Record<EnforcedLimit, number>>>;
+  /** With `commit.failed`: pinholes that the commit was about. */
+  readonly ids?: readonly string[];
   /** One sentence for a person. */
   readonly text?: string;
 }

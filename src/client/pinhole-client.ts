@@ -20,6 +20,11 @@ export interface ApplyOptions {
   readonly expectGeneration?: number;
   /** The same key with the same operations has one effect; chosen by chance when absent. */
   readonly idempotencyKey?: string;
+  /**
+   * Answer as soon as it is written, and survives a crash of the daemon; absent: when it is in force. Should
+   * the packet filter refuse it then, an event `commit.failed` tells.
+   */
+  readonly wait?: "journal";
 }
 
 /** What to watch. */
@@ -71,16 +76,16 @@ export class PinholeClient {
   /**
    * Does several things at once, all or nothing. Asked again when the answer is lost, without doing it twice.
    *
-   * @returns when it is in force
+   * @returns when it is in force, or as `wait` says
    * @throws {PinholeError} with the index of the operation; nothing has changed then
    */
   async apply(operations: readonly Operation[], options: ApplyOptions = {}): Promise<CommitAnswer> {
-    const { expectGeneration, idempotencyKey = randomUUID() } = options;
+    const { expectGeneration, idempotencyKey = randomUUID(), wait } = options;
     const body = { operations, ...(expectGeneration === undefined ? {} : { expectGeneration }) };
     const headers = { "idempotency-key": idempotencyKey };
     return (await this.#connection.call({
       method: "POST",
-      path: "/v1/commits",
+      path: `/v1/commits${queryText({ wait })}`,
       body,
       headers,
     })) as CommitAnswer;

@@ -10,10 +10,18 @@ import { FirewallError } from "../base/index.ts";
 import type { Operation } from "../pinhole/index.ts";
 import { type PinholeWish, specOf } from "./pinhole-api.ts";
 
+/** How a transaction shall be committed. */
+export interface CommitWish {
+  /** Refuse unless this generation is in force. */
+  readonly expectGeneration?: number;
+  /** Answer as soon as it is written; absent: when it is in force. */
+  readonly wait?: "journal";
+}
+
 /** Sends what was gathered. */
 type Send<Outcome> = (
   operations: readonly Operation[],
-  options: { readonly idempotencyKey: string; readonly expectGeneration?: number },
+  options: CommitWish & { readonly idempotencyKey: string },
 ) => Promise<Outcome>;
 
 /** A transaction. Made by `PinholeClient.begin` and `PinholeFleet.begin`. */
@@ -72,11 +80,12 @@ export class PinholeTransaction<Outcome> {
   /**
    * Puts all of it into force, or nothing. May be called again when it failed for want of a connection.
    *
-   * @returns when the kernel has confirmed it; of a fleet, what became of it at each firewall
+   * @returns when the kernel has confirmed it, or as `wait` says; of a fleet, what became of it at each
+   *   firewall
    * @throws {PinholeError} with the index of the operation that is refused
    * @throws {FirewallError} `CONTROL_SOCKET` when the daemon cannot be reached
    */
-  async commit(options: { readonly expectGeneration?: number } = {}): Promise<Outcome> {
+  async commit(options: CommitWish = {}): Promise<Outcome> {
     this.#check();
     const answer = await this.#send(this.#operations, {
       ...options,

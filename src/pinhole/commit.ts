@@ -14,6 +14,10 @@ export interface CommitOptions {
   readonly idempotencyKey?: string;
   /** Refuse unless this generation is in force. */
   readonly expectGeneration?: number;
+  /**
+   * When it is answered: in force, unless said otherwise; or as soon as it is written, and survives a crash.
+   */
+  readonly wait?: "journal";
   /** Goes into the events that follow, so that a door can spare the one who asked. */
   readonly origin?: string;
 }
@@ -22,6 +26,8 @@ export interface CommitOptions {
 export interface CommitRequest {
   readonly transaction: Transaction;
   readonly options: CommitOptions;
+  /** Told what was decided when it is written, and not yet in force; again when it is decided anew. */
+  readonly written?: (answer: CommitAnswer) => void;
 }
 
 /** What became of one operation. */
@@ -51,6 +57,8 @@ export interface CommitAnswer {
   /** Unix time, in milliseconds. */
   readonly appliedAt: number;
   readonly results: readonly OperationAnswer[];
+  /** False: it is written, and the packet filter has not confirmed it yet. Absent: it is in force. */
+  readonly isInForce?: false;
 }
 
 /** What became of one commit among several: an answer, or why not. */

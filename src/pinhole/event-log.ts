@@ -19,6 +19,7 @@ export type PinholeEventType =
   | "backend.recovered"
   | "backend.drift"
   | "limit.hit"
+  | "commit.failed"
   | "session.opened"
   | "session.closed";
 
@@ -39,6 +40,8 @@ export interface PinholeNews {
   readonly origin: string;
   /** Packets that its limits refused, by limit; `limit.hit` only. */
   readonly refused?: Readonly<Partial<Record<EnforcedLimit, number>>>;
+  /** Ids of the pinholes that it was about; `commit.failed` only. */
+  readonly ids?: readonly string[];
   /** One sentence for a person. */
   readonly text?: string;
 }

@@ -47,6 +47,14 @@ export function isProtective({ transaction }: CommitRequest): boolean {
   );
 }
 
+/** Answers those who do not wait for the packet filter. */
+function tellWritten(requests: readonly CommitRequest[], outcomes: readonly CommitOutcome[]): void {
+  for (const [index, { written }] of requests.entries()) {
+    const outcome = outcomes[index];
+    if (outcome !== undefined && !(outcome instanceof PinholeRefusal)) written?.(outcome);
+  }
+}
+
 /** Carries commits out. */
 export class CommitCarrier {
   readonly #store: PinholeStore;
@@ -70,7 +78,9 @@ export class CommitCarrier {
 
   async #carry(requests: readonly CommitRequest[], mustBeWritten: boolean): Promise<CommitOutcome[]> {
     const prepared = this.#store.prepare(requests, this.#moment());
-    const failed = await this.#enforcer.enforce(prepared, mustBeWritten);
+    const failed = await this.#enforcer.enforce(prepared, mustBeWritten, () =>
+      tellWritten(requests, prepared.outcomes),
+    );
     if (failed === undefined) return [...prepared.outcomes];
     if (failed.code === "JOURNAL_UNAVAILABLE" && requests.some(isProtective)) {
       return this.#carryUnwritten(requests, failed);

@@ -53,6 +53,8 @@ export interface EnforcementCounters {
   drifts: number;
   /** Commits that could not be written down. */
   journalFailures: number;
+  /** Times that leases were over and the packet filter would not end them. */
+  expiryFailures: number;
 }
 
 /** Carries decisions out. */
@@ -64,8 +66,11 @@ export class Enforcer {
     refusals: 0,
     drifts: 0,
     journalFailures: 0,
+    expiryFailures: 0,
   };
   readonly health: BackendHealth = new BackendHealth();
+  /** How the ends of leases fare; what else works may hide that they do not. */
+  readonly expiryHealth: BackendHealth = new BackendHealth();
   readonly #parts: EnforcerParts;
   /** What happened while the journal could not be written. */
   #unwritten: JournalChanges[] = [];
@@ -93,9 +98,14 @@ export class Enforcer {
    * Carries one decision out.
    *
    * @param mustBeWritten - false: also when the journal cannot be written
+   * @param onWritten - called when it is written and not yet in force; not when it could not be written
    * @returns why it could not be done, and then it is taken back; undefined when it is in force
    */
-  async enforce(prepared: PreparedCommit, mustBeWritten: boolean): Promise<FirewallError | undefined> {
+  async enforce(
+    prepared: PreparedCommit,
+    mustBeWritten: boolean,
+    onWritten: () => void = () => undefined,
+  ): Promise<FirewallError | undefined> {
     if (!prepared.hasEffect) {
       prepared.settle();
       return undefined;
@@ -109,6 +119,7 @@ export class Enforcer {
       return failure(error);
     }
     const unwritten = await this.#write(prepared.journal, mustBeWritten);
+    if (unwritten === undefined && this.#unwritten.length === 0) onWritten();
     const failed = unwritten ?? (await this.#commit(ready));
     if (failed === undefined) {
       this.#finish(prepared);
@@ -118,6 +129,26 @@ export class Enforcer {
     const inverse = prepared.takeBack();
     if (unwritten === undefined) await this.#write(inverse, false);
     return failed;
+  }
+
+  /**
+   * Ends pinholes whose time is over.
+   *
+   * @returns false when the packet filter would not, and then everything is as before
+   */
+  async expire(due: PreparedCommit): Promise<boolean> {
+    const failed = await this.enforce(due, false);
+    if (failed === undefined) {
+      const isRecovered = this.expiryHealth.succeed() === "recovered";
+      if (isRecovered) this.announce("backend.recovered", "Leases whose time is over end again.");
+      return true;
+    }
+    this.counters.expiryFailures += 1;
+    if (this.expiryHealth.fail(failed.message) === "degraded") {
+      const text = `Leases whose time is over cannot be ended, and are tried again: ${failed.message}`;
+      this.announce("backend.degraded", text);
+    }
+    return false;
   }
 
   /**

@@ -19,6 +19,8 @@ import {
   type BackendAbilities,
   type CommitAnswer,
   type CommitOptions,
+  type CommitOutcome,
+  type CommitRequest,
   EventLog,
   isTranslation,
   limitsFor,
@@ -163,6 +165,8 @@ export class PinholeService {
   /**
    * Puts a transaction into force.
    *
+   * @param options - with `wait: "journal"` it is answered before the kernel has confirmed it; should the
+   *   kernel refuse, nothing of it takes effect and an event `commit.failed` says so
    * @returns when the kernel has confirmed it
    * @throws {PinholeRefusal} and then nothing of it took effect; the transaction is over
    */
@@ -171,7 +175,8 @@ export class PinholeService {
     this.#options.store.rollback(transaction);
     if (isOver) throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
     checkLimits(transaction, this.abilities);
-    const outcome = await this.#loop.commit({ transaction, options });
+    const request = { transaction, options };
+    const outcome = await (options.wait === "journal" ? this.#write(request) : this.#loop.commit(request));
     if (outcome instanceof PinholeRefusal) throw outcome;
     return outcome;
   }
@@ -238,7 +243,7 @@ export class PinholeService {
 
   get status(): ServiceStatus {
     const { store, backend } = this.#options;
-    const { health, counters, enforced } = this.#enforcer;
+    const { health, expiryHealth, counters, enforced } = this.#enforcer;
     return {
       backend: backend.name,
       abilities: backend.abilities,
@@ -247,8 +252,8 @@ export class PinholeService {
       natModes: store.natModes,
       desired: store.elementCount,
       enforced,
-      isDegraded: health.isDegraded,
-      reason: health.reason,
+      isDegraded: health.isDegraded || expiryHealth.isDegraded,
+      reason: health.reason === "" ? expiryHealth.reason : health.reason,
       counters: { ...counters },
     };
   }
@@ -285,6 +290,33 @@ export class PinholeService {
     backend.watch((drift) => this.#loop.drifted(drift));
     this.#loop.start();
     this.#limitWatch.start();
+  }
+
+  /** Carries a commit out, and answers when it is written. */
+  #write(request: CommitRequest): Promise<CommitOutcome> {
+    return new Promise((resolve, reject) => {
+      let told: CommitAnswer | undefined;
+      const written = (answer: CommitAnswer): void => {
+        told = answer;
+        resolve({ ...answer, isInForce: false });
+      };
+      const settle = (outcome: CommitOutcome): void => {
+        resolve(outcome);
+        if (told !== undefined && outcome instanceof PinholeRefusal) this.#tellFailed(request, told, outcome);
+      };
+      const fail = (error: Error): void => {
+        reject(error);
+        if (told !== undefined) this.#tellFailed(request, told, error);
+      };
+      this.#loop.commit({ ...request, written }).then(settle, fail);
+    });
+  }
+
+  #tellFailed({ transaction, options }: CommitRequest, told: CommitAnswer, error: Error): void {
+    const ids = told.results.map(({ id }) => id);
+    const { origin = "" } = options;
+    const text = `What was written did not come into force: ${error.message}`;
+    this.announce({ type: "commit.failed", owner: transaction.agent.name, origin, ids, text });
   }
 
   #publish(news: readonly PinholeNews[]): void {

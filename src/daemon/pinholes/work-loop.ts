@@ -20,6 +20,7 @@ import {
 } from "../../pinhole/index.ts";
 import { CommitCarrier, isProtective, mayEnd } from "./commit-carrier.ts";
 import type { Enforcer } from "./enforcer.ts";
+import { RetryDelay } from "./retry-delay.ts";
 
 /** What a loop works with. */
 export interface WorkLoopParts {
@@ -65,6 +66,8 @@ export class WorkLoop {
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #wasBusy = false;
+  /** When leases that could not be ended are tried again. */
+  readonly #expiry: RetryDelay = new RetryDelay();
   /** Something drifted while a batch was on its way. */
   #isSuspicious = false;
 
@@ -201,11 +204,17 @@ export class WorkLoop {
     return this.#waiting.splice(0, count);
   }
 
-  /** Ends some of what is overdue. When there is more of it, the timer comes back soon. */
+  /**
+   * Ends some of what is overdue. When there is more of it, the timer comes back soon; when the packet filter
+   * refuses, later and later. Elements end by themselves meanwhile where the filter sees to that.
+   */
   async #expire(): Promise<void> {
     const { store, moment, enforcer } = this.#parts;
-    const due = store.expire(moment());
-    if (due !== undefined) await enforcer.enforce(due, false);
+    const now = moment();
+    const due = now.now < this.#expiry.notBefore ? undefined : store.expire(now);
+    if (due === undefined) return;
+    if (await enforcer.expire(due)) this.#expiry.succeed();
+    else this.#expiry.fail(moment().now);
   }
 
   async #restore(): Promise<void> {
@@ -236,8 +245,8 @@ export class WorkLoop {
     const next = store.nextDeadline;
     const { now } = moment();
     const restoreMs = enforcer.mustRestore ? RESTORE_AGAIN_MS : TICK_MAX_MS;
-    const waitMs = next === undefined ? restoreMs : Math.min(restoreMs, Math.max(1, Math.ceil(next - now)));
-    this.#timer = setTimeout(() => void this.#pump(), waitMs);
+    const leftMs = Math.max(next ?? Number.POSITIVE_INFINITY, this.#expiry.notBefore) - now;
+    this.#timer = setTimeout(() => void this.#pump(), Math.min(restoreMs, Math.max(1, Math.ceil(leftMs))));
     this.#timer.unref();
   }
 }

@@ -22,6 +22,17 @@ const AUDIO = {
 /** The cases. */
 export const CLIENT_CASES: readonly ClientCase[] = [
   {
+    title: "is answered when a commit is written, if that is enough, and what it reads then is in force",
+    run: async (client) => {
+      const change = client.begin();
+      const id = change.open(AUDIO);
+      assert.equal((await change.commit({ wait: "journal" })).isInForce, false);
+      assert.equal((await client.get(id)).state, "enabled");
+      const { isInForce } = await client.close(id);
+      assert.equal(isInForce, undefined, "who does not ask for less waits for all of it");
+    },
+  },
+  {
     title: "replays the slides: a rule in one transaction, then out with it and in with another in the next",
     run: async (client) => {
       const rules = client.begin();

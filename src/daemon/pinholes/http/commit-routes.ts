@@ -2,16 +2,36 @@
 import type { CommitAnswer, Transaction } from "../../../pinhole/index.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
 import { type OperationWords, readOperations } from "./operation-words.ts";
-import type { PinholeCall, PinholeRoute, Schema } from "./route.ts";
+import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
 import { SCHEMAS, STAGING } from "./schema.ts";
-import { TransactionDesk } from "./transaction-desk.ts";
+import { type CommitWish, TransactionDesk } from "./transaction-desk.ts";
 
 interface CommitBody {
   readonly operations: readonly OperationWords[];
   readonly expectGeneration?: number;
 }
 
-const COMMITTED = { description: "It is in force.", schema: "CommitAnswer" } as const;
+const COMMITTED = {
+  200: { description: "It is in force.", schema: "CommitAnswer" },
+  202: { description: "It is written and survives a crash; it is not yet in force.", schema: "CommitAnswer" },
+} as const;
+const WAIT: Readonly<Record<string, Schema>> = {
+  wait: {
+    type: "string",
+    enum: ["force", "journal"],
+    description: "When to answer: in force (force, or absent), or as soon as it is written (journal).",
+  },
+};
+
+/** What is asked for as to when to answer. */
+function waitOf({ query }: PinholeCall): CommitWish["wait"] {
+  return query["wait"] === "journal" ? "journal" : "force";
+}
+
+function replyOf(answer: CommitAnswer): PinholeReply {
+  return { status: answer.isInForce === false ? 202 : 200, body: answer };
+}
+
 /** What can stand against any change. */
 const CHANGE_PROBLEMS = [
   "SPEC_MALFORMED",
@@ -36,15 +56,19 @@ function applyRoute({ service }: PinholeHouse): PinholeRoute {
     summary: "Does several things at once, all or nothing, and answers when they are in force.",
     body: SCHEMAS.Commit,
     isIdempotent: true,
-    answers: { 200: COMMITTED },
+    query: WAIT,
+    answers: COMMITTED,
     problems: [...CHANGE_PROBLEMS, "GENERATION_MISMATCH", "KEY_REUSED"],
-    handle: async ({ agent, body, idempotencyKey }) => {
+    handle: async (call) => {
+      const { agent, body, idempotencyKey } = call;
       const { operations, expectGeneration } = body as CommitBody;
-      const answer: CommitAnswer = await service.apply(agent, readOperations(operations), {
+      const wait = waitOf(call);
+      const answer = await service.apply(agent, readOperations(operations), {
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
         ...(expectGeneration === undefined ? {} : { expectGeneration }),
+        ...(wait === "journal" ? { wait } : {}),
       });
-      return { body: answer };
+      return replyOf(answer);
     },
   };
 }
@@ -118,12 +142,13 @@ function closingRoutes(desk: TransactionDesk): PinholeRoute[] {
       params: TRANSACTION,
       body: SCHEMAS.CommitOptions,
       isIdempotent: true,
-      answers: { 200: COMMITTED },
+      query: WAIT,
+      answers: COMMITTED,
       problems: [...CHANGE_PROBLEMS, "NO_SUCH_TRANSACTION", "GENERATION_MISMATCH"],
       handle: async (call) => {
         const { expectGeneration } = (call.body ?? {}) as Partial<CommitBody>;
-        const wish = { key: call.idempotencyKey, expectGeneration };
-        return { body: await desk.commit(call.agent, idOf(call), wish) };
+        const wish = { key: call.idempotencyKey, expectGeneration, wait: waitOf(call) };
+        return replyOf(await desk.commit(call.agent, idOf(call), wish));
       },
     },
     {

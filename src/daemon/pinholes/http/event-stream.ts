@@ -119,7 +119,7 @@ export class EventStream {
   }
 
   #words(event: PinholeEventRecord): object {
-    const { type, generation, at, pinhole, group, owner, refused, text } = event;
+    const { type, generation, at, pinhole, group, owner, refused, ids, text } = event;
     return {
       type,
       generation,
@@ -128,6 +128,7 @@ export class EventStream {
       ...(group === undefined ? {} : { group }),
       ...(owner === undefined ? {} : { owner }),
       ...(refused === undefined ? {} : { refused }),
+      ...(ids === undefined ? {} : { ids }),
       ...(text === undefined ? {} : { text }),
     };
   }

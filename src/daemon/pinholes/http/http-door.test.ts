@@ -7,6 +7,8 @@ import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import fastify from "fastify";
+import { SimulatedPinholes } from "../../../backend/index.ts";
+import type { PreparedPlan } from "../../../pinhole/index.ts";
 import { readOpenFilesMax } from "../../../system/index.ts";
 import { type HousePlan, openHouse, type TestHouse } from "../../../testing/index.ts";
 import { alternativeNames } from "./peer.ts";
@@ -74,6 +76,19 @@ const AUDIO = {
 
 function audio(port: number): object {
   return { ...AUDIO, internal: { ...AUDIO.internal, ports: [port, port] } };
+}
+
+/** A packet filter that takes nothing before it is let. */
+class HeldFilter extends SimulatedPinholes {
+  letGo: () => void = () => undefined;
+  readonly #gate: Promise<void> = new Promise((resolve) => {
+    this.letGo = resolve;
+  });
+
+  override async commit(prepared: PreparedPlan): Promise<void> {
+    await this.#gate;
+    return super.commit(prepared);
+  }
 }
 
 /** Holds an answer against the schema that the document promises, with the framework's own validator. */
@@ -145,6 +160,29 @@ describe("the HTTP door", () => {
     const [promised] = staged.body["staged"] as { id: string }[];
     assert.equal(first?.id, promised?.id);
     assert.equal(service.status.pinholes, 3);
+  });
+
+  it("answers 202 when a commit is written, if that is enough, and 200 when it is in force", async () => {
+    const backend = new HeldFilter();
+    const { socket } = await house({ backend });
+    const { headers } = await ask(socket, "POST", "/v1/transactions");
+    const path = String(headers["location"]);
+    const staged = await ask(socket, "POST", `${path}/operations`, { op: "open", spec: AUDIO });
+    const [{ id }] = staged.body["staged"] as [{ id: string }];
+    const written = await ask(socket, "POST", `${path}/commit?wait=journal`);
+    assert.deepEqual([written.status, written.body["isInForce"]], [202, false]);
+    await matches("CommitAnswer", written.body);
+    assert.deepEqual(backend.keys, [], "the packet filter has not confirmed it");
+    const later = Promise.all([
+      ask(socket, "POST", `${path}/commit`),
+      ask(socket, "GET", `/v1/pinholes/${id}`),
+    ]);
+    backend.letGo();
+    const [again, pinhole] = await later;
+    assert.deepEqual([again.status, again.body["isInForce"]], [200, undefined]);
+    assert.equal(pinhole.body["state"], "enabled");
+    const wrong = await ask(socket, "POST", "/v1/commits?wait=never", { operations: [] });
+    assert.deepEqual([wrong.status, wrong.body["code"]], [400, "BAD_REQUEST"]);
   });
 
   it("answers a commit again when the answer was lost, and does nothing twice", async () => {

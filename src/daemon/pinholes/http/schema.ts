@@ -217,6 +217,7 @@ const COMMIT_ANSWER: Schema = object(
     generation: described("The rule set that it made.", NUMBER),
     appliedAt: UNIX_TIME,
     results: { type: "array", items: OPERATION_ANSWER },
+    isInForce: described("False with 202: written, and not yet in force. Absent: in force.", FLAG),
   },
   ["generation", "appliedAt", "results"],
 );
@@ -326,6 +327,10 @@ const EVENT: Schema = object(
     refused: described("Packets that limits refused, by limit: `limit.hit` only.", {
       type: "object",
       additionalProperties: COUNT,
+    }),
+    ids: described("Pinholes that the commit was about: `commit.failed` only.", {
+      type: "array",
+      items: ID,
     }),
     text: described("One sentence for a person.", TEXT),
   },

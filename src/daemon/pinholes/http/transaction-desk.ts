@@ -25,6 +25,8 @@ export interface StagedWords {
 export interface CommitWish {
   readonly key: string | undefined;
   readonly expectGeneration: number | undefined;
+  /** As soon as it is written, or when it is in force. */
+  readonly wait: "journal" | "force";
 }
 
 interface KeptStaging {
@@ -86,10 +88,15 @@ export class TransactionDesk {
   }
 
   /** Puts a transaction into force, or answers again what became of it. */
-  async commit(agent: Agent, id: string, { key = id, expectGeneration }: CommitWish): Promise<CommitAnswer> {
+  async commit(agent: Agent, id: string, wish: CommitWish): Promise<CommitAnswer> {
+    const { key = id, expectGeneration, wait } = wish;
     const name = `${agent.name}\0${id}`;
     const running = this.#committing.get(name);
-    if (running !== undefined) return running;
+    if (running !== undefined) {
+      const answer = await running;
+      // Who waits for more than the first one did goes on below, where what is on its way is waited for.
+      if (answer.isInForce !== false || wait === "journal") return answer;
+    }
     let transaction: Transaction;
     try {
       transaction = this.#service.transaction(agent, id);
@@ -98,8 +105,11 @@ export class TransactionDesk {
       if (known === undefined) throw error;
       return known;
     }
-    const expected = expectGeneration === undefined ? {} : { expectGeneration };
-    const commit = this.#service.commit(transaction, { idempotencyKey: key, ...expected });
+    const commit = this.#service.commit(transaction, {
+      idempotencyKey: key,
+      ...(expectGeneration === undefined ? {} : { expectGeneration }),
+      ...(wait === "journal" ? { wait } : {}),
+    });
     this.#committing.set(name, commit);
     try {
       return await commit;

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { SimulatedPinholes } from "../../backend/index.ts";
+import { defaultLimits, FirewallError } from "../../base/index.ts";
+import {
+  type Moment,
+  type PinholeEventRecord,
+  type PinholeRefusal,
+  type PinholeSpec,
+  PinholeStore,
+  type PreparedPlan,
+} from "../../pinhole/index.ts";
+import { ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
+import { MemoryJournal } from "./journal.ts";
+import { RETRY_FIRST_MS, RETRY_LONGEST_MS } from "./retry-delay.ts";
+import { PinholeService } from "./service.ts";
+
+function audio(port: number, lifetime = 60): PinholeSpec {
+  return {
+    kind: "permit",
+    internal: { family: 4, address: "10.1.0.1", ports: [port, port] },
+    external: { family: 4, address: "198.51.100.1", ports: [6004, 6004] },
+    protocol: 17,
+    direction: "in",
+    lifetime,
+  };
+}
+
+/** A filter that takes its time, refuses what it is told to, and counts what it is asked to end. */
+class SlowFilter extends SimulatedPinholes {
+  gate: Promise<void> = Promise.resolve();
+  /** Whether plans that only remove are refused. */
+  keepsAll = false;
+  /** Plans that only remove. */
+  endings = 0;
+
+  override async commit(prepared: PreparedPlan): Promise<void> {
+    await this.gate;
+    const { put, remove } = prepared.plan;
+    const isEnding = put.length === 0 && remove.length > 0;
+    if (isEnding) this.endings += 1;
+    if (isEnding && this.keepsAll) throw new FirewallError("BACKEND_REFUSED", "It keeps what it has.");
+    if (put.some(({ box }) => box.protocol === 47)) {
+      throw new FirewallError("BACKEND_REFUSED", "It takes no protocol 47.");
+    }
+    return super.commit(prepared);
+  }
+}
+
+interface Rig {
+  readonly service: PinholeService;
+  readonly filter: SlowFilter;
+  readonly events: PinholeEventRecord[];
+  clock: Moment;
+}
+
+const services: PinholeService[] = [];
+
+afterEach(async () => {
+  for (const service of services.splice(0)) await service.close();
+});
+
+async function makeRig(journal = new MemoryJournal()): Promise<Rig> {
+  const rig: { clock: Moment } = { clock: { now: 1000, wall: 1_700_000_000_000 } };
+  const filter = new SlowFilter();
+  const service = await PinholeService.start({
+    store: new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() }),
+    journal,
+    backend: filter,
+    moment: () => rig.clock,
+    bootId: "boot",
+    gatherMs: 0,
+    eventsKept: 100,
+  });
+  services.push(service);
+  const events: PinholeEventRecord[] = [];
+  service.listen((event) => events.push(event));
+  return Object.assign(rig, { service, filter, events });
+}
+
+describe("a commit that waits for the journal", () => {
+  it("is answered when it is written, and is in force when it can be read", async () => {
+    const { service, filter } = await makeRig();
+    let open = (): void => undefined;
+    filter.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const answer = await service.apply(ALICE, [{ op: "open", spec: audio(5004) }], { wait: "journal" });
+    assert.equal(answer.isInForce, false);
+    assert.deepEqual(filter.keys, [], "the packet filter has not confirmed it");
+    const id = answer.results[0]?.id ?? "";
+    const read = service.read((store) => store.find(ALICE, id)?.state);
+    open();
+    assert.equal(await read, "enabled", "who reads waits for it");
+    assert.equal(filter.keys.length, 1);
+  });
+
+  it("survives the death of the daemon before the packet filter has heard of it", async () => {
+    const journal = new MemoryJournal();
+    const { service, filter } = await makeRig(journal);
+    let open = (): void => undefined;
+    filter.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await service.apply(ALICE, [{ op: "open", spec: audio(5004) }], { wait: "journal" });
+    const next = await makeRig(journal);
+    assert.deepEqual(next.filter.keys, ["pass 17 198.51.100.1/32:6004 10.1.0.1/32:5004"]);
+    open();
+  });
+
+  it("is told of as failed when the packet filter refuses it, and leaves nothing behind", async () => {
+    const { service, filter, events } = await makeRig();
+    const poison: PinholeSpec = {
+      ...audio(5004),
+      protocol: 47,
+      internal: { family: 4 },
+      external: { family: 4, address: "198.51.100.1" },
+    };
+    const [good, bad] = await Promise.all([
+      service.apply(ALICE, [{ op: "open", spec: audio(5006) }], { wait: "journal" }),
+      service.apply(BOB, [{ op: "open", spec: poison }], { wait: "journal" }),
+    ]);
+    const id = bad.results[0]?.id ?? "";
+    assert.equal(await service.read((store) => store.find(BOB, id)), undefined);
+    const failed = events.filter(({ type }) => type === "commit.failed");
+    assert.deepEqual(
+      failed.map(({ owner, ids, text }) => ({ owner, ids, text })),
+      [
+        {
+          owner: BOB.name,
+          ids: [id],
+          text: "What was written did not come into force: It takes no protocol 47.",
+        },
+      ],
+    );
+    assert.equal(
+      await service.read((store) => store.find(ALICE, good.results[0]?.id ?? "")?.state),
+      "enabled",
+    );
+    assert.equal(filter.keys.length, 1);
+  });
+
+  it("is refused as ever when it is refused before it is written", async () => {
+    const { service, events } = await makeRig();
+    const close = service.apply(ALICE, [{ op: "close", id: "ph_nobody" }], { wait: "journal" });
+    await assert.rejects(close, (error: PinholeRefusal) => error.code === "NO_SUCH_PINHOLE");
+    assert.deepEqual(events, []);
+  });
+});
+
+describe("leases that the packet filter will not end", () => {
+  it("are tried again later and later, and are told of until they end", async () => {
+    const rig = await makeRig();
+    const { service, filter, events } = rig;
+    await service.apply(ALICE, [{ op: "open", spec: audio(5004, 1) }]);
+    filter.keepsAll = true;
+    const pass = async (ms: number): Promise<void> => {
+      rig.clock = { now: rig.clock.now + ms, wall: rig.clock.wall + ms };
+      // Each of them is an occasion to end what is overdue.
+      for (let port = 0; port < 3; port += 1) {
+        await service.apply(BOB, [{ op: "open", spec: audio(6000 + port) }]);
+      }
+    };
+    await pass(1000);
+    assert.equal(filter.endings, 1);
+    await delay(2 * RETRY_FIRST_MS);
+    assert.equal(filter.endings, 1, "nothing is tried while the clock stands still");
+    let waitMs = RETRY_FIRST_MS;
+    const waits: number[] = [];
+    for (let tries = 2; tries <= 10; tries += 1) {
+      await pass(waitMs - 1);
+      assert.equal(filter.endings, tries - 1, `not before ${waitMs} ms`);
+      await pass(1);
+      assert.equal(filter.endings, tries);
+      waits.push(waitMs);
+      waitMs = Math.min(2 * waitMs, RETRY_LONGEST_MS);
+    }
+    assert.deepEqual(waits, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+    assert.equal(service.status.counters.expiryFailures, 10);
+    assert.ok(service.status.isDegraded, "although everything else works");
+    assert.match(service.status.reason, /It keeps what it has/);
+    filter.keepsAll = false;
+    await pass(RETRY_LONGEST_MS);
+    assert.equal(service.status.isDegraded, false);
+    const told = events.filter(({ type }) => type.startsWith("backend.") || type === "pinhole.ended");
+    assert.deepEqual(
+      told.map(({ type }) => type),
+      ["backend.degraded", "pinhole.ended", "backend.recovered"],
+    );
+  });
+});
