@@ -21,8 +21,9 @@ export interface KernelFeatures {
 const SET = "probe";
 const SHORT_MS = 100_000;
 const LONG_MS = 200_000;
-const PRESENT: Uint8Array = Uint8Array.of(0, 1, 0, 0);
-const ABSENT: Uint8Array = Uint8Array.of(0, 2, 0, 0);
+// Keys of an inet_service set have two bytes, and the kernel refuses any other length.
+const PRESENT: Uint8Array = Uint8Array.of(0, 1);
+const ABSENT: Uint8Array = Uint8Array.of(0, 2);
 
 function succeeds(socket: NetlinkSocket, request: Uint8Array): boolean {
   return socket.exchange(request).answers.every((answer) => answer.errno === 0);

@@ -127,7 +127,14 @@ export function readState(plan: ChainPlan, socket: NetlinkSocket): HeldState {
 }
 
 /** What sets of one role and shape shall hold, whatever their layer; with what keys lead to, for maps. */
-type Expected = Map<string, { readonly element: StandingElement; readonly data: Uint8Array | undefined }>;
+type Expected = Map<string, ExpectedElement>;
+
+interface ExpectedElement {
+  readonly element: StandingElement;
+  readonly data: Uint8Array | undefined;
+  /** Where the kernel holds it; undefined while it is not found. */
+  heldIn: SetIdentity | undefined;
+}
 
 function kindOf({ role, shape }: SetIdentity): string {
   return setSuffix({ role, shape, layer: 0 });
@@ -144,7 +151,7 @@ function expect(desired: DesiredState): Map<string, Expected> {
       kinds.set(kind, expected);
     }
     const { key, keyEnd, data } = encodeElement(shape, element);
-    expected.set(nameKey(key, keyEnd), { element, data });
+    expected.set(nameKey(key, keyEnd), { element, data, heldIn: undefined });
   }
   return kinds;
 }
@@ -171,6 +178,9 @@ function surplusOf(set: SetIdentity, held: HeldElement): Surplus {
 /**
  * Compares, and tells the catalogue in which layer each expected element is.
  *
+ * While the kernel makes a hash table larger or smaller, it may name some elements twice and others not at
+ * all. The former count once; the latter are put again, which changes nothing.
+ *
  * @param state - what the kernel holds
  * @param desired - what it shall hold
  * @param catalogue - knows no element yet
@@ -179,17 +189,20 @@ export function compareSets(state: HeldState, desired: DesiredState, catalogue: 
   const kinds = expect(desired);
   const present: StandingElement[] = [];
   const stale: StandingElement[] = [];
-  const surplus: Surplus[] = [];
+  const surplus: Map<string, Surplus>[] = [];
   for (const [set, elements] of state.contents) {
     const expected = kinds.get(kindOf(set));
+    const strangers = new Map<string, Surplus>();
+    surplus.push(strangers);
     for (const held of elements) {
       const name = nameKey(held.key, held.keyEnd);
       const wanted = expected?.get(name);
-      if (wanted === undefined || !leadsTo(held, wanted.data)) {
-        surplus.push(surplusOf(set, held));
+      if (wanted?.heldIn === set) continue;
+      if (wanted === undefined || wanted.heldIn !== undefined || !leadsTo(held, wanted.data)) {
+        strangers.set(name, surplusOf(set, held));
         continue;
       }
-      expected?.delete(name);
+      wanted.heldIn = set;
       const { element } = wanted;
       catalogue.adopt(element, set);
       present.push(element);
@@ -197,7 +210,7 @@ export function compareSets(state: HeldState, desired: DesiredState, catalogue: 
     }
   }
   const missing = [...kinds.values()].flatMap((expected) =>
-    [...expected.values()].map(({ element }) => element),
+    [...expected.values()].filter(({ heldIn }) => heldIn === undefined).map(({ element }) => element),
   );
-  return { present, missing, stale, surplus };
+  return { present, missing, stale, surplus: surplus.flatMap((strangers) => [...strangers.values()]) };
 }
