@@ -278,19 +278,20 @@ export function policies(rulesMax: number): fc.Arbitrary<RuleArguments> {
 /** Kinds of which policies have long lists. */
 const LISTED_KINDS = ["SourceIPRule", "DestinationIPRule", "PortRule", "PortRangeRule", "IPPortRule"];
 
-/** Policies whose start chains hold many rules of one kind, one behind the other. */
+function listedRule(name: string): fc.Arbitrary<RuleArguments> {
+  return fc
+    .tuple(RULE_ARGUMENTS[name] ?? NONE, fc.constantFrom(...VERDICTS))
+    .map(([values, action]) => ({ name, ...values, action }));
+}
+
+/** Policies whose start chains hold many rules of one kind, or of two in turn. */
 export const similarPolicies: fc.Arbitrary<RuleArguments> = fc
   .record({
     lists: fc.tuple(
       ...["INPUT", "OUTPUT", "FORWARD"].map(() =>
-        fc.constantFrom(...LISTED_KINDS).chain((name) =>
-          fc.array(
-            fc
-              .tuple(RULE_ARGUMENTS[name] ?? NONE, fc.constantFrom(...VERDICTS))
-              .map(([values, action]) => ({ name, ...values, action })),
-            { minLength: 8, maxLength: 24 },
-          ),
-        ),
+        fc
+          .array(fc.constantFrom(...LISTED_KINDS), { minLength: 1, maxLength: 2 })
+          .chain((names) => fc.array(fc.oneof(...names.map(listedRule)), { minLength: 8, maxLength: 24 })),
       ),
     ),
     default_chain: fc.constantFrom(...VERDICTS),

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { allocateMemory } from "../../policy/index.ts";
 import { compileValid } from "../../testing/policy-probe.ts";
 import { type KernelPlan, planPolicy } from "./kernel-plan.ts";
+import { groupLines, isRun } from "./line-run.ts";
 
 function planOf(rules: readonly Record<string, unknown>[]): KernelPlan {
   const policy = compileValid({ settings: { compatibility: "strict" }, INPUT: rules });
@@ -16,6 +17,14 @@ const source = (at: number): Record<string, unknown> => ({
 });
 
 const port = (at: number): Record<string, unknown> => ({
+  name: "PortRule",
+  protocol: "UDP",
+  dst_port: 1000 + at,
+  action: "DROP",
+});
+
+/** Of another network than any source above with another number. */
+const pair = (at: number): Record<string, unknown> => ({
   name: "IPPortRule",
   protocol: "UDP",
   src_ip: `10.${at >> 8}.${at & 255}.0/24`,
@@ -29,7 +38,15 @@ test("a thousand rules of one kind are one step, so all of them stay in the kern
   assert.equal(places.filter(({ place }) => place === "kernel").length, 1001);
 });
 
-test("where kinds take turns the kernel walks so many steps, and userspace looks the rest up", () => {
+test("kinds that take turns are sorted into one step each where no packet meets two", () => {
+  const { hooks, places } = planOf(Array.from({ length: 1000 }, (_, at) => (at % 2 ? pair : source)(at)));
+  assert.equal(places.filter(({ place }) => place === "kernel").length, 1001);
+  const lines = hooks.find(({ hook }) => hook === "INPUT")?.chains[0]?.lines ?? [];
+  const sizes = groupLines(lines).steps.map((step) => (isRun(step) ? step.lines.length : 1));
+  assert.deepEqual(sizes, [500, 500, 1]);
+});
+
+test("where a packet may meet both kinds the kernel walks so many steps, and userspace looks the rest up", () => {
   const { hooks, places } = planOf(Array.from({ length: 1000 }, (_, at) => (at % 2 ? port : source)(at)));
   const lines = hooks.find(({ hook }) => hook === "INPUT")?.chains[0]?.lines ?? [];
   assert.equal(lines.length, 129);

@@ -252,11 +252,12 @@ function chainLevels(policy: Policy, start: Chain): Map<number, number> {
 
 /** The lines of a chain; where they are too many to walk, the first of them, and all other packets go up. */
 function cutShort(lines: readonly PlanLine[]): PlanLine[] {
-  const rest = lines[STEPS_MAX];
-  if (rest === undefined || groupLines(lines).length <= STEPS_MAX) return [...lines];
+  const { fitting } = groupLines(lines, STEPS_MAX);
+  const rest = lines[fitting];
+  if (rest === undefined) return [...lines];
   const reason =
     "the kernel would walk from here on rule by rule, where userspace looks all of them up at once";
-  return [...lines.slice(0, STEPS_MAX), { match: [], action: USERSPACE, origin: rest.origin, reason }];
+  return [...lines.slice(0, fitting), { match: [], action: USERSPACE, origin: rest.origin, reason }];
 }
 
 /** Makes the plan of one policy. */

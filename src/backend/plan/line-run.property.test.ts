@@ -7,7 +7,7 @@ import { PlanWalk } from "../../testing/plan-walk.ts";
 import { compileValid, decodeBuilt } from "../../testing/policy-probe.ts";
 import { interfaceName, probePackets, similarPolicies } from "../../testing/rule-arbitraries.ts";
 import { FRAGMENT, type Packet } from "../../wire/index.ts";
-import { planPolicy } from "./kernel-plan.ts";
+import { type PlanLine, planPolicy } from "./kernel-plan.ts";
 import { groupLines, isRun, type LineRun, type RunElement } from "./line-run.ts";
 
 function addressNumber(packet: Packet, side: "source" | "destination"): bigint {
@@ -30,9 +30,10 @@ function found(run: LineRun, packet: Packet): RunElement[] {
   );
 }
 
-test("in a run each packet fits one element at most, that of the first line it fits", () => {
+test("sorted into runs, each packet still meets its first line, in a run as its only element", () => {
   let runs = 0;
   let hits = 0;
+  let sorted = 0;
   fc.assert(
     fc.property(
       similarPolicies,
@@ -43,11 +44,18 @@ test("in a run each packet fits one element at most, that of the first line it f
         const walk = new PlanWalk(plan);
         for (const { hook, chains } of plan.hooks) {
           for (const { lines } of chains) {
-            const steps = groupLines(lines);
-            assert.deepEqual(
-              steps.flatMap((step) => (isRun(step) ? step.lines : [step])),
-              lines,
-            );
+            const { steps } = groupLines(lines);
+            const grouped = steps.flatMap((step) => (isRun(step) ? step.lines : [step]));
+            assert.deepEqual(new Set(grouped), new Set(lines));
+            assert.equal(grouped.length, lines.length);
+            if (grouped.some((line, at) => line !== lines[at])) sorted += 1;
+            for (const fields of packets) {
+              const packet = decodeBuilt(fields);
+              if (packet.fault !== undefined || packet.fragment !== FRAGMENT.NONE) continue;
+              const names = { inInterface: interfaceName(1), outInterface: interfaceName(1) };
+              const fits = ({ match }: PlanLine): boolean => walk.fits(match, packet, names);
+              assert.equal(grouped.find(fits), lines.find(fits), JSON.stringify({ source, fields }));
+            }
             for (const run of steps.filter(isRun)) {
               runs += 1;
               for (const fields of packets) {
@@ -71,4 +79,5 @@ test("in a run each packet fits one element at most, that of the first line it f
     { numRuns: 150 },
   );
   assert.ok(runs > 100 && hits > 200, `${runs} runs, ${hits} hits`);
+  assert.ok(sorted > 20, `${sorted} chains were sorted`);
 });

@@ -1,8 +1,12 @@
 /**
  * Long runs of similar lines as one lookup.
  *
- * Lines that stand one behind the other, ask for the same parts of a packet, and each end its way, become a
- * *run*: one map from these parts to verdicts, in which the kernel finds ten thousand lines as fast as ten.
+ * Lines that ask for the same parts of a packet and each end its way become a *run*: one map from these parts
+ * to verdicts, in which the kernel finds ten thousand lines as fast as ten. They need not stand one behind
+ * the other: a line joins an earlier run when no packet fits both it and a line between, for then it does not
+ * matter which of the two is asked first. Lines with the same verdict that a packet may both fit keep their
+ * order: the first of them counts it.
+ *
  * Among lines the first that fits wins; in a map no packet may fit two. Two forms keep that the same:
  *
  * - Lines that ask for one address alone. Networks lie in each other or apart, so what a line adds to those
@@ -24,7 +28,9 @@ import type { KernelTest, Match } from "./kernel-test.ts";
 /** Fewest lines that are worth a map. */
 const RUN_MIN = 4;
 
-/** Comparisons of lines with each other after which a run ends: a second's work, were each run so long. */
+/**
+ * Comparisons of lines with those of a run after which it takes no more: a second's work, were each so long.
+ */
 const COMPARISONS_MAX = 2_000_000;
 
 /** Fields that maps can be asked by. */
@@ -68,6 +74,10 @@ export function isRun(step: PlanStep): step is LineRun {
 }
 
 type KeyTest = Extract<KernelTest, { field: KeyField }>;
+
+function isAddressField(field: KeyField | undefined): boolean {
+  return field === "source" || field === "destination";
+}
 
 function isKeyTest(test: KernelTest): test is KeyTest {
   return (KEY_FIELDS as readonly string[]).includes(test.field);
@@ -198,33 +208,103 @@ class NetworkIndex {
   }
 }
 
-/** Gathers candidates of several fields, as long as no two overlap. */
-class Gathering {
-  readonly elements: RunElement[] = [];
+/** True when no packet fits both: in some field that both ask for they have no value in common. */
+function areApart(one: Candidate, other: Pick<Candidate, "fields" | "family" | "element">): boolean {
+  const { fields, family, element } = one;
+  if (fields.some(isAddressField) && other.fields.some(isAddressField) && family !== other.family)
+    return true;
+  return fields.some((field, at) => {
+    const place = other.fields.indexOf(field);
+    const range = element.ranges[at];
+    const wanted = other.element.ranges[place];
+    if (range === undefined || wanted === undefined) return false;
+    return range.high < wanted.low || range.low > wanted.high;
+  });
+}
+
+/** A run that lines may still join: those of its form that may stand before all that came since. */
+class OpenRun {
+  readonly #form: Candidate;
+  readonly #byNetwork: boolean;
+  readonly #isAddress: boolean;
+  readonly #elements: RunElement[] = [];
+  readonly #lines: PlanLine[] = [];
   readonly #keys = new Set<string>();
-  readonly #index: NetworkIndex | undefined;
+  /** Elements by network; those behind `#indexed` have yet to be entered. */
+  readonly #index = new NetworkIndex();
+  #indexed = 0;
   #comparisons = 0;
 
-  /** @param byNetwork - the first field is an address */
-  constructor(byNetwork: boolean) {
-    this.#index = byNetwork ? new NetworkIndex() : undefined;
+  constructor(first: Candidate) {
+    this.#form = first;
+    this.#byNetwork = isAddressField(first.fields[0]);
+    this.#isAddress = this.#byNetwork && first.fields.length === 1;
+    this.add(first);
   }
 
-  /** @returns false when the element must begin a new run */
-  add(element: RunElement): boolean {
-    const key = keyOf(element);
-    if (this.#keys.has(key)) return true;
-    const [first] = element.ranges;
-    if (first === undefined) return false;
-    for (const earlier of this.#index?.meeting(first) ?? this.elements) {
-      this.#comparisons += 1;
-      if (this.#comparisons > COMPARISONS_MAX) return false;
-      if (overlaps(earlier, element)) return contains(earlier, element);
-    }
-    this.#keys.add(key);
-    this.elements.push(element);
-    this.#index?.add(element, first);
+  get form(): string {
+    return this.#form.form;
+  }
+
+  /** Steps that its lines are. */
+  get steps(): number {
+    return this.#lines.length < RUN_MIN ? this.#lines.length : 1;
+  }
+
+  /** Puts a line behind the others. @returns false when it overlaps one of them and must begin a new run */
+  add({ element }: Candidate): boolean {
+    if (!this.#isAddress) {
+      const key = keyOf(element);
+      const found = this.#keys.has(key) ? "within" : this.#place(element);
+      if (found === "across") return false;
+      this.#keys.add(key);
+      if (found === "apart") this.#elements.push(element);
+    } else this.#elements.push(element);
+    this.#lines.push(element.line);
     return true;
+  }
+
+  /** True when no packet fits the line and one of these. */
+  isApart(line: Candidate): boolean {
+    const { fields, family } = this.#form;
+    for (const element of this.#meeting(line.fields[0], line.element)) {
+      if (!this.#isPatient() || !areApart(line, { fields, family, element })) return false;
+    }
+    return true;
+  }
+
+  close(): PlanStep[] {
+    if (this.#lines.length < RUN_MIN) return this.#lines;
+    const { fields, family } = this.#form;
+    const elements = this.#isAddress ? addedRanges(this.#elements) : this.#elements;
+    return [{ fields, family, elements, lines: this.#lines }];
+  }
+
+  /** How a line lies to those before it: within one, apart from all, or across one. */
+  #place(element: RunElement): "within" | "apart" | "across" {
+    for (const earlier of this.#meeting(this.#form.fields[0], element)) {
+      if (!this.#isPatient()) return "across";
+      if (overlaps(earlier, element)) return contains(earlier, element) ? "within" : "across";
+    }
+    return "apart";
+  }
+
+  /** Counts a comparison. @returns false when there were enough */
+  #isPatient(): boolean {
+    this.#comparisons += 1;
+    return this.#comparisons <= COMPARISONS_MAX;
+  }
+
+  /** Elements that may have a packet in common with one whose first field is `field`. */
+  #meeting(field: KeyField | undefined, { ranges }: RunElement): Iterable<RunElement> {
+    const [range] = ranges;
+    if (!this.#byNetwork || field !== this.#form.fields[0] || range === undefined) return this.#elements;
+    for (; this.#indexed < this.#elements.length; this.#indexed += 1) {
+      const element = this.#elements[this.#indexed];
+      const network = element?.ranges[0];
+      if (element !== undefined && network !== undefined) this.#index.add(element, network);
+    }
+    return this.#index.meeting(range);
   }
 }
 
@@ -282,40 +362,57 @@ function addedRanges(elements: readonly RunElement[]): RunElement[] {
   return added;
 }
 
-/** Puts lines that can be looked up together into runs; the order of the steps is that of the lines. */
-export function groupLines(lines: readonly PlanLine[]): PlanStep[] {
-  const steps: PlanStep[] = [];
-  let at = 0;
-  while (at < lines.length) {
-    const run = runAt(lines, at);
-    const count = run?.lines.length ?? 1;
-    if (run !== undefined && count >= RUN_MIN) steps.push(run);
-    else steps.push(...lines.slice(at, at + count));
-    at += count;
-  }
-  return steps;
+/** Lines of a chain as steps. */
+export interface GroupedLines {
+  readonly steps: readonly PlanStep[];
+  /** How many of the lines can be walked in so many steps: all, or those before that many. */
+  readonly fitting: number;
 }
 
-/** The longest run that begins with a line. */
-function runAt(lines: readonly PlanLine[], start: number): LineRun | undefined {
-  const opening = lines[start];
-  const first = opening && candidateOf(opening);
-  if (first === undefined) return undefined;
-  const { fields, family, form } = first;
-  const byNetwork = fields[0] === "source" || fields[0] === "destination";
-  const isAddress = byNetwork && fields.length === 1;
-  const gathering = new Gathering(byNetwork);
-  const all: RunElement[] = [];
-  let end = start;
-  for (; end < lines.length; end += 1) {
-    const line = lines[end];
-    const candidate = line && candidateOf(line);
-    if (candidate?.form !== form) break;
-    if (isAddress) all.push(candidate.element);
-    else if (!gathering.add(candidate.element)) break;
+/**
+ * Puts lines that can be looked up together into runs. A line joins an earlier run when no packet fits both
+ * it and a line between; all others keep their order.
+ *
+ * @param stepsMax - see {@link GroupedLines.fitting}
+ */
+export function groupLines(lines: readonly PlanLine[], stepsMax = Number.POSITIVE_INFINITY): GroupedLines {
+  const steps: PlanStep[] = [];
+  let open: OpenRun[] = [];
+  let count = 0;
+  let fitting = 0;
+  const close = (): void => {
+    for (const run of open) steps.push(...run.close());
+    open = [];
+  };
+  for (const [at, line] of lines.entries()) {
+    const candidate = candidateOf(line);
+    if (candidate === undefined) {
+      close();
+      steps.push(line);
+      count += 1;
+    } else {
+      const run = joinableRun(open, candidate);
+      const before = run?.steps ?? 0;
+      if (run?.add(candidate) === true) count += run.steps - before;
+      else {
+        open.push(new OpenRun(candidate));
+        count += 1;
+      }
+    }
+    if (count <= stepsMax) fitting = at + 1;
   }
-  const elements = isAddress ? addedRanges(all) : gathering.elements;
-  return { fields, family, elements, lines: lines.slice(start, end) };
+  close();
+  return { steps, fitting };
+}
+
+/** The latest run of a line's form, when the line may stand before all runs behind that. */
+function joinableRun(open: readonly OpenRun[], line: Candidate): OpenRun | undefined {
+  for (let at = open.length - 1; at >= 0; at -= 1) {
+    const run = open[at];
+    if (run === undefined || run.form === line.form) return run;
+    if (!run.isApart(line)) return undefined;
+  }
+  return undefined;
 }
 
 const FIELD_WORDS: Readonly<Record<KeyField, string>> = {
@@ -330,7 +427,7 @@ const FIELD_WORDS: Readonly<Record<KeyField, string>> = {
 export function runKeyText({ fields, family }: LineRun): string {
   const header = family === 4 ? "ip" : "ip6";
   const words = fields.map((field) =>
-    field === "source" || field === "destination" ? `${header} ${FIELD_WORDS[field]}` : FIELD_WORDS[field],
+    isAddressField(field) ? `${header} ${FIELD_WORDS[field]}` : FIELD_WORDS[field],
   );
   return words.join(" . ");
 }
@@ -345,7 +442,7 @@ export function elementText({ fields, family }: LineRun, { ranges }: RunElement)
   const words = ranges.map(({ low, high }, at) => {
     const field = fields[at];
     const value = (number: bigint): string =>
-      field === "source" || field === "destination" ? addressText(family, number) : String(number);
+      isAddressField(field) ? addressText(family, number) : String(number);
     return low === high ? value(low) : `${value(low)}-${value(high)}`;
   });
   return words.join(" . ");

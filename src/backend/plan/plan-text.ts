@@ -277,7 +277,7 @@ class PlanWriter {
 
   /** The lines of a chain, long runs of them as one. */
   #stepTexts(hook: HookName, { chain, lines }: PlanChain): (string | CountedRule)[] {
-    return groupLines(lines).flatMap((step) => {
+    return groupLines(lines).steps.flatMap((step) => {
       if (!isRun(step)) return this.#lineTexts(hook, step);
       const name = this.#name(`map-${this.#ruleChain(hook, chain)}-${this.maps.length}`);
       this.maps.push(this.#mapText(name, step));
