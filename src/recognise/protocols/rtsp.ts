@@ -1,7 +1,7 @@
 /** RTSP (RFC 2326, RFC 7826). */
-import type { Evidence } from "../evidence.ts";
-import { headerValue, LineCursor } from "../lines.ts";
-import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { LineCursor } from "../lines.ts";
+import { readMessageHeader } from "../message-header.ts";
+import { byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
   "OPTIONS ",
@@ -18,17 +18,6 @@ const METHODS: readonly string[] = [
 ];
 const VERSION = "RTSP/";
 const REQUEST_LINE_BYTES_MAX = 4096;
-
-/** Reads the header up to its end. */
-function readHeader(evidence: Evidence, cursor: LineCursor): Answer {
-  const { bytes, facts } = evidence;
-  while (cursor.next(bytes)) {
-    if (cursor.to === cursor.from) return DONE;
-    const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
-    if (agent !== undefined) facts.clientSoftware = agent;
-  }
-  return evidence.transport === "UDP" ? DONE : bytes.length + 1;
-}
 
 /** See the head of this file. */
 export const rtsp: Recogniser = {
@@ -53,6 +42,6 @@ export const rtsp: Recogniser = {
       facts.kind = method.trim();
       facts.path = bytes.text(method.length, cursor.to - VERSION.length - 4);
     }
-    return readHeader(evidence, cursor);
+    return readMessageHeader(evidence, cursor);
   },
 };

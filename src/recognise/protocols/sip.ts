@@ -1,7 +1,8 @@
 /** SIP over datagrams and streams (RFC 3261). */
 import type { Evidence } from "../evidence.ts";
-import { headerValue, type LineCursor, type LineCursors, makeCursors } from "../lines.ts";
-import { type Answer, byteRange, CONFIDENCE, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { type LineCursors, makeCursors } from "../lines.ts";
+import { readMessageHeader } from "../message-header.ts";
+import { type Answer, byteRange, CONFIDENCE, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const METHODS: readonly string[] = [
   "INVITE ",
@@ -38,19 +39,6 @@ interface SipState {
 }
 
 const makeState = (): SipState => ({ cursors: makeCursors(), started: [false, false] });
-
-/** Reads the header up to its end. */
-function readHeader(evidence: Evidence, cursor: LineCursor): Answer {
-  const { bytes, facts } = evidence;
-  while (cursor.next(bytes)) {
-    if (cursor.to === cursor.from) return DONE;
-    const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
-    if (agent !== undefined) facts.clientSoftware = agent;
-    const server = headerValue(bytes, cursor.from, cursor.to, "server:");
-    if (server !== undefined) facts.serverSoftware = server;
-  }
-  return evidence.transport === "UDP" ? DONE : bytes.length + 1;
-}
 
 /** Reads a start line [from, to): of an answer (RFC 3261 section 7.2) or a request (section 7.1). */
 function readStartLine(evidence: Evidence, to: number): boolean {
@@ -101,6 +89,6 @@ export const sip: Recogniser = {
       state.started[direction] = true;
     }
     if (!stream && evidence.candidate?.confidence !== CONFIDENCE.CERTAIN) return 1;
-    return readHeader(evidence, cursor);
+    return readMessageHeader(evidence, cursor);
   },
 };

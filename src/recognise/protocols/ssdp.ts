@@ -1,6 +1,7 @@
 /** SSDP: HTTP-like messages in datagrams (UPnP Device Architecture 2.0, section 1). */
-import { headerValue, LineCursor } from "../lines.ts";
-import { CONFIDENCE, charCodes, DONE, NO_MATCH, type Recogniser } from "../recogniser.ts";
+import { LineCursor } from "../lines.ts";
+import { readMessageHeader } from "../message-header.ts";
+import { CONFIDENCE, charCodes, NO_MATCH, type Recogniser } from "../recogniser.ts";
 
 const STARTS: readonly string[] = ["M-SEARCH * HTTP/1.", "NOTIFY * HTTP/1.", "HTTP/1.1 200 OK\r\n"];
 
@@ -16,13 +17,6 @@ export const ssdp: Recogniser = {
     if (start === undefined) return NO_MATCH;
     const facts = evidence.match(CONFIDENCE.CERTAIN);
     facts.kind = start.startsWith("H") ? "RESPONSE" : (start.split(" ")[0] ?? "");
-    const cursor = new LineCursor();
-    while (cursor.next(bytes)) {
-      const agent = headerValue(bytes, cursor.from, cursor.to, "user-agent:");
-      if (agent !== undefined) facts.clientSoftware = agent;
-      const server = headerValue(bytes, cursor.from, cursor.to, "server:");
-      if (server !== undefined) facts.serverSoftware = server;
-    }
-    return DONE;
+    return readMessageHeader(evidence, new LineCursor());
   },
 };
