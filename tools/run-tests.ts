@@ -1,18 +1,22 @@
 /**
- * Runs the compiled tests: side by side where that is safe, one after the other where it is not.
+ * Runs the compiled tests side by side, and those alone that say why they must be.
  *
  * Test files are found by their sources, so that a stale file in `dist` never runs. A name says what a file
  * needs:
  *
- * - `x.test.ts`: nothing. These run side by side.
- * - `x.netns.test.ts`: root and network namespaces. These run one after the other, because each starts
- *   several processes and waits for real time. Without root each of their tests skips itself and says why.
+ * - `x.test.ts`: nothing.
+ * - `x.netns.test.ts`: root and network namespaces of its own; tests that share none cannot meet. Without
+ *   root each of their tests skips itself and says why.
  * - `x.long.test.ts` and `x.netns.long.test.ts`: minutes. They run with `--long` only.
+ *
+ * A file with a line `// Runs alone: REASON.` runs when all others have ended. The output is in the order of
+ * names, whichever test ends first.
  *
  * Usage: `node dist/tools/run-tests.js [--unit | --kernel | --long] [PART-OF-A-PATH...]`
  */
 import { setMaxListeners } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -30,8 +34,14 @@ const SOURCES = [
 /** Longest time one test file may take, in milliseconds: a hung test must not hang the whole run. */
 const FILE_TIMEOUT_MS = { unit: 120_000, kernel: 600_000, long: 3_600_000 };
 
-/** Test files side by side: two, because most of them wait for a process or a clock now and then. */
-const SIDE_BY_SIDE = 2;
+/**
+ * Test files side by side: one more than processors, because each waits now and then. The long ones keep all
+ * processors busy alone.
+ */
+const SIDE_BY_SIDE = { unit: availableParallelism() + 1, kernel: availableParallelism() + 1, long: 1 };
+
+/** What a file says that must run alone. */
+const ALONE = /^\/\/ Runs alone: .+\.$/m;
 
 /** The counters of the runner's closing lines, in its order. */
 const COUNTERS = ["tests", "suites", "pass", "fail", "cancelled", "skipped", "todo", "duration_ms"] as const;
@@ -43,6 +53,14 @@ interface TestFile {
   readonly source: string;
   readonly compiled: string;
   readonly phase: Phase;
+  readonly isAlone: boolean;
+}
+
+/** Files that run side by side, so many at a time. */
+interface Turn {
+  readonly files: readonly TestFile[];
+  readonly timeout: number;
+  readonly concurrency: number;
 }
 
 interface Request {
@@ -77,7 +95,9 @@ function findTestFiles(): TestFile[] {
       if (!entry.isFile() || !entry.name.endsWith(".test.ts")) continue;
       const folder = relative(join(root, from), entry.parentPath);
       const compiled = join(root, to, folder, entry.name.replace(/\.ts$/, ".js"));
-      found.push({ source: join(from, folder, entry.name), compiled, phase: phaseOf(entry.name) });
+      const source = join(from, folder, entry.name);
+      const isAlone = ALONE.test(readFileSync(join(root, source), "utf8"));
+      found.push({ source, compiled, phase: phaseOf(entry.name), isAlone });
     }
   }
   return found.sort((a, b) => (a.source < b.source ? -1 : 1));
@@ -106,22 +126,22 @@ function addSkip(reasons: Map<string, number>, event: RunnerEvent): void {
   reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
 }
 
-/** The events of all phases as if they were one run: the counters come once, summed, at the end. */
-async function* eventsOf(
-  files: readonly TestFile[],
-  request: Request,
-  sum: Map<Counter, number>,
-): AsyncGenerator<RunnerEvent> {
-  const skips = new Map<string, number>();
+/** What runs when: the phases one after the other, and in each those that must be alone at its end. */
+function* turnsOf(files: readonly TestFile[], request: Request): Generator<Turn> {
   for (const phase of request.phases) {
-    const chosen = files.filter((file) => file.phase === phase).map((file) => file.compiled);
+    const own = files.filter((file) => file.phase === phase);
+    const timeout = FILE_TIMEOUT_MS[phase];
+    yield { files: own.filter((file) => !file.isAlone), timeout, concurrency: SIDE_BY_SIDE[phase] };
+    yield { files: own.filter((file) => file.isAlone), timeout, concurrency: 1 };
+  }
+}
+
+/** The events of all turns as if they were one run: the counters come once, summed, at the end. */
+async function* eventsOf(turns: Iterable<Turn>, sum: Map<Counter, number>): AsyncGenerator<RunnerEvent> {
+  const skips = new Map<string, number>();
+  for (const { files: chosen, ...limits } of turns) {
     if (chosen.length === 0) continue;
-    const events = run({
-      files: chosen,
-      concurrency: phase === "unit" ? SIDE_BY_SIDE : 1,
-      timeout: FILE_TIMEOUT_MS[phase],
-      signal: stop.signal,
-    });
+    const events = run({ files: chosen.map((file) => file.compiled), ...limits, signal: stop.signal });
     for await (const event of events as AsyncIterable<RunnerEvent>) {
       addSkip(skips, event);
       if (!addCounter(sum, event)) yield event;
@@ -154,6 +174,8 @@ if (unbuilt !== undefined) complain(`${unbuilt.source} is not compiled: run \`np
 if (!files.some((file) => request.phases.includes(file.phase))) complain("No test file matches.");
 
 const sum = new Map<Counter, number>();
-await pipeline(Readable.from(eventsOf(files, request, sum)), new spec(), process.stdout, { end: false });
+await pipeline(Readable.from(eventsOf(turnsOf(files, request), sum)), new spec(), process.stdout, {
+  end: false,
+});
 const failed = (sum.get("fail") ?? 0) + (sum.get("cancelled") ?? 0);
 process.exitCode = failed > 0 || (sum.get("tests") ?? 0) === 0 ? 1 : 0;

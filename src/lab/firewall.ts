@@ -12,6 +12,9 @@ export const POSTERN = fileURLToPath(new URL("../cli/main.js", import.meta.url))
 /** What `postern up` writes when it judges packets. */
 const READY = /\bready\b/;
 
+/** How long a start may take, in milliseconds: a second of processor time, on a machine that is busy. */
+const PATIENCE_MS = 60_000;
+
 /** How a firewall is started. */
 export interface FirewallOptions {
   /** Path of a policy file, or the policy itself. */
@@ -20,7 +23,7 @@ export interface FirewallOptions {
   readonly words?: readonly string[];
   /** Arguments for Node, such as `--expose-gc`. */
   readonly nodeWords?: readonly string[];
-  /** How long to wait until it is ready, in milliseconds. */
+  /** How long to wait until it is ready, in milliseconds; a minute when absent. */
   readonly patienceMs?: number;
 }
 
@@ -47,7 +50,7 @@ export interface RunningFirewall {
  * @throws {FirewallError} `PROGRAM_SILENT` with its whole output when it does not become ready
  */
 export async function startFirewall(host: Namespace, options: FirewallOptions): Promise<RunningFirewall> {
-  const { policy, words = [], nodeWords = [], patienceMs = 15_000 } = options;
+  const { policy, words = [], nodeWords = [], patienceMs = PATIENCE_MS } = options;
   const folder = mkdtempSync(join(tmpdir(), "postern-firewall-"));
   const policyFile = typeof policy === "string" ? policy : join(folder, "policy.json");
   if (typeof policy !== "string") writeFileSync(policyFile, JSON.stringify(policy, null, 2));

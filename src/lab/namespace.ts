@@ -5,6 +5,9 @@ import { FirewallError } from "../base/index.ts";
 import { type ProgramEnd, RunningProgram } from "./program.ts";
 import { Traffic } from "./traffic.ts";
 
+/** How long a program that shall end may run, unless the caller says otherwise, in milliseconds. */
+const PATIENCE_MS = 60_000;
+
 /** A program that has ended, and what it wrote. */
 export interface FinishedProgram extends ProgramEnd {
   /** stdout and stderr in the order of arrival. */
@@ -66,7 +69,7 @@ export class Namespace {
    * @param timeoutMs - after this time it is killed, in milliseconds
    * @returns how it ended, and its output
    */
-  async run(command: readonly string[], timeoutMs = 30_000): Promise<FinishedProgram> {
+  async run(command: readonly string[], timeoutMs = PATIENCE_MS): Promise<FinishedProgram> {
     const program = this.start(command);
     const timer = setTimeout(() => program.kill("SIGKILL"), timeoutMs);
     const end = await program.ended;

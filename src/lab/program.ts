@@ -17,6 +17,9 @@ const OUTPUT_CHARACTERS = 1_000_000;
 /** How often a wait looks at the output, in milliseconds. */
 const POLL_MS = 10;
 
+/** How long a line or an end is waited for, unless the caller says otherwise, in milliseconds. */
+const PATIENCE_MS = 30_000;
+
 /** How long output is read after the program's end, in milliseconds, if others keep its pipes open. */
 const LAST_WORDS_MS = 250;
 
@@ -96,7 +99,7 @@ export class RunningProgram {
    * @returns the first line that matches
    * @throws {FirewallError} `PROGRAM_SILENT` when the time is over or the program ends first
    */
-  async waitForLine(pattern: RegExp, timeoutMs = 10_000): Promise<string> {
+  async waitForLine(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<string> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const line = this.lines.find((candidate) => pattern.test(candidate));
@@ -113,7 +116,7 @@ export class RunningProgram {
    * @param patienceMs - how long to wait before SIGKILL, in milliseconds
    * @returns how it ended
    */
-  async stop(signal: NodeJS.Signals = "SIGTERM", patienceMs = 5_000): Promise<ProgramEnd> {
+  async stop(signal: NodeJS.Signals = "SIGTERM", patienceMs = PATIENCE_MS): Promise<ProgramEnd> {
     if (this.isRunning) this.kill(signal);
     const impatience = setTimeout(() => this.kill("SIGKILL"), patienceMs);
     const end = await this.ended;

@@ -3,7 +3,6 @@
  * known.
  */
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { FirewallError, formatAddress, PROTOCOL, parseAddress } from "../base/index.ts";
 import { GATEWAY, type Topology } from "../lab/index.ts";
 import {
@@ -13,7 +12,7 @@ import {
   type ConntrackKey,
   keyOf,
 } from "../netlink/index.ts";
-import { netnsTest } from "../testing/index.ts";
+import { eventually, netnsTest } from "../testing/index.ts";
 import { KernelFlow, type State, StateFilter, verboseLines } from "../view/index.ts";
 import {
   Conntrack,
@@ -292,11 +291,7 @@ function portOf({ family, original }: ConntrackEntry): string {
 
 /** Waits until something holds. */
 async function until(holds: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; waited < 5000; waited += 20) {
-    if (holds()) return;
-    await sleep(20);
-  }
-  assert.fail(`${what} did not happen`);
+  assert.ok(await eventually(holds, Boolean), `${what} did not happen`);
 }
 
 netnsTest("a watch tells what is there, what begins, changes and ends", GATEWAY, async (hosts) => {

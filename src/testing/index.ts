@@ -1,3 +1,4 @@
+export { eventually, PATIENCE_MS, SILENCE_MS } from "./patience.ts";
 export { longNetnsTest, netnsTest } from "./netns-test.ts";
 export type { Order, OrderAction, QueueOrders, SeenPacket } from "./programs/queue-orders.ts";
 export { QueueHost, type QueueHostEnd } from "./queue-host.ts";

@@ -22,7 +22,7 @@ function missingProgram(programs: readonly string[]): string | undefined {
 /**
  * Declares a test that runs in network namespaces made for it.
  *
- * Belongs in files named `*.netns.test.ts`, which run one after the other.
+ * Belongs in files named `*.netns.test.ts`. Others run at the same time in namespaces of theirs.
  *
  * @param title - what holds, as a sentence
  * @param plan - the hosts it needs, such as `HOST_PAIR` or `GATEWAY`

@@ -37,7 +37,7 @@ export class QueueHost {
    */
   static async start(host: Namespace, orders: QueueOrders): Promise<QueueHost> {
     const program = host.start([process.execPath, PROGRAM, JSON.stringify(orders)]);
-    await program.waitForLine(/"ready"/, 15_000);
+    await program.waitForLine(/"ready"/);
     return new QueueHost(program);
   }
 

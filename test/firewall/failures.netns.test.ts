@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { eventually, netnsTest } from "#testing";
 import { ownRule } from "./own-rule.ts";
 
 async function answers(from: Namespace, address: string, port: number, timeoutMs = 500): Promise<boolean> {
@@ -121,15 +120,14 @@ netnsTest(
     const up = `exec ${process.execPath} ${POSTERN} up ${policyFile} --socket ${socket} -l DEBUG -f /dev/full`;
     const program = host.start(["bash", "-c", `(${up} 2> >(head -n 6 >&2)) | head -n 1`]);
     // The readers show nothing before they leave, so the socket tells that the firewall is up.
-    while (
-      await connect({ socket })
+    const isUp = (): Promise<boolean> =>
+      connect({ socket })
         .getStatus()
         .then(
-          () => false,
-          () => program.isRunning,
-        )
-    )
-      await sleep(50);
+          () => true,
+          () => !program.isRunning,
+        );
+    assert.ok(await eventually(isUp, Boolean), program.output);
     await host.traffic.listenUdp({ port: 5001 });
     for (let at = 0; at < 10; at += 1) assert.equal(await answers(client, host.ipv4, 5001, 30), false);
     const { pid, counters } = await connect({ socket }).getStatus();
@@ -153,8 +151,10 @@ netnsTest(
     const command = `${process.execPath} ${POSTERN} up ${policyFile} --socket ${join(folder, "control.sock")}`;
     // The last digit of SigCgt is odd as soon as the process catches SIGHUP.
     const caught = "grep -q 'SigCgt:.*[13579bdf]$' /proc/$!/status";
-    const hangUps = "for i in $(seq 40); do kill -HUP $!; sleep 0.05; done";
-    const script = `${command} & until ${caught}; do sleep 0.01; done; ${hangUps}; kill -TERM $!; wait $!`;
+    const log = join(folder, "log");
+    const hangUps = `until grep -q 'is in force' ${log}; do kill -HUP $! || break; sleep 0.05; done`;
+    const script = `${command} > ${log} 2>&1 & until ${caught}; do sleep 0.01; done; ${hangUps}
+      kill -TERM $!; wait $!; status=$?; cat ${log}; exit $status`;
     const end = await host.run(["bash", "-c", script]);
     assert.equal(end.status, 0, end.output);
     assert.match(end.output, /ready[^]*policy revision \d+ is in force/);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "#client";
 import { HOST_PAIR, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 import { KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
@@ -26,34 +27,35 @@ netnsTest(
     await host.traffic.listenTcp({ port: 80 });
     await host.traffic.listenUdp({ port: 5000 });
     const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80 });
-    let exchanged = 0;
-    let running = true;
-    const talk = (async () => {
-      while (running) {
-        const say = `message ${exchanged}`;
-        assert.equal(await connection.exchange(say, 5000), say, "the connection lives");
-        const result = await client.traffic.sendUdp({ address: host.ipv6, port: 5000, say, timeoutMs: 2000 });
-        assert.equal(result.outcome, "answered", "no datagram is lost");
-        exchanged += 1;
-      }
-    })();
+    const postern = connect({ socket: firewall.socket });
+    let isSwapped = false;
+    const swap = async (port: number): Promise<number> => {
+      isSwapped = false;
+      writeFileSync(firewall.policyFile, JSON.stringify(policyFor(port)));
+      const { revision } = await postern.reload().finally(() => (isSwapped = true));
+      return revision;
+    };
+    const talk = async (say: string): Promise<void> => {
+      do {
+        assert.equal(await connection.exchange(say, 20_000), say, "the connection lives");
+        const datagram = { address: host.ipv6, port: 5000, say, timeoutMs: 20_000 };
+        assert.equal((await client.traffic.sendUdp(datagram)).outcome, "answered", "no datagram is lost");
+      } while (!isSwapped);
+    };
     for (let round = 0; round < 30; round += 1) {
       // From the first swap on, only its state keeps the open connection alive.
-      writeFileSync(firewall.policyFile, JSON.stringify(policyFor(round % 2 === 0 ? 81 : 82)));
-      const reload = await host.run([
-        process.execPath,
-        POSTERN,
-        "reload",
-        "--json",
-        "--socket",
-        firewall.socket,
-      ]);
-      assert.equal(reload.status, 0, reload.output);
-      assert.deepEqual(JSON.parse(reload.output), { revision: round + 2 });
+      const [revision] = await Promise.all([swap(round % 2 === 0 ? 81 : 82), talk(`message ${round}`)]);
+      assert.equal(revision, round + 2);
     }
-    running = false;
-    await talk;
-    assert.ok(exchanged > 30, `${exchanged} exchanges`);
+    const reload = await host.run([
+      process.execPath,
+      POSTERN,
+      "reload",
+      "--json",
+      "--socket",
+      firewall.socket,
+    ]);
+    assert.deepEqual([reload.status, JSON.parse(reload.output)], [0, { revision: 32 }]);
     const closed = await client.traffic.connectTcp({ address: host.ipv4, port: 80, timeoutMs: 300 });
     assert.equal(closed.outcome, "timeout", "the last policy is in force");
     await firewall.stop();

@@ -16,7 +16,7 @@ import {
   startFirewall,
   type Topology,
 } from "#lab";
-import { netnsTest } from "#testing";
+import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
 import { buildPacket } from "#wire";
 
@@ -57,11 +57,7 @@ async function ownStates({ socket }: RunningFirewall): Promise<State[]> {
 }
 
 async function waitFor(condition: () => Promise<boolean>): Promise<void> {
-  const until = Date.now() + 6 * PATIENCE_MS;
-  while (!(await condition())) {
-    assert.ok(Date.now() < until, "what was waited for has not come");
-    await delay(200);
-  }
+  assert.ok(await eventually(condition, Boolean), "what was waited for has not come");
 }
 
 async function packetsSeen(firewall: RunningFirewall): Promise<number> {

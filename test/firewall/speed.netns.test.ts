@@ -3,6 +3,7 @@
  * ratio, far below what bench/ measures. The reference system's paper added 0.375 ms to a mean round trip and
  * carried 14 Mbit/s; docs/PERFORMANCE.md has the figures that stand beside those.
  */
+// Runs alone: what it compares is measured one after the other, and other tests come and go meanwhile.
 import assert from "node:assert/strict";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
 import { netnsTest } from "#testing";

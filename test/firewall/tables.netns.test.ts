@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type FirewallClient, type TableEntryReport, type TableReport } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { eventually, netnsTest, PATIENCE_MS, SILENCE_MS } from "#testing";
 
 const settings = { compatibility: "strict", workers: 2, tables: { blocked: { counters: true } } };
 const BLOCKING = { settings, INPUT: [{ name: "TableRule", table: "blocked", action: "DROP" }] };
@@ -40,8 +39,11 @@ netnsTest(
     const remote = connect({ socket: firewall.socket });
     await host.traffic.listenUdp({ port: 5000 });
     await host.traffic.listenTcp({ port: 80 });
-    const ask = async (address: string): Promise<string> =>
-      (await client.traffic.sendUdp({ address, port: 5000, say: "x", timeoutMs: 300 })).outcome;
+    const expect = async (address: string, wanted: "answered" | "silent", why?: string): Promise<void> => {
+      const timeoutMs = wanted === "silent" ? SILENCE_MS : PATIENCE_MS;
+      const { outcome } = await client.traffic.sendUdp({ address, port: 5000, say: "x", timeoutMs });
+      assert.equal(outcome, wanted, why);
+    };
     for (const [mine, theirs, network] of [
       [host.ipv4, client.ipv4, "192.0.2.0/24"],
       [host.ipv6, client.ipv6, "2001:db8:1::/64"],
@@ -49,15 +51,15 @@ netnsTest(
       const connection = await client.traffic.openTcp({ address: mine, port: 80 });
       assert.equal(await connection.exchange("before"), "before");
       for (let round = 0; round < 3; round += 1) {
-        assert.equal(await ask(mine), "answered", `${theirs}: round ${round}`);
+        await expect(mine, "answered", `${theirs}: round ${round}`);
         assert.equal((await remote.addAddresses("blocked", { addresses: [network] })).added, 1);
         // From the answer on, no packet passes: not one of a new flow, and none of an open connection.
-        assert.equal(await ask(mine), "silent");
+        await expect(mine, "silent");
         if (round === 0) assert.equal(await connection.exchange("blocked", 150), "");
         assert.equal((await remote.addAddresses("blocked", { addresses: [`!${theirs}`] })).added, 1);
-        assert.equal(await ask(mine), "answered", "the longest entry decides");
+        await expect(mine, "answered", "the longest entry decides");
         await remote.deleteAddresses("blocked", { addresses: [`!${theirs}`] });
-        assert.equal(await ask(mine), "silent");
+        await expect(mine, "silent");
         assert.equal((await remote.deleteAddresses("blocked", { addresses: [network] })).deleted, 1);
       }
       // What waited may have been sent again, and answered, in one of the moments in between.
@@ -85,18 +87,28 @@ netnsTest(
     };
     for (let packet = 0; packet < 5; packet += 1) await send(20);
     const blocked = { packets: 5, bytes: 500 };
-    const table = await tableOf(remote, "blocked");
+    const table = await eventually(
+      () => tableOf(remote, "blocked"),
+      ({ statistics }) => statistics.in.block.packets >= blocked.packets,
+    );
     assert.deepEqual(table.statistics.in.block, blocked);
     assert.equal(table.statistics.match >= 5, true);
     assert.deepEqual([table.uses, table.declared, table.entries], [2, true, 1]);
     const [entry] = await entriesOf(remote, "blocked");
     assert.deepEqual(entry?.statistics?.in, { block: blocked, pass: { packets: 0, bytes: 0 } });
     await host.traffic.sendUdp({ address: client.ipv4, port: 9, say: "x".repeat(72), timeoutMs: 20 });
-    const [passed] = await entriesOf(remote, "blocked");
+    const [passed] = await eventually(
+      () => entriesOf(remote, "blocked"),
+      ([found]) => found?.statistics?.out.pass.packets !== 0,
+    );
     assert.deepEqual(passed?.statistics?.out.pass, { packets: 1, bytes: 100 });
     assert.deepEqual((await remote.zeroTable("blocked")).statistics.in.block, { packets: 0, bytes: 0 });
     await send(20);
-    assert.equal((await tableOf(remote, "blocked")).statistics.in.block.packets, 1);
+    const again = await eventually(
+      async () => (await tableOf(remote, "blocked")).statistics.in.block.packets,
+      (packets) => packets > 0,
+    );
+    assert.equal(again, 1);
     await firewall.stop();
   },
 );
@@ -109,10 +121,9 @@ netnsTest("an entry with a lifetime ends by itself", HOST_PAIR, async ({ client,
     (await client.traffic.sendUdp({ address: host.ipv4, port: 5000, say: "x", timeoutMs: 100 })).outcome;
   await remote.addAddresses("blocked", { addresses: [client.ipv4], lifetimeSeconds: 2.5 });
   assert.equal(await ask(), "silent");
-  await sleep(2600);
-  assert.equal(await ask(), "answered");
-  await sleep(1000);
-  assert.equal((await tableOf(remote, "blocked")).entries, 0, "and its place is free again");
+  assert.equal(await eventually(ask, (outcome) => outcome !== "silent"), "answered");
+  const entries = async (): Promise<number> => (await tableOf(remote, "blocked")).entries;
+  assert.equal(await eventually(entries, (count) => count === 0), 0, "and its place is free again");
   await firewall.stop();
 });
 
@@ -152,7 +163,11 @@ netnsTest(
 
     writeFileSync(file, "198.51.100.0/24\n");
     await remote.reload();
-    assert.equal(await ask(), "answered", "the file says what is in the table");
+    assert.equal(
+      await eventually(ask, (outcome) => outcome !== "silent"),
+      "answered",
+      "the file says what is in the table",
+    );
     writeFileSync(file, `198.51.100.0/24\n${client.ipv4}\n`);
     await remote.reload();
     assert.equal(await ask(), "silent");

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { connect, type FirewallClient } from "#client";
 import { GATEWAY, type Namespace, type RunningFirewall, startFirewall, type Topology } from "#lab";
 import { inNamespace, RawSocket } from "#system";
-import { netnsTest } from "#testing";
+import { eventually, netnsTest } from "#testing";
 import type { State, StatePeer, StateSource } from "#view";
 import { CraftedConnection, type CraftedEnd } from "../state-differential/crafted-connection.ts";
 
@@ -103,18 +103,6 @@ async function statesOf(remote: FirewallClient, source: StateSource): Promise<St
   const found: State[] = [];
   for await (const state of remote.getStates({ filter: "tcp", source })) found.push(state);
   return found;
-}
-
-/** Asks again until the answer is the one that is expected, or stays another for too long. */
-async function eventually<Answer>(
-  ask: () => Promise<Answer>,
-  wanted: (answer: Answer) => boolean,
-): Promise<Answer> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    const answer = await ask();
-    if (wanted(answer) || performance.now() > deadline) return answer;
-  }
 }
 
 /** A conversation of both ends; windows are 8192 and 4096 shifted by 2 bits, data ends the numbers below. */

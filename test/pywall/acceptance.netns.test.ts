@@ -38,14 +38,14 @@ for (const { title, end, source } of GROUPS) {
         const where = `${protocol} to ${address}`;
         for (const port of PORTS) {
           const trial = { protocol, address, port, localPort: source(port) };
-          assert.deepEqual(await deliver(client, host, trial), [], `${where}, port ${port}`);
+          assert.deepEqual(await deliver(client, host, trial, false), [], `${where}, port ${port}`);
         }
         for (const { title: sides, passes, ...ports } of sideControls(end)) {
-          const heard = await deliver(client, host, { protocol, address, ...ports });
+          const heard = await deliver(client, host, { protocol, address, ...ports }, passes);
           assert.deepEqual(heard, passes ? [SAID] : [], `${where}: ${sides}`);
         }
         const toSsh = { protocol, address, port: 22, localPort: 4022 };
-        assert.deepEqual(await deliver(client, host, toSsh), [SAID], `${where}, port 22`);
+        assert.deepEqual(await deliver(client, host, toSsh, true), [SAID], `${where}, port 22`);
       }
     }
     await firewall.stop();
@@ -64,9 +64,9 @@ netnsTest(
         [65_535, 22],
       ] as const) {
         const tcp = { protocol: "TCP", address, port, localPort } as const;
-        assert.deepEqual(await deliver(client, host, tcp), [SAID], `TCP ${localPort} to ${port}`);
+        assert.deepEqual(await deliver(client, host, tcp, true), [SAID], `TCP ${localPort} to ${port}`);
         const udp = { ...tcp, protocol: "UDP" } as const;
-        assert.deepEqual(await deliver(client, host, udp), [], `UDP ${localPort} to ${port}`);
+        assert.deepEqual(await deliver(client, host, udp, false), [], `UDP ${localPort} to ${port}`);
       }
     }
     await firewall.stop();
@@ -81,7 +81,7 @@ netnsTest(
     const firewall = await startFirewall(host, { policy });
     for (const address of [host.ipv4, host.ipv6]) {
       for (const protocol of PROTOCOLS) {
-        const heard = await deliver(client, host, { protocol, address, port: 59_001 });
+        const heard = await deliver(client, host, { protocol, address, port: 59_001 }, true);
         assert.deepEqual(heard, [SAID], `${protocol} to ${address}`);
       }
     }

@@ -1,14 +1,10 @@
 /** How both suites try a port: a server listens there for the one attempt, and tells what it heard. */
 import type { Namespace } from "#lab";
+import { PATIENCE_MS, SILENCE_MS } from "#testing";
 import { UNREGISTERED, type UnregisteredEnd } from "./policies.ts";
 
 /** What every attempt says; a server that heard just this was reached. */
 export const SAID = "knock-knock";
-
-/**
- * Time after which silence means blocked, in milliseconds; an answer between namespaces takes less than one.
- */
-export const SILENCE_MS = 300;
 
 /** The protocols that every scenario is tried with. */
 export const PROTOCOLS = ["TCP", "UDP"] as const;
@@ -28,16 +24,22 @@ export interface Trial {
  * @param from - the host that speaks
  * @param to - the host that has the address
  * @param trial - protocol, address and ports
+ * @param passes - whether the server is expected to be reached
  * @returns what the server heard, a text for each connection or datagram; empty when it was not reached
  */
-export async function deliver(from: Namespace, to: Namespace, trial: Trial): Promise<string[]> {
+export async function deliver(
+  from: Namespace,
+  to: Namespace,
+  trial: Trial,
+  passes: boolean,
+): Promise<string[]> {
   const { protocol, address, port, localPort } = trial;
   const server =
     protocol === "TCP" ? await to.traffic.listenTcp({ port }) : await to.traffic.listenUdp({ port });
   const destination = {
     address,
     port,
-    timeoutMs: SILENCE_MS,
+    timeoutMs: passes ? PATIENCE_MS : SILENCE_MS,
     say: SAID,
     ...(localPort === undefined ? {} : { localPort }),
   };

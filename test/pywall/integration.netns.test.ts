@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { HOST_PAIR, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { netnsTest, PATIENCE_MS, SILENCE_MS } from "#testing";
 import { KNOCKED_PORT, knock, TWO_DOORS } from "../knocking.ts";
-import { deliver, PROTOCOLS, SAID, SILENCE_MS, sideControls } from "./delivery.ts";
+import { deliver, PROTOCOLS, SAID, sideControls } from "./delivery.ts";
 import { addressPolicy, blockUnregistered, PORT_KNOCKING } from "./policies.ts";
 
 const HIGH_PAIRS = [
@@ -42,18 +42,22 @@ for (const { title, end, pairs } of GROUPS) {
     for (const address of ["127.0.0.1", "::1"]) {
       for (const protocol of PROTOCOLS) {
         for (const [port, localPort] of pairs) {
-          const heard = await deliver(host, host, { protocol, address, port, localPort });
+          const heard = await deliver(host, host, { protocol, address, port, localPort }, false);
           assert.deepEqual(heard, [], `${protocol} ${localPort} to ${address} ${port}`);
         }
         const low = { protocol, address, port: 8_008, localPort: LOW_SOURCE };
-        assert.deepEqual(await deliver(host, host, low), [SAID], `${protocol} to ${address}, registered`);
+        assert.deepEqual(
+          await deliver(host, host, low, true),
+          [SAID],
+          `${protocol} to ${address}, registered`,
+        );
       }
     }
     // On loopback the answers of TCP pass INPUT too, with the sides exchanged: another host tells them apart.
     for (const address of [host.ipv4, host.ipv6]) {
       for (const protocol of PROTOCOLS) {
         for (const { title: sides, passes, ...ports } of sideControls(end)) {
-          const heard = await deliver(client, host, { protocol, address, ...ports });
+          const heard = await deliver(client, host, { protocol, address, ...ports }, passes);
           assert.deepEqual(heard, passes ? [SAID] : [], `${protocol} to ${address}: ${sides}`);
         }
       }
@@ -87,7 +91,7 @@ for (const { name, policy, passes } of ADDRESSES) {
     async ({ firewall: host }) => {
       const firewall = await startFirewall(host, { policy });
       for (const protocol of PROTOCOLS) {
-        const heard = await deliver(host, host, { protocol, address: "127.0.0.1", port: 58_008 });
+        const heard = await deliver(host, host, { protocol, address: "127.0.0.1", port: 58_008 }, passes);
         assert.deepEqual(heard, passes ? [SAID] : [], protocol);
       }
       await firewall.stop();
@@ -103,9 +107,9 @@ netnsTest(
     const firewall = await startFirewall(host, { policy });
     for (const protocol of PROTOCOLS) {
       const trial = { protocol, address: "127.0.0.1", port: 58_008 };
-      assert.deepEqual(await deliver(host, host, trial), [SAID], protocol);
+      assert.deepEqual(await deliver(host, host, trial, true), [SAID], protocol);
       const other = { ...trial, address: "::1" };
-      assert.deepEqual(await deliver(host, host, other), [], `${protocol} from another source`);
+      assert.deepEqual(await deliver(host, host, other, false), [], `${protocol} from another source`);
     }
     await firewall.stop();
   },
@@ -118,13 +122,13 @@ netnsTest(
     const firewall = await startFirewall(host, { policy: PORT_KNOCKING });
     await host.traffic.listenTcp({ port: KNOCKED_PORT });
     for (const address of [host.ipv4, host.ipv6]) {
-      const open = async (): Promise<string> =>
-        (await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs: SILENCE_MS })).outcome;
+      const open = async (timeoutMs = SILENCE_MS): Promise<string> =>
+        (await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs })).outcome;
       assert.equal(await open(), "timeout", "before the knock");
       await knock(client, address, TWO_DOORS.slice(0, 1));
       assert.equal(await open(), "timeout", "after half of it");
       await knock(client, address, TWO_DOORS.slice(1));
-      assert.equal(await open(), "connected", "after the whole knock");
+      assert.equal(await open(PATIENCE_MS), "connected", "after the whole knock");
     }
     await firewall.stop();
   },
