@@ -19,6 +19,8 @@ import type { SetIdentity } from "./set-shape.ts";
 interface Changes<Identity> {
   readonly identity: Identity;
   readonly removed: ElementFacts[];
+  /** Taken out, in case they are there, to come in anew. */
+  readonly replaced: ElementFacts[];
   readonly put: ElementFacts[];
 }
 
@@ -29,7 +31,7 @@ function changesOf<Identity>(
 ): Changes<Identity> {
   const known = all.get(name);
   if (known !== undefined) return known;
-  const fresh: Changes<Identity> = { identity, removed: [], put: [] };
+  const fresh: Changes<Identity> = { identity, removed: [], replaced: [], put: [] };
   all.set(name, fresh);
   return fresh;
 }
@@ -68,7 +70,7 @@ export class SetChanges {
   put(set: SetIdentity, facts: ElementFacts, timeoutMs: number | undefined): void {
     const changes = this.#of(set);
     // A lifetime cannot be taken back from an element, and older kernels cannot change one.
-    if (timeoutMs === undefined || !this.#features.renews) changes.removed.push(facts);
+    if (timeoutMs === undefined || !this.#features.renews) changes.replaced.push(facts);
     changes.put.push(timeoutMs === undefined ? facts : { ...facts, timeoutMs });
   }
 
@@ -101,7 +103,10 @@ export class SetChanges {
     const mark = this.#name(markName(this.#plan));
     if (from !== undefined) batch.delete(mark, [{ key: encodeGeneration(from) }]);
     for (const [name, { removed }] of this.#maps) batch.delete(this.#name(name), removed);
-    for (const [name, { removed }] of this.#sets) this.#encodeRemoval(batch, this.#name(name), removed);
+    for (const [name, { removed, replaced }] of this.#sets) {
+      this.#encodeRemoval(batch, this.#name(name), removed);
+      this.#encodeRemoval(batch, this.#name(name), replaced);
+    }
     for (const name of this.#goneObjects) {
       const kind = parseObjectName(this.#plan, name)?.kind ?? "pps";
       batch.deleteObject(mark.table, { name, type: objectType(kind) });
@@ -123,7 +128,8 @@ export class SetChanges {
 
   #encodeRemoval(batch: SetBatch, set: SetName, elements: readonly ElementFacts[]): void {
     if (this.#features.destroys) return batch.destroy(set, elements);
-    // What has expired meanwhile could not be removed; what is put first surely can.
+    // What has expired meanwhile could not be removed; what is put first surely can. So what is replaced comes
+    // after what leaves: it may overlap that.
     batch.put(set, elements);
     batch.delete(set, elements);
   }

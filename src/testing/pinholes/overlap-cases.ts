@@ -123,6 +123,23 @@ export const OVERLAP_CASES: readonly ComplianceCase[] = [
     },
   },
   {
+    title: "a range takes the place of one that it overlaps in part, in one transaction",
+    run: async (world) => {
+      const range = (first: number, last: number): PinholeSpec =>
+        flow(4, { external: { family: 4, address: THEIRS[4], ports: [first, last] } });
+      const id = await world.open(range(6000, 6999));
+      await world.apply([
+        { op: "close", id },
+        { op: "open", spec: range(6500, 7499) },
+      ]);
+      await world.expect([
+        [{ ...IN, theirPort: 6499 }, false],
+        [{ ...IN, theirPort: 6500 }, true],
+        [{ ...IN, theirPort: 7499 }, true],
+      ]);
+    },
+  },
+  {
     title: "many pinholes between the same two hosts stay apart",
     run: async (world) => {
       const count = 24;
