@@ -67,7 +67,7 @@ export class Traffic {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     this.#child.on("message", (message) => this.#settle(message as AnswerMessage));
-    this.#child.once("exit", () => this.#fail("ended"));
+    this.#child.once("exit", (status, signal) => this.#fail(`ended (${signal ?? status})`));
     this.#child.once("error", (error) => this.#fail(error.message));
   }
 

@@ -53,11 +53,10 @@ export class RefusalWitness {
    * Waits for the first refusal of a packet with a source port.
    *
    * @param localPort - the packet's source port
-   * @param patienceMs - how long to wait, in milliseconds
    * @throws {FirewallError} `PROGRAM_SILENT` when none comes in time
    */
-  async awaitPort(localPort: number, patienceMs: number): Promise<Refusal> {
-    const line = await this.#program.waitForLine(new RegExp(`"localPort":${localPort}\\b`), patienceMs);
+  async awaitPort(localPort: number): Promise<Refusal> {
+    const line = await this.#program.waitForLine(new RegExp(`"localPort":${localPort}\\b`));
     return JSON.parse(line) as Refusal;
   }
 }

@@ -128,8 +128,8 @@ export class SetChanges {
 
   #encodeRemoval(batch: SetBatch, set: SetName, elements: readonly ElementFacts[]): void {
     if (this.#features.destroys) return batch.destroy(set, elements);
-    // What has expired meanwhile could not be removed; what is put first surely can. So what is replaced comes
-    // after what leaves: it may overlap that.
+    // What has expired meanwhile could not be removed; what is put first surely can. So what is replaced
+    // comes after what leaves: it may overlap that.
     batch.put(set, elements);
     batch.delete(set, elements);
   }
