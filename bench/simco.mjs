@@ -1,23 +1,29 @@
 /**
- * SIMCO: what reading and writing a message costs, and how fast a middlebox answers agents.
+ * SIMCO beside HTTP: what reading and writing a message costs, and how fast `postern pinhold` answers agents
+ * at either door.
  *
- * The middlebox is `postern pinhold` with its journal on the disk and the simulator in place of the kernel's
- * packet filter; agents are sessions of this process, over the loopback. Each does one thing after the other:
- * a permit, then its end.
+ * The journal is on the disk, and the simulator in place of the kernel's packet filter. Agents are sessions
+ * of this process, SIMCO over the loopback and HTTP over the Unix socket. Each does one thing after the
+ * other: a permit, then its end. The doors take turns, round by round; figures are medians of the rounds.
  *
- * Usage: npm run build && node bench/simco.mjs [--seconds 5]
+ * Usage: npm run build && node bench/simco.mjs [--seconds 5] [--rounds 3]
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { SimcoConnection, simcoEnds } from "../dist/client/index.js";
+import { parseArgs } from "node:util";
+import { connectPinholes, SimcoConnection, simcoEnds } from "../dist/client/index.js";
 import { decodeMessage, encodeMessage } from "../dist/simco/index.js";
+import { describeMachine, machineWords, medians, processorMs, quantile } from "./measure.mjs";
 
 const print = (line) => process.stdout.write(`${line}\n`);
-const at = process.argv.indexOf("--seconds");
-const SECONDS = at < 0 ? 5 : Number(process.argv[at + 1]);
+const { values } = parseArgs({
+  options: { seconds: { type: "string", default: "5" }, rounds: { type: "string", default: "3" } },
+});
+const SECONDS = Number(values.seconds);
+const ROUNDS_OF_LOAD = Number(values.rounds);
 const SESSIONS = [1, 8, 64];
 const MESSAGES = 200_000;
 const ROUNDS = 5;
@@ -92,58 +98,112 @@ async function openMiddlebox(folder) {
       if (found !== undefined && log.includes("ready")) resolve(Number(found));
     });
   });
-  return { child, port };
+  return { child, port, socket: join(folder, "s") };
 }
 
-function quantile(sorted, share) {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-}
-
-async function load(port, sessions) {
-  const connections = [];
-  for (let index = 0; index < sessions; index += 1) {
+/** One session at each door: what it opens and closes is the same pinhole. */
+const DOORS = {
+  SIMCO: async ({ port }, index) => {
     const proof = { identity: `agent-${index}`, key: Buffer.from(KEY, "hex") };
-    connections.push(await SimcoConnection.open({ port, proof }));
+    const connection = await SimcoConnection.open({ port, proof });
+    return {
+      open: async () => (await connection.ask(permit(index))).rule,
+      close: (rule) => connection.ask({ name: "PLC", rule, lifetime: 0 }),
+      end: () => connection.close(),
+    };
+  },
+  HTTP: async ({ socket }, index) => {
+    const client = connectPinholes({ socket });
+    await client.getCapabilities();
+    const spec = {
+      kind: "permit",
+      internal: { family: 4, address: `10.1.${index >> 8}.${index & 255}`, ports: [5004, 5004] },
+      external: { family: 4, address: "192.0.2.100", ports: [6004, 6004] },
+      protocol: UDP,
+      direction: "both",
+      lifetime: 300,
+    };
+    return {
+      open: async () => (await client.apply([{ op: "open", spec }])).results[0].id,
+      close: (id) => client.close(id),
+      end: () => client.end(),
+    };
+  },
+};
+
+async function load(box, door, count) {
+  const openings = [];
+  const sessions = [];
+  for (let index = 0; index < count; index += 1) {
+    const start = performance.now();
+    sessions.push(await DOORS[door](box, index));
+    openings.push(performance.now() - start);
   }
   const waits = [];
-  const end = performance.now() + SECONDS * 1000;
-  const work = async (connection, index) => {
-    const wish = permit(index);
+  const before = processorMs(box.child.pid);
+  const began = performance.now();
+  const end = began + SECONDS * 1000;
+  const work = async ({ open, close }) => {
     while (performance.now() < end) {
       const start = performance.now();
-      const { rule } = await connection.ask(wish);
+      const rule = await open();
       waits.push(performance.now() - start);
-      await connection.ask({ name: "PLC", rule, lifetime: 0 });
+      await close(rule);
     }
   };
-  await Promise.all(connections.map(work));
-  for (const connection of connections) await connection.close();
-  waits.sort((a, b) => a - b);
-  return { pairs: waits.length / SECONDS, p50: quantile(waits, 0.5), p99: quantile(waits, 0.99) };
+  await Promise.all(sessions.map(work));
+  const seconds = (performance.now() - began) / 1000;
+  const spent = processorMs(box.child.pid) - before;
+  for (const session of sessions) await session.end();
+  const requests = 2 * waits.length;
+  return {
+    opening: quantile(openings, 0.5),
+    requests: requests / seconds,
+    p50: quantile(waits, 0.5),
+    p99: quantile(waits, 0.99),
+    processor: spent / requests,
+  };
 }
 
-print(
-  `Node ${process.version}, ${cpus().length} cores, ${cpus()[0]?.model}, ${new Date().toISOString().slice(0, 10)}`,
-);
+/** What both doors do, round by round. */
+async function compare(box, count) {
+  const samples = Object.fromEntries(Object.keys(DOORS).map((door) => [door, []]));
+  // Unmeasured, so that the first door has not to warm the daemon for the second.
+  for (const door of Object.keys(DOORS)) await load(box, door, count);
+  for (let round = 0; round < ROUNDS_OF_LOAD; round += 1) {
+    for (const door of Object.keys(DOORS)) samples[door].push(await load(box, door, count));
+  }
+  return samples;
+}
+
+print(machineWords(describeMachine()));
 print("");
 codec();
 print("");
 const folder = mkdtempSync(join(tmpdir(), "postern-bench-simco-"));
-const { child, port } = await openMiddlebox(folder);
+const box = await openMiddlebox(folder);
 try {
-  print("sessions  requests/s  permit p50 ms  p99 ms");
-  for (const sessions of SESSIONS) {
-    const { pairs, p50, p99 } = await load(port, sessions);
-    const numbers = [
-      (2 * pairs).toFixed(0).padStart(12),
-      p50.toFixed(2).padStart(15),
-      p99.toFixed(2).padStart(8),
-    ];
-    print(`${String(sessions).padEnd(8)}${numbers.join("")}`);
+  print(
+    "| sessions | door | session, ms | requests/s | permit p50, ms | p99, ms | processor time a request, ms |",
+  );
+  print("|---:|---|---:|---:|---:|---:|---:|");
+  for (const count of SESSIONS) {
+    const samples = await compare(box, count);
+    for (const door of Object.keys(DOORS)) {
+      const { opening, requests, p50, p99, processor } = medians(samples[door]);
+      const cells = [
+        opening.toFixed(1),
+        requests.toFixed(0),
+        p50.toFixed(1),
+        p99.toFixed(1),
+        processor.toFixed(2),
+      ];
+      print(`| ${count} | ${door} | ${cells.join(" | ")} |`);
+    }
   }
 } finally {
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
+  const ended = new Promise((resolve) => box.child.once("exit", resolve));
+  box.child.kill("SIGTERM");
   await ended;
   rmSync(folder, { recursive: true, force: true });
 }

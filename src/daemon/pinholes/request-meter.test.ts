@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DEFAULT_PROFILE } from "../../pinhole/index.ts";
+import { DEFAULT_PROFILE, parseProfile } from "../../pinhole/index.ts";
 import { RequestMeter } from "./request-meter.ts";
 
 describe("the meter of requests", () => {
@@ -19,6 +19,21 @@ describe("the meter of requests", () => {
     let taken = 0;
     for (let now = 100; now < 10_100; now += 10) if (meter.take(agent, now) === 0) taken += 1;
     assert.ok(taken >= 99 && taken <= 101, `${taken} in ten seconds`);
+  });
+
+  it("lets a call server set up and tear down a thousand calls a second without a profile, and no flood", () => {
+    const meter = new RequestMeter();
+    const server = { name: "sip", profile: DEFAULT_PROFILE };
+    let refused = 0;
+    for (let now = 0; now < 60_000; now += 1) {
+      for (let request = 0; request < 2; request += 1) refused += meter.take(server, now) > 0 ? 1 : 0;
+    }
+    assert.equal(refused, 0);
+    let passed = 0;
+    for (let request = 0; request < 10_000; request += 1) passed += meter.take(server, 60_000) === 0 ? 1 : 0;
+    assert.ok(passed <= DEFAULT_PROFILE.requestsPerSecond, `${passed} at once`);
+    const own = parseProfile({ requestsPerSecond: 50 });
+    assert.equal(own.requestBurst, 50, "a second's worth, of a profile's own rate too");
   });
 
   it("saves no more than the burst while nothing comes, and counts each agent alone", () => {

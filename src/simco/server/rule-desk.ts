@@ -99,10 +99,14 @@ export class RuleDesk {
       return negative(request.tid, "TRANSACTION_FORBIDDEN");
     }
     if (request.name === "PRS" || request.name === "PRL") return this.#look(agent, request);
-    const decision = await this.#store.read((store) => this.#decide(store, agent, request));
-    if (typeof decision === "string") return negative(request.tid, decision);
     try {
-      const answer = await this.#store.apply(agent, [decision], { origin });
+      // What is decided goes on in the same breath, or it would wait for one more change of the packet
+      // filter.
+      const answer = await this.#store.read((store) => {
+        const decision = this.#decide(store, agent, request);
+        return typeof decision === "string" ? decision : this.#store.apply(agent, [decision], { origin });
+      });
+      if (typeof answer === "string") return negative(request.tid, answer);
       const [result] = answer.results;
       return result === undefined
         ? negative(request.tid, "CONFIG_FAILED")
