@@ -2,7 +2,6 @@
  * Puts Postern's rules in place in this network namespace (`install HOOKS`), or takes them out (`remove`).
  */
 import {
-  DEFAULT_MARK_MASK,
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
   KernelRules,
@@ -10,6 +9,7 @@ import {
   removeLeftovers,
   requireQueueExpression,
 } from "../dist/backend/index.js";
+import { DEFAULT_MARK_MASK } from "../dist/netlink/index.js";
 
 const [, , command, hooks = "INPUT"] = process.argv;
 if (command === "install") {

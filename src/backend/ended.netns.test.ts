@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { HOOK_NAMES } from "../base/index.ts";
 import { HOST_PAIR } from "../lab/index.ts";
+import { DEFAULT_MARK_MASK } from "../netlink/index.ts";
 import { inNamespace } from "../system/index.ts";
 import { netnsTest } from "../testing/index.ts";
 import {
-  DEFAULT_MARK_MASK,
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
   KernelRules,

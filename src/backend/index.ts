@@ -25,8 +25,7 @@ export { type FlowEnds, type FlowOutcome, walkFlow } from "./plan/flow-walk.ts";
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
 export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
-export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
-export { SEAL_GENERATIONS, type SealForm, SealMarks } from "./seal-text.ts";
+export type { SealForm } from "./seal-text.ts";
 export { isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {
   type Finding,

@@ -13,6 +13,7 @@ import {
   NftablesBatch,
   type QueueExpression,
   type QueueRange,
+  RejectMarks,
   TABLE_FAMILY,
   type TableName,
 } from "../netlink/index.ts";
@@ -27,7 +28,6 @@ import {
 import type { KernelPlan } from "./plan/kernel-plan.ts";
 import { type LineCount, readCounts } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
-import { RejectMarks } from "./reject-mark.ts";
 import { renewalText } from "./seal-text.ts";
 import {
   expectedResetText,

@@ -7,7 +7,7 @@
  * stay loaded.
  */
 import { FirewallError, invariant } from "../base/index.ts";
-import { NftablesBatch, type QueueExpression, TABLE_FAMILY } from "../netlink/index.ts";
+import { DEFAULT_MARK_MASK, NftablesBatch, type QueueExpression, TABLE_FAMILY } from "../netlink/index.ts";
 import {
   type CapabilityName,
   inFreshNamespace,
@@ -19,7 +19,6 @@ import {
   readCapabilities,
 } from "../system/index.ts";
 import { DEFAULT_PRIORITY, KernelRules, removeLeftovers } from "./kernel-rules.ts";
-import { DEFAULT_MARK_MASK } from "./reject-mark.ts";
 
 /** What is probed, and what it is for. */
 export const PROBES = {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks } from "./reject-mark.ts";
-import { SealMarks } from "./seal-text.ts";
+import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks, SealMarks } from "../netlink/index.ts";
 import { tableText } from "./table-text.ts";
 
 const PLAN = { table: "postern", hooks: ["INPUT"], priority: 5, markMask: DEFAULT_MARK_MASK } as const;

@@ -26,10 +26,10 @@ import {
   HOOK_NAMES,
   type HookName,
 } from "../base/index.ts";
+import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
-import { REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
 /** The chain that holds nothing but the queueing rule. */

@@ -3,27 +3,36 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FirewallError } from "../base/index.ts";
 import { PinholeError } from "../client/index.ts";
-import { addBenchCommand } from "./commands/bench.ts";
-import { addCheckCommand } from "./commands/check.ts";
-import { addClassifyCommand } from "./commands/classify.ts";
-import { addDemoCommand } from "./commands/demo.ts";
-import { addDoctorCommand } from "./commands/doctor.ts";
-import { addDownCommand } from "./commands/down.ts";
-import { addExplainCommand } from "./commands/explain.ts";
-import { addInspectCommand } from "./commands/inspect.ts";
-import { addLimitsCommand } from "./commands/limits.ts";
-import { addPinholdCommand } from "./commands/pinhold.ts";
-import { addPinholesCommand } from "./commands/pinholes.ts";
-import { addReloadCommand } from "./commands/reload.ts";
-import { addReplayCommand } from "./commands/replay.ts";
-import { addSchemaCommand } from "./commands/schema.ts";
-import { addSimcoCommand } from "./commands/simco.ts";
-import { addStatesCommand } from "./commands/states.ts";
-import { addStatusCommand } from "./commands/status.ts";
-import { addTablesCommand } from "./commands/tables.ts";
-import { addTimeoutsCommand } from "./commands/timeouts.ts";
-import { addUpCommand } from "./commands/up.ts";
 import { EXIT } from "./exit.ts";
+
+/**
+ * How each command comes into the program. A module is read for its command alone: a firewall runs for
+ * months.
+ */
+const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map(
+  Object.entries({
+    up: async () => (await import("./commands/up.ts")).addUpCommand,
+    down: async () => (await import("./commands/down.ts")).addDownCommand,
+    reload: async () => (await import("./commands/reload.ts")).addReloadCommand,
+    status: async () => (await import("./commands/status.ts")).addStatusCommand,
+    states: async () => (await import("./commands/states.ts")).addStatesCommand,
+    tables: async () => (await import("./commands/tables.ts")).addTablesCommand,
+    timeouts: async () => (await import("./commands/timeouts.ts")).addTimeoutsCommand,
+    limits: async () => (await import("./commands/limits.ts")).addLimitsCommand,
+    pinhold: async () => (await import("./commands/pinhold.ts")).addPinholdCommand,
+    pinholes: async () => (await import("./commands/pinholes.ts")).addPinholesCommand,
+    simco: async () => (await import("./commands/simco.ts")).addSimcoCommand,
+    check: async () => (await import("./commands/check.ts")).addCheckCommand,
+    replay: async () => (await import("./commands/replay.ts")).addReplayCommand,
+    explain: async () => (await import("./commands/explain.ts")).addExplainCommand,
+    inspect: async () => (await import("./commands/inspect.ts")).addInspectCommand,
+    classify: async () => (await import("./commands/classify.ts")).addClassifyCommand,
+    schema: async () => (await import("./commands/schema.ts")).addSchemaCommand,
+    doctor: async () => (await import("./commands/doctor.ts")).addDoctorCommand,
+    demo: async () => (await import("./commands/demo.ts")).addDemoCommand,
+    bench: async () => (await import("./commands/bench.ts")).addBenchCommand,
+  }),
+);
 
 /** Failures by code whose exit status is not "the system refused". */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
@@ -71,8 +80,15 @@ function version(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
-/** Builds the command line. */
-export function createProgram(): Command {
+/**
+ * Builds the command line.
+ *
+ * @param name - the command that is asked for; any other word brings all of them
+ */
+async function createProgram(name?: string): Promise<Command> {
+  const wanted = COMMANDS.get(name ?? "");
+  const modules = wanted === undefined ? [...COMMANDS.values()] : [wanted];
+  const adders = await Promise.all(modules.map((read) => read()));
   const program = new Command("postern")
     .description("A programmable, stateful, application-aware firewall for Linux")
     .version(version())
@@ -82,26 +98,7 @@ export function createProgram(): Command {
       "after",
       "\nExit status: 0 done, 1 the answer is no (policy invalid, self-test failed), 2 wrong usage, 3 the system refused.",
     );
-  addUpCommand(program);
-  addDownCommand(program);
-  addReloadCommand(program);
-  addStatusCommand(program);
-  addStatesCommand(program);
-  addTablesCommand(program);
-  addTimeoutsCommand(program);
-  addLimitsCommand(program);
-  addPinholdCommand(program);
-  addPinholesCommand(program);
-  addSimcoCommand(program);
-  addCheckCommand(program);
-  addReplayCommand(program);
-  addExplainCommand(program);
-  addInspectCommand(program);
-  addClassifyCommand(program);
-  addSchemaCommand(program);
-  addDoctorCommand(program);
-  addDemoCommand(program);
-  addBenchCommand(program);
+  for (const add of adders) add(program);
   return program;
 }
 
@@ -132,7 +129,8 @@ function reportFailure(error: unknown): number {
  */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
   try {
-    await createProgram().parseAsync(argv);
+    const program = await createProgram(argv[2]);
+    await program.parseAsync(argv);
     return typeof process.exitCode === "number" ? process.exitCode : EXIT.DONE;
   } catch (error) {
     return reportFailure(error);

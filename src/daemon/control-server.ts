@@ -3,20 +3,18 @@
  * language. Who may open the socket is decided by its mode and group; who asked is known from the kernel
  * (SO_PEERCRED), never from the request.
  */
+import { once } from "node:events";
 import { rmSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import fastify, { type FastifyError, type FastifyInstance } from "fastify";
-import { FirewallError } from "../base/index.ts";
-import type { FirewallStatus, ProblemDetails, ReloadAnswer, ReloadRequest } from "../client/index.ts";
+import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { type PeerCredentials, readPeerCredentials } from "../system/index.ts";
-import { PolicyInvalidError } from "./policy-file.ts";
+import type { ControlRoutes } from "./control-routes.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "./socket-place.ts";
 import type { FlowService } from "./flow-service.ts";
 import type { StateService } from "./state-service.ts";
 import type { RuleService } from "./rule-service.ts";
-import { addStateRoutes, FILTER_MAX } from "./state-routes.ts";
 import type { LimitService } from "./limit-service.ts";
-import { addLimitRoutes, addTableRoutes } from "./table-routes.ts";
 import type { TableService } from "./table-service.ts";
 
 /** What the control socket can ask of the firewall. */
@@ -30,86 +28,14 @@ export interface ControlTarget {
   readonly flows: FlowService;
 }
 
-/** Largest request body, in bytes. */
-const BODY_BYTES_MAX = 1024 * 1024;
 /** Longest time a client may take to send its request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Most clients at a time; further ones are refused by the kernel's backlog. */
 const CONNECTIONS_MAX = 256;
 
-const EXPLANATION = {
-  type: "object",
-  properties: { flow: { type: "string", maxLength: FILTER_MAX } },
-  required: ["flow"],
-  additionalProperties: false,
-};
-
 /** Permission bits: who may write to a socket may use it. */
 const GROUP_MAY = 0o020;
 const OTHERS_MAY = 0o002;
-
-/** Failures whose HTTP status is not 409. */
-const STATUS_BY_CODE: Readonly<Record<string, number>> = {
-  FILTER_INVALID: 400,
-  TIMEOUT_INVALID: 400,
-  PEER_REFUSED: 403,
-  STATE_GONE: 404,
-  FLOW_UNKNOWN: 404,
-  WATCHES_LIMIT: 503,
-  TABLE_UNKNOWN: 404,
-  TABLE_NAME: 400,
-  TABLE_CAPACITY: 400,
-  TABLE_ENTRY: 400,
-  LIMIT_UNKNOWN: 400,
-  LIMIT_INVALID: 400,
-};
-
-/** Turns any error into problem details (RFC 9457). */
-function problemOf(error: FastifyError | Error): ProblemDetails {
-  if (error instanceof PolicyInvalidError) {
-    return {
-      type: "about:blank",
-      title: "Policy invalid",
-      status: 422,
-      detail: error.message,
-      code: error.code,
-      problems: error.problems,
-    };
-  }
-  if (error instanceof FirewallError) {
-    const status = STATUS_BY_CODE[error.code] ?? 409;
-    return { type: "about:blank", title: "Refused", status, detail: error.message, code: error.code };
-  }
-  const status = "statusCode" in error && error.statusCode !== undefined ? error.statusCode : 500;
-  const code = status < 500 ? "BAD_REQUEST" : "INTERNAL";
-  return { type: "about:blank", title: error.name, status, detail: error.message, code };
-}
-
-function addRoutes(server: FastifyInstance, target: ControlTarget): void {
-  server.get("/v1/status", () => target.status());
-  server.get("/v1/rules", () => target.rules.report());
-  server.get<{ Querystring: { flow: string } }>(
-    "/v1/explanation",
-    { schema: { querystring: EXPLANATION } },
-    (request) => target.flows.explain(request.query.flow),
-  );
-  server.post<{ Body: ReloadRequest }>(
-    "/v1/reload",
-    {
-      schema: {
-        body: {
-          type: "object",
-          properties: { file: { type: "string", pattern: "^/" } },
-          additionalProperties: false,
-        },
-      },
-    },
-    (request) => target.reload(request.body.file),
-  );
-  addStateRoutes(server, target.states);
-  addTableRoutes(server, target.tables);
-  addLimitRoutes(server, target.limits);
-}
 
 /**
  * Whether the process at the other end may ask, by the same rule that the socket's mode states. The file's
@@ -122,26 +48,25 @@ function mayAsk(peer: PeerCredentials | undefined, { mode = 0o600, userId, group
   return (mode & OTHERS_MAY) !== 0;
 }
 
-/** Refuses every request on connections of processes that may not ask. */
-function admitPeers(server: FastifyInstance, place: SocketPlace): void {
-  const admitted = new WeakSet<Socket>();
-  server.server.on("connection", (socket: Socket) => {
-    if (mayAsk(readPeerCredentials(socket), place)) admitted.add(socket);
-  });
-  server.addHook("onRequest", async (request) => {
-    if (admitted.has(request.raw.socket)) return;
-    throw new FirewallError("PEER_REFUSED", `this user may not use ${place.path}; ask its owner or use sudo`);
-  });
-}
-
 /** The control socket of a running firewall. */
 export class ControlServer {
-  readonly #server: FastifyInstance;
+  readonly #server: Server;
   readonly #path: string;
+  readonly #target: ControlTarget;
+  /** Connections of processes that may ask. */
+  readonly #admitted = new WeakSet<Socket>();
+  #routes: Promise<ControlRoutes> | undefined;
 
-  private constructor(server: FastifyInstance, path: string) {
-    this.#server = server;
-    this.#path = path;
+  private constructor(target: ControlTarget, place: SocketPlace) {
+    this.#target = target;
+    this.#path = place.path;
+    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, reply) => {
+      void this.#answer(request, reply);
+    });
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on("connection", (socket: Socket) => {
+      if (mayAsk(readPeerCredentials(socket), place)) this.#admitted.add(socket);
+    });
   }
 
   /**
@@ -149,29 +74,41 @@ export class ControlServer {
    *
    * @throws {FirewallError} `CONTROL_SOCKET` when the path is taken or cannot be used
    */
-  static async open(target: ControlTarget, options: SocketPlace): Promise<ControlServer> {
-    await clearSocketPath(options.path);
-    const server = fastify({ bodyLimit: BODY_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS });
-    server.server.maxConnections = CONNECTIONS_MAX;
-    server.setErrorHandler((error: FastifyError, _request, reply) => {
-      const problem = problemOf(error);
-      return reply.status(problem.status).type("application/problem+json").send(problem);
+  static async open(target: ControlTarget, place: SocketPlace): Promise<ControlServer> {
+    const { path } = place;
+    await clearSocketPath(path);
+    const control = new ControlServer(target, place);
+    const server = control.#server;
+    await listenAtSocket(place, async () => {
+      server.listen({ path });
+      await once(server, "listening");
     });
-    server.setNotFoundHandler((request, reply) => {
-      const detail = `there is no ${request.method} ${request.url}`;
-      const problem = { type: "about:blank", title: "Not found", status: 404, detail, code: "NOT_FOUND" };
-      return reply.status(404).type("application/problem+json").send(problem);
-    });
-    admitPeers(server, options);
-    addRoutes(server, target);
-    await listenAtSocket(options, () => server.listen({ path: options.path }));
-    return new ControlServer(server, options.path);
+    return control;
   }
 
   /** Closes the socket and removes it. */
   async close(): Promise<void> {
-    this.#server.server.closeAllConnections();
-    await this.#server.close();
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+    await (await this.#routes)?.close();
     rmSync(this.#path, { force: true });
+  }
+
+  async #answer(request: IncomingMessage, reply: ServerResponse): Promise<void> {
+    try {
+      const routes = await this.#openRoutes();
+      routes.answer(request, reply);
+    } catch (error) {
+      reply.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** Routes, and with them fastify, are read when somebody asks: a firewall that nobody asks needs none. */
+  #openRoutes(): Promise<ControlRoutes> {
+    this.#routes ??= import("./control-routes.ts").then(({ ControlRoutes }) =>
+      ControlRoutes.open(this.#target, (socket) => this.#admitted.has(socket), this.#path),
+    );
+    return this.#routes;
   }
 }

@@ -11,6 +11,7 @@ import {
   ENDS_MAX,
   type ExpectedReset,
   type KernelRules,
+  QUESTION_NUMBERS,
 } from "../backend/index.ts";
 import { FirewallError, type Milliseconds, SECOND } from "../base/index.ts";
 import type { State } from "../view/index.ts";
@@ -72,7 +73,7 @@ export class EndedConnections {
     for (let from = 0; from < ends.length; from += SLICE_ENDS) {
       const some = ends.slice(from, from + SLICE_ENDS);
       this.#rules.expectResets(some);
-      told += some.filter((end) => this.#resets.ask(end)).length;
+      told += some.filter((end) => this.#resets.ask(end, QUESTION_NUMBERS)).length;
     }
     return told;
   }

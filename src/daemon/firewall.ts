@@ -16,14 +16,13 @@ import {
   probeKernel,
   requireQueueExpression,
   type SealForm,
-  SealMarks,
 } from "../backend/index.ts";
-import { FirewallError, HOOK_NAMES, type LimitName } from "../base/index.ts";
-import type { QueueExpression } from "../netlink/index.ts";
+import { FirewallError, HOOK_NAMES, type LimitName, type Milliseconds, SECOND } from "../base/index.ts";
+import { type QueueExpression, SealMarks } from "../netlink/index.ts";
 import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
 import { formatProblem, type Policy, type RuleMemory, type Settings } from "../policy/index.ts";
-import { readQueueStatistics } from "../system/index.ts";
+import { readQueueStatistics, releaseMemory } from "../system/index.ts";
 import { ControlServer } from "./control-server.ts";
 import { FlowService } from "./flow-service.ts";
 import type { Log } from "./log.ts";
@@ -86,6 +85,9 @@ const FIXED_LIMITS = [
   "batchPackets",
   "pendingEvents",
 ] as const satisfies readonly LimitName[];
+
+/** How long after a policy was read its garbage is collected. */
+const TIDY_AFTER_MS: Milliseconds = SECOND;
 
 /** The two ways of sending packets up, as `postern status` shows them. */
 const DRIVER_WORDS = { queue: "nftables queue statement", target: "NFQUEUE target in nftables" } as const;
@@ -179,6 +181,7 @@ export class Firewall {
   #inForce: InForce;
   #control: ControlServer | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
+  #tidying: NodeJS.Timeout | undefined;
 
   private constructor(options: FirewallOptions, inForce: InForce, parts: FirewallParts) {
     this.#options = options;
@@ -270,6 +273,7 @@ export class Firewall {
       rules.commitPlan();
       await seals?.start();
       firewall.#control = await ControlServer.open(firewall, options.control);
+      firewall.#tidySoon();
       return firewall;
     } catch (error) {
       rules?.stopQueueing();
@@ -333,6 +337,7 @@ export class Firewall {
    */
   async stop(keepRules = false): Promise<void> {
     const { log, table = DEFAULT_TABLE } = this.#options;
+    clearTimeout(this.#tidying);
     this.states.close();
     this.#registry.close();
     await this.#control?.close();
@@ -354,6 +359,12 @@ export class Firewall {
    */
   get failsClosed(): boolean {
     return !this.#inForce.policy.settings.queueBypass;
+  }
+
+  /** Gives memory back that only reading the policy needed, once whoever asked has an answer. */
+  #tidySoon(): void {
+    clearTimeout(this.#tidying);
+    this.#tidying = setTimeout(releaseMemory, TIDY_AFTER_MS);
   }
 
   #orphanedWords(): string {
@@ -407,6 +418,7 @@ export class Firewall {
     const changed = changedSettings(before.policy.settings, policy.settings);
     if (changed.length > 0) log.warning(`settings that take effect at the next start: ${changed.join(", ")}`);
     log.info(`policy revision ${next.revision} is in force: ${file}`);
+    this.#tidySoon();
     return { revision: next.revision, warnings };
   }
 }

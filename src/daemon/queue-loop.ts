@@ -1,5 +1,4 @@
 /** What a queue worker does with packets: one turn takes a batch, judges it, and answers it in one send. */
-import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../backend/index.ts";
 import {
   CONNTRACK_MARK,
   conntrackStateOf,
@@ -17,10 +16,11 @@ import {
   notedProtocol,
   SEAL,
 } from "../engine/index.ts";
+import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../netlink/index.ts";
 import type { FlowRule } from "../client/index.ts";
 import type { Policy, RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
-import { InterfaceNames, QueueSocket, type QueueSocketOptions } from "../system/index.ts";
+import { InterfaceNames, QueueSocket, type QueueSocketOptions, releaseMemory } from "../system/index.ts";
 import type { FlowDetails, State, StateRule } from "../view/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
@@ -93,6 +93,8 @@ export class QueueLoop {
   /** Resets that follow the verdicts of the batch. */
   readonly #resets: Reset[] = [];
   #prepared: EnginePolicy | undefined;
+  /** True while memory may lie about that only reading a policy needed. */
+  #isUntidy = true;
   #now: Milliseconds = 0;
 
   private constructor(
@@ -167,10 +169,11 @@ export class QueueLoop {
    * Takes a batch, judges and answers it, and lets flows expire.
    *
    * @param waitMs - longest wait for a packet, in milliseconds
+   * @returns number of packets taken
    */
-  turn(waitMs: number): void {
+  turn(waitMs: number): number {
     const queue = this.#queue;
-    queue.receive(waitMs);
+    const taken = queue.receive(waitMs);
     this.#now = this.#readClock();
     Atomics.add(this.#heartbeat, 0, 1);
     while (queue.next()) this.#judge();
@@ -187,6 +190,14 @@ export class QueueLoop {
     this.#lines.flush();
     const events = this.desk.takeEvents();
     if (events !== undefined) this.#send({ kind: "events", ...events });
+    return taken;
+  }
+
+  /** Gives memory back that only reading a policy needed. For when no packet comes: it takes a while. */
+  tidy(): void {
+    if (!this.#isUntidy) return;
+    this.#isUntidy = false;
+    releaseMemory();
   }
 
   /** Loads a policy beside the one in force. Packets wait in the kernel while modules are read. */
@@ -204,6 +215,7 @@ export class QueueLoop {
     this.#rules.add(prepared);
     this.#engine.swap(prepared);
     this.#prepared = undefined;
+    this.#isUntidy = true;
   }
 
   /** Packets that met each rule of the policy in force. */

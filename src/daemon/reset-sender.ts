@@ -4,7 +4,7 @@
  * number exactly matches the next expected sequence number"). An end that expects another number, because
  * bytes got lost on the way to it, asks back (a "challenge ACK"), and the answer to that has the right one.
  */
-import { type ExpectedReset, QUESTION_NUMBERS } from "../backend/index.ts";
+import type { ExpectedReset } from "../backend/index.ts";
 import { FirewallError, formatAddress, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { RawSocket } from "../system/index.ts";
 import { STATE_END, type State } from "../view/index.ts";
@@ -97,10 +97,11 @@ export class ResetSender {
    * Asks an end for an acknowledgment, which our rules answer with a reset.
    *
    * @param end - as a reset would be addressed to it
+   * @param numbers - sequence numbers of the segments that ask
    * @returns false when there is no way to it
    */
-  ask(end: ExpectedReset): boolean {
-    const sent = QUESTION_NUMBERS.map((sequence) =>
+  ask(end: ExpectedReset, numbers: readonly number[]): boolean {
+    const sent = numbers.map((sequence) =>
       this.#send({ ...end, sequence, acknowledgement: 0 }, TCP_FLAG.ACK),
     );
     return sent.every(Boolean);

@@ -9,13 +9,13 @@
  * The kernel finds an entry by the ends of either direction as they are on the wire there. Of a flow whose
  * both ends are translated we see neither; it is taken for gone.
  */
-import type { SealMarks } from "../backend/index.ts";
 import { FirewallError, type Milliseconds, PROTOCOL, SECOND } from "../base/index.ts";
 import {
   CONNTRACK_STATUS,
   CONNTRACK_TCP_STATES,
   type ConntrackEntry,
   type ConntrackKey,
+  type SealMarks,
 } from "../netlink/index.ts";
 import type { Tracker } from "../state/index.ts";
 import { Conntrack, readSysctl } from "../system/index.ts";

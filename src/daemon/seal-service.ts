@@ -9,8 +9,14 @@
  * There are 63 generations. One that is about to be used again, and all of them at the start, must stand in
  * no connection's mark, so the kernel's table is gone through and old marks are taken away.
  */
-import { type KernelRules, SEAL_GENERATIONS, type SealMarks } from "../backend/index.ts";
-import { ConntrackEntry, type ConntrackKey, keyOf } from "../netlink/index.ts";
+import type { KernelRules } from "../backend/index.ts";
+import {
+  ConntrackEntry,
+  type ConntrackKey,
+  keyOf,
+  SEAL_GENERATIONS,
+  type SealMarks,
+} from "../netlink/index.ts";
 import { Conntrack, ConntrackList } from "../system/index.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 

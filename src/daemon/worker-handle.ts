@@ -43,6 +43,12 @@ const STOP_PATIENCE_MS: Milliseconds = 2000;
  */
 const HUNG_AFTER_MS: Milliseconds = 15_000;
 
+/**
+ * Room of a worker for what is made and soon dropped, in megabytes. Nothing is made for a packet, and V8
+ * would keep what it once took.
+ */
+const YOUNG_MEGABYTES = 6;
+
 /** One running worker. */
 export class WorkerHandle {
   /**
@@ -69,7 +75,10 @@ export class WorkerHandle {
     const heartbeat = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     this.#heartbeat = new Int32Array(heartbeat);
     const workerData: WorkerSettings = { ...settings, heartbeat, wakeFd: this.#wake.fd };
-    this.#thread = new Worker(new URL("./queue-worker.js", import.meta.url), { workerData });
+    this.#thread = new Worker(new URL("./queue-worker.js", import.meta.url), {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MEGABYTES },
+    });
     this.#thread.on("message", (message: WorkerMessage) => this.#receive(message));
     this.#thread.on("error", (error) => {
       this.#failure = threadFailure(error);

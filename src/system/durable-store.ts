@@ -6,7 +6,8 @@
  * disk.
  */
 import { mkdirSync } from "node:fs";
-import { type Database, open } from "lmdb";
+import { createRequire } from "node:module";
+import type { Database, open } from "lmdb";
 import { FirewallError } from "../base/index.ts";
 
 /** The name of a value: a kind, then what tells it apart within its kind. */
@@ -30,6 +31,11 @@ function unavailable(action: string, cause: unknown): FirewallError {
 }
 
 function ignore(): void {}
+
+/** The library, read with the first store: whoever keeps nothing need not hold it in memory. */
+function library(): { readonly open: typeof open } {
+  return createRequire(import.meta.url)("lmdb") as { readonly open: typeof open };
+}
 
 /** A file of values. One process at a time writes it. */
 export class DurableStore {
@@ -56,7 +62,7 @@ export class DurableStore {
         overlappingSync: false,
         eventTurnBatching: false,
       };
-      return new DurableStore(open<unknown, string[]>(options));
+      return new DurableStore(library().open<unknown, string[]>(options));
     } catch (error) {
       throw unavailable(`Cannot open the journal in ${folder}`, error);
     }

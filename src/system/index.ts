@@ -29,6 +29,7 @@ export { type PeerCredentials, readPeerCredentials } from "./peer-credentials.ts
 export { FolderLock } from "./folder-lock.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";
+export { releaseMemory, keepMemorySmall } from "./process-memory.ts";
 export { QueueCounters, QueueSocket, type QueueSocketOptions } from "./queue-socket.ts";
 export { type KernelQueueStatistics, parseQueueStatistics, readQueueStatistics } from "./queue-statistics.ts";
 export { RawSocket } from "./raw-socket.ts";

@@ -7,17 +7,7 @@
  * table, so that no host answers. Time is the test's: the engine is told it with each packet.
  */
 import assert from "node:assert/strict";
-import {
-  DEFAULT_MARK_MASK,
-  DEFAULT_PRIORITY,
-  KernelRules,
-  planPolicy,
-  REJECT_KIND,
-  RejectMarks,
-  probeKernel,
-  requireQueueExpression,
-  SEAL_GENERATIONS,
-} from "#backend";
+import { DEFAULT_PRIORITY, KernelRules, planPolicy, probeKernel, requireQueueExpression } from "#backend";
 import {
   CONNTRACK_MARK,
   CONNTRACK_STATES,
@@ -32,6 +22,7 @@ import {
 } from "#base";
 import { SEAL } from "#engine";
 import type { Namespace, Topology } from "#lab";
+import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks, SEAL_GENERATIONS } from "#netlink";
 import type { Policy } from "#policy";
 import { Conntrack, inNamespace, Nftables, QueueSocket, RawSocket } from "#system";
 import { decodePacket, Packet } from "#wire";

@@ -6,13 +6,7 @@
  * same packet, and {@link TwinTables.compare} may compare them. Only the first packet of a flow is different:
  * the kernel lists its entry when the packet has left.
  */
-import {
-  DEFAULT_MARK_MASK,
-  DEFAULT_PRIORITY,
-  KernelRules,
-  probeKernel,
-  requireQueueExpression,
-} from "#backend";
+import { DEFAULT_PRIORITY, KernelRules, probeKernel, requireQueueExpression } from "#backend";
 import { type Family, type HookName, PROTOCOL, sameWords, TCP_STATES } from "#base";
 import type { Namespace } from "#lab";
 import {
@@ -21,6 +15,7 @@ import {
   type ConntrackEntry,
   type ConntrackKey,
   type ConntrackTcpState,
+  DEFAULT_MARK_MASK,
 } from "#netlink";
 import { DATAGRAM_STATES, PEER, Tracker } from "#state";
 import { Conntrack, inNamespace, QueueSocket } from "#system";

@@ -5,6 +5,7 @@ import { DEFAULT_TABLE } from "../../backend/index.ts";
 import { FirewallError } from "../../base/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
 import { Firewall, type Log, loadPolicy, readPolicySource } from "../../daemon/index.ts";
+import { keepMemorySmall } from "../../system/index.ts";
 import {
   addLogFlags,
   addSocketFlags,
@@ -71,6 +72,7 @@ function createPrinter(): (line: string) => void {
 }
 
 async function up(policyFile: string, flags: UpFlags): Promise<void> {
+  keepMemorySmall();
   await checkQueues(policyFile, flags.firstQueue);
   const log = openLog(flags);
   const running: { firewall?: Firewall; pinholes?: PolicyPinholes } = {};

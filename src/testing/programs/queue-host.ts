@@ -6,13 +6,8 @@
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import {
-  DEFAULT_MARK_MASK,
-  DEFAULT_PRIORITY,
-  KernelRules,
-  probeKernel,
-  requireQueueExpression,
-} from "../../backend/index.ts";
+import { DEFAULT_PRIORITY, KernelRules, probeKernel, requireQueueExpression } from "../../backend/index.ts";
+import { DEFAULT_MARK_MASK } from "../../netlink/index.ts";
 import { EventFd, readQueueStatistics } from "../../system/index.ts";
 import type { QueueOrders } from "./queue-orders.ts";
 

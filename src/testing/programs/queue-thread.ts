@@ -1,7 +1,7 @@
 /** A thread of the queue host: one queue, judged by a list of orders. */
 import { parentPort, workerData } from "node:worker_threads";
 import { HOOK } from "../../base/index.ts";
-import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks } from "../../backend/index.ts";
+import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks } from "../../netlink/index.ts";
 import { InterfaceNames, QueueSocket } from "../../system/index.ts";
 import { decodePacket, Packet } from "../../wire/index.ts";
 import type { Order, OrderAction, QueueThreadData, SeenPacket } from "./queue-orders.ts";

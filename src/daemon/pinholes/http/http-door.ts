@@ -4,7 +4,7 @@ import { FirewallError } from "../../../base/index.ts";
 import { clearSocketPath, listenAtSocket, type SocketPlace } from "../../socket-place.ts";
 import type { OpenDoor, PinholeDoor } from "../pinhole-door.ts";
 import { allRoutes } from "./routes.ts";
-import { createPinholeServer, type PinholeServer, type TlsMaterial } from "./server.ts";
+import type { PinholeServer, TlsMaterial } from "./server.ts";
 
 /** Connections that wait to be let in; the kernel has a limit of its own (`net.core.somaxconn`). */
 const BACKLOG = 4096;
@@ -37,6 +37,7 @@ function addressOf({ server }: PinholeServer, host: string): string {
 export function openUnixDoor(place: SocketPlace): OpenDoor {
   return async (house): Promise<PinholeDoor> => {
     await clearSocketPath(place.path);
+    const { createPinholeServer } = await import("./server.ts");
     const server = createPinholeServer(house, allRoutes(house));
     const { path } = place;
     await listenAtSocket(place, () => server.fastify.listen({ path, backlog: BACKLOG }));
@@ -58,6 +59,7 @@ export function openUnixDoor(place: SocketPlace): OpenDoor {
 export function openTlsDoor(place: TlsPlace): OpenDoor {
   return async (house): Promise<PinholeDoor> => {
     const { host, port, material } = place;
+    const { createPinholeServer } = await import("./server.ts");
     const server = createPinholeServer(house, allRoutes(house), material);
     try {
       await server.fastify.listen({ host, port, backlog: BACKLOG });
