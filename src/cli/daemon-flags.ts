@@ -65,7 +65,9 @@ export function addLogFlags(command: Command): Command {
 /** Adds the flags of {@link SocketFlags} but `--socket` itself. */
 export function addSocketFlags(command: Command): Command {
   return command
-    .option("--socket-mode <mode>", "its permissions, octal", parseMode, 0o600)
+    .addOption(
+      new Option("--socket-mode <mode>", "its permissions, octal").argParser(parseMode).default(0o600, "600"),
+    )
     .option("--socket-group <group>", "the group that owns it");
 }
 

@@ -41,7 +41,7 @@ export function addCheckCommand(program: Command): void {
     .command("check")
     .summary("validate a policy")
     .description(
-      "Validates a policy and names everything that is wrong with it, with file, line, column and JSON path, and\n" +
+      "Validates a policy and names everything that is wrong with it, with file, line, column and JSON path, and " +
         "every rule that PyWall would have treated otherwise. Exit status 1 when it is not valid.",
     )
     .argument("<policy>", "the policy file")

@@ -80,7 +80,7 @@ export function addClassifyCommand(program: Command): void {
     .command("classify")
     .summary("tell encrypted bytes from compressed ones")
     .description(
-      "Says of each fragment of the files whether it is encrypted, compressed, plain or undecided, and what HEDGE\n" +
+      "Says of each fragment of the files whether it is encrypted, compressed, plain or undecided, and what HEDGE " +
         "makes of it; needs no root and no kernel. One JSON object a line unless a person looks on.",
     )
     .argument("<file...>", "files of any kind")

@@ -23,7 +23,7 @@ export function addDemoCommand(program: Command): void {
     .command("demo")
     .summary("a firewall between two hosts, on real traffic")
     .description(
-      "Makes a client, a firewall and a server in network namespaces of their own, sends real traffic, shows every\n" +
+      "Makes a client, a firewall and a server in network namespaces of their own, sends real traffic, shows every " +
         "verdict, and ends with a table of what was expected and what happened. Leaves nothing behind.",
     )
     .option("--json", "one JSON object a line for each result")

@@ -36,7 +36,7 @@ export function addDownCommand(program: Command): void {
     .command("down")
     .summary("remove what a crashed run left behind")
     .description(
-      "Removes the nftables table and the control socket that a crashed run left behind. Refuses to take them from a\n" +
+      "Removes the nftables table and the control socket that a crashed run left behind. Refuses to take them from a " +
         "firewall that is running: end that one with SIGTERM.",
     )
     .option("--table <name>", "name of the nftables table", parseTableName, DEFAULT_TABLE)

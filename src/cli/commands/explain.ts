@@ -150,13 +150,13 @@ export function addExplainCommand(program: Command): void {
     .command("explain")
     .summary("every rule a packet would meet, and why; or the rule behind a live flow")
     .description(
-      "Takes a packet in words, walks it through the policy and says of every rule tried why it matched or not,\n" +
+      "Takes a packet in words, walks it through the policy and says of every rule tried why it matched or not, " +
         "and what it has judged so far where a firewall runs by this policy.\n" +
         'Example: postern explain policy.json "in tcp 192.0.2.1:40000 > 198.51.100.7:22 syn"\n\n' +
-        "After the two ends may stand: TCP flags by name, state NAME, type N, code N, iif NAME, oif NAME, user ID,\n" +
+        "After the two ends may stand: TCP flags by name, state NAME, type N, code N, iif NAME, oif NAME, user ID, " +
         "group ID, ct STATE, mark N, ttl N, bytes N.\n\n" +
-        "With --flow it asks the running firewall about a live flow: which rule is behind it, who judges its\n" +
-        "packets now, since when, and how many they are. A flow is named by its ends, by the id that\n" +
+        "With --flow it asks the running firewall about a live flow: which rule is behind it, who judges its " +
+        "packets now, since when, and how many they are. A flow is named by its ends, by the id that " +
         "postern states list -v shows, or by a filter of states that chooses it alone.\n" +
         'Example: postern explain --flow "tcp 192.0.2.1:40000 > 198.51.100.7:22"',
     )

@@ -27,15 +27,15 @@ function reportFailure(protocol: string, error: unknown, isOff: boolean): void {
   process.stderr.write(`the recogniser of ${protocol} failed: ${String(error)}${end}\n`);
 }
 
-function addModule(file: string, before: string[]): string[] {
+function addModule(file: string, before: readonly string[] = []): string[] {
   return [...before, file];
 }
 
-async function inspect(capture: string, flags: { json?: boolean; module: string[] }): Promise<void> {
+async function inspect(capture: string, flags: { json?: boolean; module?: string[] }): Promise<void> {
   const output = openOutput({ json: flags.json, jsonWhenPiped: true });
   const limits = defaultLimits();
   const onFlow = (report: FlowReport): void => writeFlow(output, report);
-  const own = await loadRecognisers(flags.module);
+  const own = await loadRecognisers(flags.module ?? []);
   const inspector = new Inspector({ limits, onFlow, own, failed: reportFailure });
   const packet = new Packet();
   const unread = new Map<number, number>();
@@ -60,12 +60,12 @@ export function addInspectCommand(program: Command): void {
     .command("inspect")
     .summary("recognise the protocols of a capture")
     .description(
-      "Puts the streams of a pcap or pcapng in order and says of each flow which protocol it speaks, on any port;\n" +
-        "needs no root and no kernel. One JSON object a line unless a person looks on; fields that are not known are\n" +
+      "Puts the streams of a pcap or pcapng in order and says of each flow which protocol it speaks, on any port; " +
+        "needs no root and no kernel. One JSON object a line unless a person looks on; fields that are not known are " +
         "left out.",
     )
     .argument("<capture>", "a pcap or pcapng file")
-    .option("--module <file>", "a module with recognisers of your own; may be repeated", addModule, [])
+    .option("--module <file>", "a module with recognisers of your own; may be repeated", addModule)
     .option("--json", "one JSON object a line, also for a person")
     .action(inspect);
 }

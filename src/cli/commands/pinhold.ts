@@ -108,8 +108,8 @@ export function addPinholdCommand(program: Command): void {
     .command("pinhold")
     .summary("serve pinholes in the foreground")
     .description(
-      "Opens and closes pinholes in one chain of the packet filter, for programs that ask it to, until SIGINT\n" +
-        "or SIGTERM. Pinholes stay in force then, until their leases end; the next start takes them up.\n" +
+      "Opens and closes pinholes in one chain of the packet filter, for programs that ask it to, until SIGINT " +
+        "or SIGTERM. Pinholes stay in force then, until their leases end; the next start takes them up. " +
         "SIGHUP reads the agents anew.\n\n" +
         "The chain is made if need be. Jump to it from rules of your own; nothing else of the table is touched.",
     )

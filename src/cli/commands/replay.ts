@@ -9,7 +9,7 @@ import { type ReplayListener, replayCapture } from "../replay.ts";
 import { verdictReason } from "../verdict-words.ts";
 
 interface ReplayFlags {
-  local: Prefix[];
+  local?: Prefix[];
   json?: boolean;
 }
 
@@ -23,7 +23,7 @@ interface ReplayLine {
   readonly reason: string;
 }
 
-function addPrefix(text: string, before: Prefix[]): Prefix[] {
+function addPrefix(text: string, before: readonly Prefix[] = []): Prefix[] {
   const prefix = Prefix.parse(text);
   if (prefix === undefined)
     throw new InvalidArgumentError("It takes an address or a network such as 192.0.2.0/24.");
@@ -98,7 +98,7 @@ async function replay(policyFile: string, capture: string, flags: ReplayFlags): 
   const { policy } = await loadPolicy(readPolicySource(policyFile));
   const memory = filledMemory(policy);
   await replayCapture(
-    { policy, memory, capture, local: flags.local, report: REPORT, recogniserFailed },
+    { policy, memory, capture, local: flags.local ?? [], report: REPORT, recogniserFailed },
     createListener(output),
   );
 }
@@ -109,8 +109,8 @@ export function addReplayCommand(program: Command): void {
     .command("replay")
     .summary("judge every packet of a capture")
     .description(
-      "Judges every packet of a pcap or pcapng by a policy, with the capture's own clock; needs no root and no\n" +
-        "kernel. A packet to a --local address meets INPUT, from one OUTPUT, any other FORWARD. One JSON object a\n" +
+      "Judges every packet of a pcap or pcapng by a policy, with the capture's own clock; needs no root and no " +
+        "kernel. A packet to a --local address meets INPUT, from one OUTPUT, any other FORWARD. One JSON object a " +
         "line unless a person looks on.",
     )
     .argument("<policy>", "the policy file")
@@ -119,7 +119,6 @@ export function addReplayCommand(program: Command): void {
       "--local <cidr>",
       "an address or network of the host the policy is for; may be repeated",
       addPrefix,
-      [],
     )
     .option("--json", "one JSON object a line, also for a person")
     .action(replay);

@@ -321,7 +321,7 @@ export function addSimcoCommand(program: Command): void {
     .command("simco")
     .summary("an agent at a middlebox that speaks SIMCO")
     .description(
-      "Reserves, enables and prohibits at a middlebox that speaks SIMCO 3.0 (RFC 4540). Rules outlive the\n" +
+      "Reserves, enables and prohibits at a middlebox that speaks SIMCO 3.0 (RFC 4540). Rules outlive the " +
         "session, until their lifetimes end. Exits with 1 when the middlebox refuses.",
     );
   addPlace(simco.command("session"))

@@ -121,9 +121,9 @@ export function addUpCommand(program: Command): void {
     .command("up")
     .summary("run the firewall in the foreground")
     .description(
-      "Runs the firewall in the network namespace it is started in, until SIGINT or SIGTERM, and then undoes\n" +
+      "Runs the firewall in the network namespace it is started in, until SIGINT or SIGTERM, and then undoes " +
         "everything it set up. SIGHUP reads the policy anew.\n\n" +
-        "Whoever may open the control socket may load any policy, and a policy may name modules: that is code,\n" +
+        "Whoever may open the control socket may load any policy, and a policy may name modules: that is code, " +
         "and it runs as root. So --socket-mode and --socket-group give root to those they let in.",
     )
     .argument("<policy>", "the policy file")
