@@ -134,82 +134,122 @@ export function decodeName(message: Uint8Array): string {
   return "";
 }
 
-type Count = Pick<HeldElement, "packets" | "bytes">;
-
-/** Reads elements out of messages. One reader serves many. */
+/**
+ * Reads elements out of messages. One reader serves many.
+ *
+ * {@link ElementReader.scan} moves over elements where they lie and makes nothing: its fields say where their
+ * parts are, until the next one. {@link ElementReader.read} makes a record of each.
+ */
 export class ElementReader {
   #view: DataView = new DataView(new ArrayBuffer(0));
-  #bytes: Uint8Array = new Uint8Array(0);
   readonly #list: AttributeCursor = new AttributeCursor();
   readonly #element: AttributeCursor = new AttributeCursor();
   readonly #value: AttributeCursor = new AttributeCursor();
 
+  /** Where the key is, in the bytes that are scanned. */
+  readonly key: ByteRange = { at: 0, end: 0 };
+  /** Where the last value of an interval is; empty in sets of single values. */
+  readonly keyEnd: ByteRange = { at: 0, end: 0 };
+  /** Where what the key leads to is, in maps of values; empty elsewhere. */
+  readonly data: ByteRange = { at: 0, end: 0 };
+  /** Milliseconds until the kernel drops the element; Infinity when it never does. */
+  leftMs: number = Number.POSITIVE_INFINITY;
+  #packets = 0;
+  #bytes = 0;
+  #object = "";
+
   /**
-   * Hands on each element of a message. Attributes that are not known here are skipped.
+   * Moves over the elements of a message. Attributes that are not known here are skipped.
+   *
+   * @param view - bytes that hold the message
+   * @param at - offset of the message's header
+   * @param end - offset just past the message
+   * @param visit - called for each element
+   */
+  scan(view: DataView, at: number, end: number, visit: () => void): void {
+    this.#view = view;
+    const cursor = new AttributeCursor();
+    cursor.bind(view, at + MESSAGE_HEADER_BYTES + NETFILTER_HEADER_BYTES, end);
+    while (cursor.next()) {
+      if (cursor.type !== LIST_ELEMENTS) continue;
+      this.#list.bind(view, cursor.at, cursor.end);
+      while (this.#list.next()) {
+        this.#readElement();
+        visit();
+      }
+    }
+  }
+
+  /**
+   * Hands on each element of a message.
    *
    * @param message - a message with its header
    * @param visit - called for each element; keys are copies
    */
   read(message: Uint8Array, visit: (element: HeldElement) => void): void {
-    this.#bytes = message;
-    this.#view = viewOf(message);
-    const cursor = attributesOf(this.#view);
-    while (cursor.next()) {
-      if (cursor.type !== LIST_ELEMENTS) continue;
-      this.#list.bind(this.#view, cursor.at, cursor.end);
-      while (this.#list.next()) visit(this.#readElement());
-    }
+    const copy = ({ at, end }: ByteRange): Uint8Array => message.slice(at, end);
+    this.scan(viewOf(message), 0, message.byteLength, () =>
+      visit({
+        key: copy(this.key),
+        keyEnd: copy(this.keyEnd),
+        data: copy(this.data),
+        leftMs: this.leftMs,
+        packets: this.#packets,
+        bytes: this.#bytes,
+        object: this.#object,
+      }),
+    );
   }
 
-  #readElement(): HeldElement {
+  #readElement(): void {
     const element = this.#element;
     element.bind(this.#view, this.#list.at, this.#list.end);
-    let key = NO_BYTES;
-    let keyEnd = NO_BYTES;
-    let data = NO_BYTES;
-    let leftMs = Number.POSITIVE_INFINITY;
-    let count: Count = NOTHING;
-    let object = "";
+    for (const range of [this.key, this.keyEnd, this.data]) range.at = range.end = 0;
+    this.leftMs = Number.POSITIVE_INFINITY;
+    this.#packets = this.#bytes = 0;
+    this.#object = "";
     while (element.next()) {
-      if (element.type === ELEMENT_KEY) key = this.#readValue();
-      else if (element.type === ELEMENT_KEY_END) keyEnd = this.#readValue();
-      else if (element.type === ELEMENT_DATA) data = this.#readValue();
-      else if (element.type === ELEMENT_EXPIRATION) leftMs = element.uint64();
-      else if (element.type === ELEMENT_EXPRESSION) count = this.#readCounter();
-      else if (element.type === ELEMENT_OBJECT) object = element.text();
+      if (element.type === ELEMENT_KEY) this.#readValue(this.key);
+      else if (element.type === ELEMENT_KEY_END) this.#readValue(this.keyEnd);
+      else if (element.type === ELEMENT_DATA) this.#readValue(this.data);
+      else if (element.type === ELEMENT_EXPIRATION) this.leftMs = element.uint64();
+      else if (element.type === ELEMENT_EXPRESSION) this.#readCounter();
+      else if (element.type === ELEMENT_OBJECT) this.#object = element.text();
     }
-    return { key, keyEnd, data, leftMs, object, ...count };
   }
 
-  #readValue(): Uint8Array {
+  #readValue(range: ByteRange): void {
     const value = this.#value;
     value.bind(this.#view, this.#element.at, this.#element.end);
-    while (value.next()) if (value.type === DATA_VALUE) return this.#bytes.slice(value.at, value.end);
-    return NO_BYTES;
+    while (value.next()) {
+      if (value.type !== DATA_VALUE) continue;
+      range.at = value.at;
+      range.end = value.end;
+      return;
+    }
   }
 
-  #readCounter(): Count {
+  #readCounter(): void {
     const value = this.#value;
     value.bind(this.#view, this.#element.at, this.#element.end);
     while (value.next()) {
       if (value.type !== EXPRESSION_DATA) continue;
-      const inner = new AttributeCursor();
-      inner.bind(this.#view, value.at, value.end);
-      return readCount(inner);
+      return this.#readCounts(value.at, value.end);
     }
-    return NOTHING;
+  }
+
+  #readCounts(at: number, end: number): void {
+    const value = this.#value;
+    value.bind(this.#view, at, end);
+    while (value.next()) {
+      if (value.type === COUNTER_PACKETS) this.#packets = value.uint64();
+      if (value.type === COUNTER_BYTES) this.#bytes = value.uint64();
+    }
   }
 }
 
-function readCount(cursor: AttributeCursor): Count {
-  let packets = 0;
-  let bytes = 0;
-  while (cursor.next()) {
-    if (cursor.type === COUNTER_PACKETS) packets = cursor.uint64();
-    if (cursor.type === COUNTER_BYTES) bytes = cursor.uint64();
-  }
-  return { packets, bytes };
+/** A run of bytes. */
+interface ByteRange {
+  at: number;
+  end: number;
 }
-
-const NO_BYTES: Uint8Array = new Uint8Array(0);
-const NOTHING: Count = { packets: 0, bytes: 0 };

@@ -37,10 +37,10 @@ export interface Restoration {
   readonly found: number | undefined;
   /** Elements that were in force, right or wrong. */
   readonly held: number;
-  /** Elements that were missing and are in force. */
-  readonly added: readonly Element[];
-  /** Elements that had the wrong deadline, by a second or more. */
-  readonly renewed: readonly Element[];
+  /** Names of elements that were missing and are in force. */
+  readonly added: readonly string[];
+  /** Names of elements that had the wrong deadline, by a second or more. */
+  readonly renewed: readonly string[];
   /** Names of elements that nobody asked for and that are gone. */
   readonly removed: readonly string[];
 }
@@ -116,6 +116,15 @@ export interface PinholeBackend {
    * so packets pass meanwhile as they did. To be called before the first plan, and when something drifted.
    */
   restore(desired: DesiredState): Promise<Restoration>;
+  /**
+   * Does the same beside plans, a part at a time, for what was told in plans and not for what is desired.
+   * What is missing is put right first.
+   *
+   * @param clock - of the deadlines
+   * @returns undefined when only {@link PinholeBackend.restore} can put right what differs; absent where
+   *   that is always so
+   */
+  readonly audit?: (clock: () => Milliseconds) => Promise<Restoration | undefined>;
   /** Makes everything ready that can fail without the kernel. Nothing takes effect. */
   prepare(plan: KernelPlan): PreparedPlan;
   /** Puts a plan into force. When it returns, the kernel has confirmed it. */

@@ -22,6 +22,7 @@ import {
   getsockname,
   lastErrno,
   recv,
+  recvLater,
   send,
   setsockopt,
   socket,
@@ -112,6 +113,14 @@ export interface Answers {
   readonly messages: readonly Uint8Array[];
 }
 
+/** How a list ended. */
+export interface ListEnd {
+  /** True when what is listed changed meanwhile, so that something may be missing, or told twice. */
+  readonly isInterrupted: boolean;
+  /** Why the kernel does not list it; undefined when it did. */
+  readonly refused: KernelAnswer | undefined;
+}
+
 /** A netlink socket for requests. Blocks only as long as the kernel works on the request. */
 export class NetlinkSocket {
   readonly #fd: number;
@@ -145,6 +154,38 @@ export class NetlinkSocket {
       const count = this.#receive(goesOn ? 0 : MSG_DONTWAIT);
       if (count < 0) return { answers, messages };
       goesOn = this.#sort(count, answers, messages);
+    }
+  }
+
+  /**
+   * Asks for a list and reads it part by part; the event loop goes on while the kernel writes a part. Nothing
+   * else may be asked of the socket meanwhile, nor may it be closed.
+   *
+   * @param request - one request for a dump
+   * @param visit - called for each message, which lies from `cursor.at` to `cursor.end` until it returns
+   * @returns how the list ended
+   * @throws {FirewallError} `NETLINK_SEND` or `NETLINK_RECEIVE` when the socket itself fails
+   */
+  async list(request: Uint8Array, visit: (bytes: DataView, cursor: MessageCursor) => void): Promise<ListEnd> {
+    expectSuccess(
+      send(this.#fd, request, request.length, 0),
+      "NETLINK_SEND",
+      "Cannot send a netlink request",
+    );
+    const cursor = new MessageCursor();
+    let isInterrupted = false;
+    while (true) {
+      const received = await recvLater(this.#fd, this.#memory, RECEIVE_BYTES, 0);
+      // What went wrong is told to the thread that asked: so it is asked from this one.
+      cursor.bind(this.#view, 0, received < 0 ? this.#receive(0) : received);
+      while (cursor.next()) {
+        isInterrupted ||= (cursor.flags & MESSAGE_FLAG.INTERRUPTED) !== 0;
+        if (cursor.type === CONTROL.DONE) return { isInterrupted, refused: undefined };
+        if (cursor.type === CONTROL.ERROR) {
+          return { isInterrupted, refused: decodeKernelAnswer(this.#view, cursor) };
+        }
+        visit(this.#view, cursor);
+      }
     }
   }
 

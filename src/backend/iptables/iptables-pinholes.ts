@@ -254,24 +254,24 @@ export class IptablesPinholes implements PinholeBackend {
     ruleNames: ReadonlySet<string>,
     script: IptablesScript,
   ): Pick<Restoration, "added" | "renewed" | "removed"> {
-    const added: Element[] = [];
-    const renewed: Element[] = [];
+    const added: string[] = [];
+    const renewed: string[] = [];
     const known = new Set<string>();
     for (const element of elements) {
       const spot = spotOf(element, this.#colours.place(element));
       if (spot === "rule") {
         const name = ruleName(element);
         known.add(name);
-        if (!ruleNames.has(name)) added.push(element);
+        if (!ruleNames.has(name)) added.push(element.key);
         continue;
       }
       const entries = spot.map(({ set, entry }) => held.sets.get(set.suffix)?.entries.get(entry));
       for (const { set, entry } of spot) known.add(`${set.suffix} ${entry}`);
       const seconds = timeoutSeconds(element.deadline, this.#wall() - this.#epoch);
-      if (entries.includes(undefined)) added.push(element);
+      if (entries.includes(undefined)) added.push(element.key);
       else if (entries.every((entry) => Math.abs((entry?.left ?? 0) - seconds) < LIFETIME_TOLERANCE))
         continue;
-      else renewed.push(element);
+      else renewed.push(element.key);
       script.put(element, undefined);
     }
     const strangers = [...held.sets.values()].flatMap(({ set, entries }) =>

@@ -9,7 +9,7 @@ import { kindsOf, limitMapName, objectName } from "./limit-objects.ts";
 import type { LimitRegister } from "./limit-register.ts";
 import type { SetCatalogue } from "./set-catalogue.ts";
 import type { SetChanges } from "./set-changes.ts";
-import type { HeldEntry, HeldState } from "./set-comparison.ts";
+import type { HeldEntry, HeldStructure } from "./held-structure.ts";
 
 /** What works together. */
 export interface LimitParts {
@@ -20,7 +20,11 @@ export interface LimitParts {
 }
 
 /** Objects: those of a pinhole are either all there, or all made anew. Returns the numbers of the former. */
-function restoreObjects(state: HeldState, limits: readonly StandingLimits[], parts: LimitParts): Set<number> {
+function restoreObjects(
+  state: HeldStructure,
+  limits: readonly StandingLimits[],
+  parts: LimitParts,
+): Set<number> {
   const { plan, register, changes } = parts;
   const held = new Set(state.objects);
   const intact = new Set<number>();
@@ -47,7 +51,7 @@ function restoreObjects(state: HeldState, limits: readonly StandingLimits[], par
  * @param present - elements that the kernel holds
  */
 export function restoreLimits(
-  state: HeldState,
+  state: HeldStructure,
   limits: readonly StandingLimits[],
   present: readonly StandingElement[],
   parts: LimitParts,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Prefix } from "../../base/index.ts";
 import { GATEWAY, type Namespace } from "../../lab/index.ts";
-import { type Element, Endpoint, makeElement } from "../../pinhole/index.ts";
+import { type Element, Endpoint, makeElement, type StandingElement } from "../../pinhole/index.ts";
 import { inNamespace } from "../../system/index.ts";
 import { netnsTest } from "../../testing/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
@@ -56,3 +56,105 @@ netnsTest("a pinhole lets one UDP flow through, and closing it ends that", GATEW
   assert.equal(await send(5004), "silent");
   await backend.close();
 });
+
+/** So many elements, each between a port of the client and one port of the server. */
+function manyElements(count: number, firstPort: number): StandingElement[] {
+  return Array.from({ length: count }, (_, at) => {
+    const [source, destination] = [endpoint("10.1.0.7", firstPort + at), endpoint("198.51.100.9", 6004)];
+    return { ...makeElement("pass", { protocol: UDP, source, destination }), deadline: 600_000, limiter: 0 };
+  });
+}
+
+function keysOf(elements: readonly Element[]): string[] {
+  return elements.map(({ key }) => key).sort();
+}
+
+netnsTest(
+  "an audit puts right what others did, and plans are carried out meanwhile",
+  GATEWAY,
+  async ({ firewall }) => {
+    const backend = openIn(firewall);
+    const began = performance.now();
+    const clock = (): number => performance.now() - began;
+    await backend.restore({ now: clock(), generation: 1, elements: [], limits: [] });
+    const elements = manyElements(3000, 10_000);
+    const others = manyElements(10, 20_000);
+    const put = [...elements, ...others];
+    await backend.commit(backend.prepare({ ...NOTHING, generation: 2, now: clock(), put }));
+    assert.deepEqual(await backend.audit(clock), {
+      found: 2,
+      held: 3010,
+      added: [],
+      renewed: [],
+      removed: [],
+    });
+
+    const set = "inet postern-pinholes pinholes-pass-v4-saddr.sport.daddr.dport.proto";
+    const key = (port: number): string => `10.1.0.7 . ${port} . 198.51.100.9 . 6004 . udp`;
+    await firewall.must(["nft", `flush set ${set}`]);
+    await firewall.must(["nft", `add element ${set} { ${key(9)} }`]);
+    await firewall.must(["nft", `add element ${set} { ${key(20_000)} timeout 5s }`]);
+    await firewall.must(["nft", "flush chain inet postern-pinholes pinholes-v4-pass"]);
+    const order: string[] = [];
+    const audit = backend.audit(clock).then((restoration) => {
+      order.push("audited");
+      return restoration;
+    });
+    const [come, gone] = [manyElements(5, 30_000), elements.slice(0, 100)];
+    const plan = { ...NOTHING, generation: 3, now: clock(), put: come, remove: gone };
+    await backend.commit(backend.prepare(plan));
+    order.push("committed");
+    const restoration = await audit;
+    assert.deepEqual(order, ["committed", "audited"]);
+    assert.deepEqual(
+      [...(restoration?.added ?? [])].sort(),
+      keysOf([...elements.slice(100), ...others.slice(1)]),
+    );
+    assert.deepEqual(restoration?.renewed, keysOf(others.slice(0, 1)));
+    assert.deepEqual(restoration?.removed, keysOf(manyElements(1, 9)));
+
+    const standing = [...elements.slice(100), ...others, ...come];
+    const { added, renewed, removed } = await backend.restore({
+      now: clock(),
+      generation: 3,
+      elements: standing,
+      limits: [],
+    });
+    assert.deepEqual({ added, renewed, removed }, { added: [], renewed: [], removed: [] });
+    const { output } = await firewall.run([
+      "nft",
+      "list",
+      "chain",
+      "inet",
+      "postern-pinholes",
+      "pinholes-v4-pass",
+    ]);
+    assert.match(output, /@pinholes-pass-v4/, "the rule that asks the set is there again");
+
+    await firewall.must(["nft", `delete table inet ${OWN_TABLE.table}`]);
+    assert.equal(await backend.audit(clock), undefined, "what is gone altogether must be restored");
+    await backend.close();
+  },
+);
+
+netnsTest(
+  "a restoration that comes while an audit goes on has the last word",
+  GATEWAY,
+  async ({ firewall }) => {
+    const backend = openIn(firewall);
+    const clock = (): number => 0;
+    const elements = manyElements(2000, 10_000);
+    await backend.restore({ now: 0, generation: 1, elements, limits: [] });
+    await firewall.must([
+      "nft",
+      "flush set inet postern-pinholes pinholes-pass-v4-saddr.sport.daddr.dport.proto",
+    ]);
+    const audit = backend.audit(clock);
+    const rest = elements.slice(0, 10);
+    await backend.restore({ now: 0, generation: 2, elements: rest, limits: [] });
+    await audit;
+    const { held } = await backend.restore({ now: 0, generation: 2, elements: rest, limits: [] });
+    assert.equal(held, 10);
+    await backend.close();
+  },
+);

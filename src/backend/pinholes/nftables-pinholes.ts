@@ -7,8 +7,9 @@
  * nothing for packets. Elements carry their lease as a lifetime of their own, so they end on time even when
  * we are dead.
  */
-import { FirewallError } from "../../base/index.ts";
-import { TABLE_FAMILY } from "../../netlink/index.ts";
+import { setImmediate as turn } from "node:timers/promises";
+import { FirewallError, type Milliseconds } from "../../base/index.ts";
+import { type SetName, TABLE_FAMILY } from "../../netlink/index.ts";
 import {
   type BackendAbilities,
   type Cut,
@@ -30,9 +31,20 @@ import { limitText, setName, setText, structureText } from "./chain-text.ts";
 import { DriftMonitor } from "./drift-monitor.ts";
 import { FlowCutter } from "./flow-cutter.ts";
 import { type KernelFeatures, probeFeatures, probeTable } from "./kernel-features.ts";
+import { type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
 import { SetCatalogue } from "./set-catalogue.ts";
 import { SetChanges } from "./set-changes.ts";
-import { compareSets, readState } from "./set-comparison.ts";
+import { ElementAccount, type KindAccount } from "./element-account.ts";
+import { type HeldStructure, readStructure } from "./held-structure.ts";
+import {
+  confirmMissing,
+  describe,
+  type Fault,
+  type Findings,
+  inspect,
+  type InspectionParts,
+  type Stranger,
+} from "./inspection.ts";
 import { restoreLimits } from "./limit-comparison.ts";
 import { type LimitMap, limitMapName, overrunOfMap } from "./limit-objects.ts";
 import { LimitRegister } from "./limit-register.ts";
@@ -62,8 +74,36 @@ const ABILITIES: BackendAbilities = {
   expansionMax: EXPANSION_MAX,
 };
 
+/** How often sets are inspected that somebody else changes meanwhile. */
+const INSPECTIONS_MAX = 16;
+
+/**
+ * Up to this many elements that a list lacks are asked for one by one: more are put again, which is harmless.
+ */
+const CONFIRMED_MAX = 4096;
+
+/** Elements that an audit puts right in one transaction: a few milliseconds of the event loop. */
+const MENDED_AT_ONCE = 256;
+
 interface Ready extends PreparedPlan {
   readonly changes: SetChanges;
+}
+
+function faultName({ kind, key }: Fault): string {
+  return describe({ ...kind.kind, layer: 0 }, kind.factsOf(key, kind.rowOf(key)));
+}
+
+function removedNames({ strangers }: Findings): string[] {
+  return Array.from(strangers.values(), ({ set, facts }) => describe(set, facts));
+}
+
+/** From one generation to the next. */
+interface Step {
+  /** Undefined when there is no mark. */
+  readonly from: number | undefined;
+  readonly to: number;
+  /** When lifetimes were counted, on the clock of the deadlines. */
+  readonly now: Milliseconds;
 }
 
 /** Pinholes in a chain of nftables. */
@@ -72,12 +112,19 @@ export class NftablesPinholes implements PinholeBackend {
   readonly abilities: BackendAbilities = ABILITIES;
   readonly #plan: ChainPlan;
   readonly #socket: NetlinkSocket;
+  /** For long lists, which other requests must not wait for. */
+  readonly #lists: NetlinkSocket = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
   readonly #nftables: Nftables;
   readonly #features: KernelFeatures;
   readonly #cutter: FlowCutter;
   readonly #monitor: DriftMonitor;
   readonly #catalogue: SetCatalogue = new SetCatalogue();
   readonly #register: LimitRegister;
+  readonly #account: ElementAccount = new ElementAccount();
+  /** The audit that is on its way, or was the last. */
+  #auditing: Promise<unknown> = Promise.resolve();
+  /** Counts restorations: what an audit found before one counts no more. */
+  #restorations = 0;
   /** Names of the maps of limits that exist. */
   readonly #limitMaps: Set<string> = new Set();
   /** Where refused packets are noted, by name. */
@@ -119,7 +166,23 @@ export class NftablesPinholes implements PinholeBackend {
 
   /** @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED` */
   restore(desired: DesiredState): Promise<Restoration> {
-    return attempt(() => this.#restore(desired));
+    this.#restorations += 1;
+    return attempt(async () => {
+      await this.#auditing;
+      return this.#restore(desired);
+    });
+  }
+
+  /**
+   * The rules are put right at once. Where there are limits, everything is left to
+   * {@link NftablesPinholes.restore}. One at a time.
+   *
+   * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED`
+   */
+  audit(clock: () => Milliseconds): Promise<Restoration | undefined> {
+    const audit = attempt(() => this.#audit(clock));
+    this.#auditing = audit.catch(() => undefined);
+    return audit;
   }
 
   /** @throws {FirewallError} `BACKEND_REFUSED` when there is no room for a range */
@@ -166,40 +229,178 @@ export class NftablesPinholes implements PinholeBackend {
 
   async close(): Promise<void> {
     this.#monitor.close();
-    await this.#cutter.close();
+    await Promise.all([this.#cutter.close(), this.#auditing]);
     this.#socket.close();
+    this.#lists.close();
     this.#nftables.close();
   }
 
-  #restore(desired: DesiredState): Restoration {
-    this.#catalogue.clear();
-    this.#register.clear();
-    const state = readState(this.#plan, this.#socket);
-    for (const set of state.sets) this.#catalogue.add(set);
-    this.#limitMaps.clear();
-    this.#overrunSets.clear();
-    this.#nftables.run(structureText(this.#plan, state.sets, state.limitMaps));
-    for (const map of state.limitMaps) this.#addMap(map);
+  async #restore(desired: DesiredState): Promise<Restoration> {
+    const began = performance.now();
+    const clock = (): Milliseconds => desired.now + performance.now() - began;
+    this.#generation = undefined;
+    this.#account.clear();
+    const elements = this.#enter(desired.elements);
+    const limits = [...desired.limits];
+    const structure = readStructure(this.#plan, this.#socket);
+    this.#nftables.run(structureText(this.#plan, structure.sets, structure.limitMaps));
+    const findings = await this.#inspectAtRest(structure, clock);
+    this.#learn(structure);
     const changes = new SetChanges(this.#plan, this.#features);
-    const comparison = compareSets(state, desired, this.#catalogue);
-    restoreLimits(state, [...desired.limits], comparison.present, {
+    restoreLimits(structure, limits, this.#adopt(elements), {
       plan: this.#plan,
       register: this.#register,
       catalogue: this.#catalogue,
       changes,
     });
-    for (const { set, facts } of comparison.surplus) changes.remove(set, facts);
-    for (const element of [...comparison.missing, ...comparison.stale]) {
-      this.#put(changes, element, desired.now);
-    }
-    this.#send(changes, state.generation, desired.generation);
-    return {
-      found: state.generation,
-      held: state.held,
-      added: comparison.missing,
-      renewed: comparison.stale,
-      removed: comparison.surplus.map(({ name }) => name),
+    for (const { set, facts } of findings.strangers.values()) changes.remove(set, facts);
+    const elementOf = ({ kind, key }: Fault): StandingElement[] => {
+      const element = elements.get(kind)?.[kind.rowOf(key) ?? -1];
+      return element === undefined ? [] : [element];
     };
+    const [missing, stale] = [findings.missing.flatMap(elementOf), findings.stale.flatMap(elementOf)];
+    const now = clock();
+    for (const element of missing) this.#put(changes, element, now);
+    for (const element of stale) this.#put(changes, element, now);
+    this.#send(changes, { from: structure.generation, to: desired.generation, now });
+    return {
+      found: structure.generation,
+      held: findings.held,
+      added: missing.map(({ key }) => key),
+      renewed: stale.map(({ key }) => key),
+      removed: removedNames(findings),
+    };
+  }
+
+  /** Notes what there is, and nothing of what it holds. */
+  #learn({ sets, limitMaps }: HeldStructure): void {
+    this.#catalogue.clear();
+    this.#register.clear();
+    this.#limitMaps.clear();
+    this.#overrunSets.clear();
+    for (const set of sets) this.#catalogue.add(set);
+    for (const map of limitMaps) this.#addMap(map);
+  }
+
+  /** Enters what shall be in force into the account. Returns it by kind and row. */
+  #enter(desired: Iterable<StandingElement>): Map<KindAccount, StandingElement[]> {
+    const elements = new Map<KindAccount, StandingElement[]>();
+    for (const element of desired) {
+      const shape = shapeOf(element.box);
+      const kind = this.#account.of({ role: element.role, shape });
+      let rows = elements.get(kind);
+      if (rows === undefined) elements.set(kind, (rows = []));
+      rows[kind.put(encodeElement(shape, element), 0, element.deadline)] = element;
+    }
+    return elements;
+  }
+
+  /** Tells the catalogue where what is in force is. Returns those elements for which limits count. */
+  #adopt(elements: ReadonlyMap<KindAccount, readonly StandingElement[]>): StandingElement[] {
+    const limited: StandingElement[] = [];
+    for (const [account, rows] of elements) {
+      const { kind } = account;
+      if (!kind.shape.isInterval && kind.role !== "pass-limited") continue;
+      for (const [row, element] of rows.entries()) {
+        if (!account.isSeen(row)) continue;
+        this.#catalogue.adopt(element, { ...kind, layer: account.layerOf(row) });
+        if (kind.role === "pass-limited") limited.push(element);
+      }
+    }
+    return limited;
+  }
+
+  /** Inspects until nothing changes meanwhile: no plan does, and others may. */
+  async #inspectAtRest({ sets }: HeldStructure, clock: () => Milliseconds): Promise<Findings> {
+    const parts = this.#inspectionParts(clock);
+    for (let attempt = 0; attempt < INSPECTIONS_MAX; attempt += 1) {
+      const findings = await inspect(sets, parts);
+      const { missing } = findings;
+      if (findings.isInterrupted) continue;
+      return missing.length > CONFIRMED_MAX
+        ? findings
+        : { ...findings, missing: confirmMissing(missing, parts) };
+    }
+    throw new FirewallError("BACKEND_UNAVAILABLE", "The sets change faster than they can be read.");
+  }
+
+  #inspectionParts(clock: () => Milliseconds): InspectionParts {
+    const table = { family: TABLE_FAMILY.INET, name: this.#plan.table };
+    const nameOf = (set: SetIdentity): SetName => ({ table, name: setName(this.#plan, set) });
+    return { lists: this.#lists, socket: this.#socket, account: this.#account, clock, nameOf };
+  }
+
+  async #audit(clock: () => Milliseconds): Promise<Restoration | undefined> {
+    if (this.#generation === undefined) return undefined;
+    const structure = readStructure(this.#plan, this.#socket);
+    if (!this.#holdsStructure(structure)) return undefined;
+    this.#nftables.run(structureText(this.#plan, structure.sets, []));
+    const restorations = this.#restorations;
+    const isCurrent = (): boolean => restorations === this.#restorations && this.#generation !== undefined;
+    const found = await inspect(structure.sets, this.#inspectionParts(clock));
+    const mended = await this.#mendAll(found, isCurrent, clock);
+    return mended === undefined ? undefined : { found: structure.generation, held: found.held, ...mended };
+  }
+
+  /** What is missing comes first. Undefined when a restoration came between. */
+  async #mendAll(
+    { missing, stale, strangers }: Findings,
+    isCurrent: () => boolean,
+    clock: () => Milliseconds,
+  ): Promise<Pick<Restoration, "added" | "renewed" | "removed"> | undefined> {
+    const parts = this.#inspectionParts(clock);
+    const isMany = missing.length > CONFIRMED_MAX;
+    const added: string[] = [];
+    const renewed: string[] = [];
+    const removed: string[] = [];
+    const work = [
+      ...missing.map((fault) => (changes: SetChanges) => {
+        if (!isMany && confirmMissing([fault], parts).length === 0) return;
+        if (this.#putAgain(changes, fault, clock())) added.push(faultName(fault));
+      }),
+      ...stale.map((fault) => (changes: SetChanges) => {
+        if (this.#putAgain(changes, fault, clock())) renewed.push(faultName(fault));
+      }),
+      ...Array.from(strangers.values(), (stranger) => (changes: SetChanges) => {
+        this.#expel(changes, stranger, clock());
+        removed.push(describe(stranger.set, stranger.facts));
+      }),
+    ];
+    for (let at = 0; at < work.length; at += MENDED_AT_ONCE) {
+      if (!isCurrent()) return undefined;
+      const changes = new SetChanges(this.#plan, this.#features);
+      for (const mend of work.slice(at, at + MENDED_AT_ONCE)) mend(changes);
+      this.#transact(changes.encode(this.#generation, this.#generation ?? 0));
+      this.#account.apply(changes, clock());
+      await turn();
+    }
+    return isCurrent() ? { added, renewed, removed } : undefined;
+  }
+
+  /** True when all our sets are there, and there are no limits. */
+  #holdsStructure({ generation, sets, limitMaps, objects }: HeldStructure): boolean {
+    const names = new Set(sets.map(setSuffix));
+    const hasAllSets = [...this.#catalogue.sets].every((set) => names.has(setSuffix(set)));
+    const hasLimits = limitMaps.length + objects.length + this.#limitMaps.size > 0;
+    return generation === this.#generation && hasAllSets && !hasLimits;
+  }
+
+  /** Returns false when it shall not be there any more. */
+  #putAgain(changes: SetChanges, { kind, key }: Fault, now: Milliseconds): boolean {
+    const row = kind.rowOf(key);
+    if (row === undefined) return false;
+    const deadline = kind.deadlineOf(row);
+    const leftMs = deadline === Number.POSITIVE_INFINITY ? undefined : deadline - now;
+    changes.put({ ...kind.kind, layer: kind.layerOf(row) }, kind.factsOf(key, row), leftMs);
+    return true;
+  }
+
+  /** Takes out what nobody asked for; what shall be there otherwise comes in its place. */
+  #expel(changes: SetChanges, { set, facts, key }: Stranger, now: Milliseconds): void {
+    changes.remove(set, facts);
+    const kind = this.#account.of(set);
+    const row = kind.rowOf(key);
+    if (row !== undefined && kind.layerOf(row) === set.layer) this.#putAgain(changes, { kind, key }, now);
   }
 
   #prepare(plan: KernelPlan): SetChanges {
@@ -215,7 +416,7 @@ export class NftablesPinholes implements PinholeBackend {
     if (this.#generation === undefined) {
       throw new FirewallError("BACKEND_DRIFTED", "The pinholes must be restored before they change.");
     }
-    this.#send(changes, this.#generation, plan.generation);
+    this.#send(changes, { from: this.#generation, to: plan.generation, now: plan.now });
   }
 
   #takeBack(): void {
@@ -242,7 +443,7 @@ export class NftablesPinholes implements PinholeBackend {
   /**
    * Makes sets and maps that are wanted for the first time, then sends everything else as one transaction.
    */
-  #send(changes: SetChanges, from: number | undefined, to: number): void {
+  #send(changes: SetChanges, { from, to, now }: Step): void {
     for (const set of changes.filledSets) {
       if (this.#catalogue.has(set)) continue;
       this.#nftables.run(setText(this.#plan, set));
@@ -258,6 +459,7 @@ export class NftablesPinholes implements PinholeBackend {
     if (request.length < UNHEARD_FROM_BYTES) this.#transact(request);
     else this.#monitor.unheard(this.#socket, () => this.#transact(request));
     this.#generation = to;
+    this.#account.apply(changes, now);
     this.#catalogue.settle();
     this.#register.settle();
   }

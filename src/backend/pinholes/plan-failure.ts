@@ -44,12 +44,11 @@ function translate(error: unknown): unknown {
   return error;
 }
 
-/** Does work that ends at once, as a promise, with the failures of a backend. */
-export function attempt<Result>(work: () => Result): Promise<Result> {
+/** Does work as a promise, with the failures of a backend. It begins at once. */
+export async function attempt<Result>(work: () => Result | Promise<Result>): Promise<Result> {
   try {
-    return Promise.resolve(work());
+    return await work();
   } catch (error) {
-    // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- handed on as it was thrown
-    return Promise.reject(translate(error));
+    throw translate(error);
   }
 }

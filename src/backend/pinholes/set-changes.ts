@@ -16,6 +16,7 @@ import type { KernelFeatures } from "./kernel-features.ts";
 import { type LimitMap, limitMapName, objectType, parseObjectName } from "./limit-objects.ts";
 import type { SetIdentity } from "./set-shape.ts";
 
+/** What leaves a set or map, and what comes. */
 interface Changes<Identity> {
   readonly identity: Identity;
   readonly removed: ElementFacts[];
@@ -48,6 +49,11 @@ export class SetChanges {
   constructor(plan: ChainPlan, features: KernelFeatures) {
     this.#plan = plan;
     this.#features = features;
+  }
+
+  /** What leaves and what comes, set by set. What comes may be among what leaves, which is done first. */
+  get bySet(): Iterable<Changes<SetIdentity>> {
+    return this.#sets.values();
   }
 
   /** Sets that are to hold something. */

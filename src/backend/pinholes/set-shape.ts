@@ -125,8 +125,23 @@ export function exactShape(family: Family): SetShape {
   return makeShape(family, FIELDS, "hash");
 }
 
+const EXTENTS: Readonly<Record<Extent, number>> = { one: 0, every: 1, range: 2 };
+
+/** Shapes of boxes by family and extents: there are few combinations, and very many boxes. */
+const known: (SetShape | undefined)[] = [];
+
 /** The kind of set that holds a box. */
 export function shapeOf(box: Box): SetShape {
+  const { source, destination } = box;
+  let name = source.family === 4 ? 0 : 1;
+  for (const endpoint of [source, destination]) {
+    name = 9 * name + 3 * EXTENTS[addressExtent(endpoint)] + EXTENTS[portExtent(endpoint)];
+  }
+  name = 2 * name + (box.protocol === ANY_PROTOCOL ? 1 : 0);
+  return (known[name] ??= findShape(box));
+}
+
+function findShape(box: Box): SetShape {
   const family = box.source.family;
   const extent = extents(box);
   const exact = FIELDS.filter((field) => extent[field] === "one");

@@ -115,12 +115,12 @@ export class SimulatedPinholes implements PinholeBackend {
     this.#intercept({ now, generation, put, remove: [], putLimits: [], removeLimits: [] }, "restore");
     const removed = this.keys.filter((key) => !wanted.has(key));
     const held = this.#held.size;
-    const added: Element[] = [];
-    const renewed: Element[] = [];
+    const added: string[] = [];
+    const renewed: string[] = [];
     for (const element of wanted.values()) {
       const found = this.#held.get(element.key);
-      if (found === undefined) added.push(element);
-      else if (found.element.deadline !== element.deadline) renewed.push(element);
+      if (found === undefined) added.push(element.key);
+      else if (found.element.deadline !== element.deadline) renewed.push(element.key);
       this.#put(element);
     }
     for (const key of removed) this.#remove(key);

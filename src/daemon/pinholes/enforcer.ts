@@ -75,6 +75,8 @@ export class Enforcer {
   /** What happened while the journal could not be written. */
   #unwritten: JournalChanges[] = [];
   #mustRestore = true;
+  /** Something is not as it should be, and an audit will put it right. */
+  #isSuspect = false;
   /** Ends of connections that are on their way. */
   readonly #endings: Set<Promise<void>> = new Set();
   /** Those of them that nobody waits for yet. */
@@ -86,7 +88,7 @@ export class Enforcer {
 
   /** Elements that are in force, of those that shall be. */
   get enforced(): number {
-    return this.#mustRestore ? 0 : this.#parts.store.elementCount;
+    return this.#mustRestore || this.#isSuspect ? 0 : this.#parts.store.elementCount;
   }
 
   /** True when the filter must be read and put right before anything else. */
@@ -177,6 +179,7 @@ export class Enforcer {
     try {
       const restoration = await this.#restoreDespiteCulprits();
       this.#mustRestore = false;
+      this.#isSuspect = false;
       this.#tellHealth(this.health.succeed());
       return restoration;
     } catch (error) {
@@ -185,8 +188,32 @@ export class Enforcer {
     }
   }
 
-  /** Something is not as it should be: nothing counts as enforced until it is restored. */
+  /**
+   * Reads the filter and puts right what differs while commits go on.
+   *
+   * @returns undefined when it takes {@link Enforcer.restore}
+   */
+  async audit(): Promise<Restoration | undefined> {
+    const { backend, moment } = this.#parts;
+    if (this.#mustRestore || backend.audit === undefined) return undefined;
+    try {
+      const restoration = await backend.audit(() => moment().now);
+      if (restoration !== undefined) this.#isSuspect = false;
+      return restoration;
+    } catch (error) {
+      // What stands in the way is met again by the restoration, and told.
+      failure(error);
+      return undefined;
+    }
+  }
+
+  /** Something is not as it should be: nothing counts as enforced until it is audited or restored. */
   suspect(): void {
+    this.#isSuspect = true;
+  }
+
+  /** Nothing may be changed before everything is restored. */
+  distrust(): void {
     this.#mustRestore = true;
   }
 

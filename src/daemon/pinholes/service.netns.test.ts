@@ -184,7 +184,8 @@ netnsTest(
         const deadline = performance.now() + 1000;
         while (!events.some(({ type }) => type === "backend.drift") && performance.now() < deadline)
           await delay(20);
-        await service.read(() => undefined);
+        const isPutRight = (): boolean => service.status.enforced === service.status.desired;
+        while (!isPutRight() && performance.now() < deadline) await delay(20);
         const drift = events.find(({ type }) => type === "backend.drift");
         assert.match(drift?.text ?? "", /^nft \(\d+\)/, misdeed);
         assert.equal(await connect(), "connected", misdeed);

@@ -12,6 +12,7 @@ import {
   PinholeRefusal,
   type PinholeSpec,
   PinholeStore,
+  type Restoration,
   type TranslationPlan,
 } from "../../pinhole/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
@@ -166,6 +167,58 @@ describe("the end of connections", () => {
     endings.end(1);
     await Promise.all([stop, closing]);
     assert.deepEqual(order, ["ended", "stopped"]);
+  });
+});
+
+describe("an audit", () => {
+  const found: Restoration = { found: 1, held: 0, added: ["pass"], renewed: [], removed: [] };
+
+  it("holds no commit up where the filter can be read beside, and who comes meanwhile shares the next", async () => {
+    const { service, filter, events } = await makeRig();
+    const ends: ((restoration: Restoration) => void)[] = [];
+    Object.assign(filter, { audit: () => new Promise((resolve) => ends.push(resolve)) });
+    const audits = [service.audit()];
+    await turn();
+    audits.push(service.audit(), service.audit());
+    await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    assert.equal(ends.length, 1, "one at a time");
+    ends[0]?.(found);
+    await turn();
+    assert.equal(ends.length, 2);
+    ends[1]?.({ ...found, added: [] });
+    assert.deepEqual(
+      (await Promise.all(audits)).map(({ added }) => added.length),
+      [1, 0, 0],
+    );
+    assert.equal(events.filter(({ type }) => type === "backend.recovered").length, 1);
+  });
+
+  it("of what drifted tells that nothing counts as enforced, until it is put right", async () => {
+    const { service, filter } = await makeRig();
+    await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    let end: (restoration: Restoration | undefined) => void = () => assert.fail("nothing is audited");
+    Object.assign(filter, {
+      audit: () =>
+        new Promise((resolve) => {
+          end = resolve;
+        }),
+    });
+    filter.tamper([]);
+    await turn();
+    assert.equal(service.status.enforced, 0);
+    end(found);
+    await turn();
+    assert.equal(service.status.enforced, service.status.desired);
+  });
+
+  it("becomes a restoration where the filter cannot be audited", async () => {
+    const { service, filter } = await makeRig();
+    await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
+    Object.assign(filter, { audit: () => Promise.resolve(undefined) });
+    filter.tamper();
+    assert.equal((await service.audit()).added.length, 2);
+    assert.equal(filter.keys.length, 2);
+    assert.equal(service.status.enforced, 2);
   });
 });
 

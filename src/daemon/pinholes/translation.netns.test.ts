@@ -415,7 +415,8 @@ netnsTest(
       await firewall.must(["nft", misdeed]);
       const deadline = performance.now() + 5000;
       while (drifts === told && performance.now() < deadline) await delay(20);
-      await second.read(() => undefined);
+      const isPutRight = (): boolean => second.status.enforced === second.status.desired;
+      while (!isPutRight() && performance.now() < deadline) await delay(20);
       forgetConnections(hosts);
       assert.equal((await server.traffic.sendUdp(call)).heard, "media", misdeed);
     }

@@ -68,8 +68,9 @@ export class WorkLoop {
   #wasBusy = false;
   /** When leases that could not be ended are tried again. */
   readonly #expiry: RetryDelay = new RetryDelay();
-  /** Something drifted while a batch was on its way. */
-  #isSuspicious = false;
+  /** Settled when no audit is on its way. */
+  #lastAudit: Promise<unknown> = Promise.resolve();
+  #nextAudit: Promise<Restoration> | undefined;
 
   constructor(parts: WorkLoopParts) {
     this.#parts = parts;
@@ -105,15 +106,20 @@ export class WorkLoop {
   }
 
   /**
-   * Reads the packet filter and puts right what differs.
+   * Reads the packet filter and puts right what differs, beside commits where the filter can do that. Who
+   * asks while an audit is on its way shares the next.
    *
    * @throws {FirewallError} when it cannot be put right
    */
   audit(): Promise<Restoration> {
-    return new Promise((resolve, reject) => {
-      this.#auditors.push({ resolve, reject });
-      void this.#pump();
-    });
+    this.#nextAudit ??= (async () => {
+      await this.#lastAudit;
+      this.#nextAudit = undefined;
+      const audit = this.#audit();
+      this.#lastAudit = audit.catch(() => undefined);
+      return audit;
+    })();
+    return this.#nextAudit;
   }
 
   /** Somebody else changed what is ours: it is put right next. */
@@ -122,8 +128,8 @@ export class WorkLoop {
     const culprit = drift.culprit === "" ? "Somebody" : drift.culprit;
     enforcer.announce("backend.drift", `${culprit} changed our rules: ${drift.what}.`);
     enforcer.suspect();
-    this.#isSuspicious = true;
-    void this.#pump();
+    // What stands in the way is told as the health of the filter.
+    this.audit().catch(() => undefined);
   }
 
   /** Takes no more commits, and resolves when what is on its way is finished. */
@@ -132,6 +138,7 @@ export class WorkLoop {
     clearTimeout(this.#timer);
     await this.read(() => undefined);
     await this.#parts.enforcer.settleEndings();
+    await this.#lastAudit;
   }
 
   /** Works until nothing waits; one at a time. */
@@ -179,7 +186,7 @@ export class WorkLoop {
   #rest(): void {
     this.#isPumping = false;
     this.#letRead();
-    const hasWork = this.#waiting.length > 0 || this.#auditors.length > 0 || this.#isSuspicious;
+    const hasWork = this.#waiting.length > 0 || this.#auditors.length > 0;
     if (hasWork) void this.#pump();
     else this.#schedule();
   }
@@ -217,9 +224,22 @@ export class WorkLoop {
     else this.#expiry.fail(moment().now);
   }
 
+  async #audit(): Promise<Restoration> {
+    const { enforcer } = this.#parts;
+    const restoration = await enforcer.audit();
+    if (restoration !== undefined) {
+      this.#tellRestoration(restoration);
+      return restoration;
+    }
+    enforcer.distrust();
+    return new Promise((resolve, reject) => {
+      this.#auditors.push({ resolve, reject });
+      void this.#pump();
+    });
+  }
+
   async #restore(): Promise<void> {
     const auditors = this.#auditors.splice(0);
-    this.#isSuspicious = false;
     try {
       const restoration = await this.#parts.enforcer.restore();
       this.#tellRestoration(restoration);

@@ -1,0 +1,136 @@
+/**
+ * Holds what our sets hold against the account, part by part: the event loop goes on while the kernel writes
+ * a part, and transactions may be carried out meanwhile.
+ *
+ * While it makes a hash table larger or smaller, the kernel may name some elements twice and others not at
+ * all, and while others or we change a set, likewise. So what is missing is asked for once more by itself.
+ */
+import type { Milliseconds } from "../../base/index.ts";
+import {
+  type ElementFacts,
+  ElementReader,
+  encodeElementGet,
+  encodeElementsDump,
+  type SetName,
+} from "../../netlink/index.ts";
+import { makeElement } from "../../pinhole/index.ts";
+import { errnoName, type NetlinkSocket } from "../../system/index.ts";
+import { decodeBox } from "./box-key.ts";
+import type { ElementAccount, KindAccount } from "./element-account.ts";
+import { failureOf } from "./plan-failure.ts";
+import { type SetIdentity, setSuffix } from "./set-shape.ts";
+
+/** An element that is in force, and shall not be there or not so. */
+export interface Stranger {
+  readonly set: SetIdentity;
+  readonly facts: ElementFacts;
+  /** Its key as the account knows it. */
+  readonly key: string;
+}
+
+/** An element of the account that is not in force as it shall be. */
+export interface Fault {
+  readonly kind: KindAccount;
+  readonly key: string;
+}
+
+/** What an inspection found. */
+export interface Findings {
+  /** Elements that the kernel named, right or wrong. */
+  held: number;
+  readonly strangers: Map<string, Stranger>;
+  readonly missing: Fault[];
+  /** In force until another time than they shall be. */
+  readonly stale: Fault[];
+  /** True when something changed meanwhile. */
+  isInterrupted: boolean;
+}
+
+/** What an inspection works with. */
+export interface InspectionParts {
+  /** For long lists, and nothing else meanwhile. */
+  readonly lists: NetlinkSocket;
+  /** For single questions. */
+  readonly socket: NetlinkSocket;
+  readonly account: ElementAccount;
+  /** The clock of the deadlines. */
+  readonly clock: () => Milliseconds;
+  readonly nameOf: (set: SetIdentity) => SetName;
+}
+
+/** What a person calls an element. */
+export function describe(set: SetIdentity, { key, keyEnd, data }: ElementFacts): string {
+  const box = decodeBox(set.shape, key, keyEnd ?? key);
+  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+  if (box === undefined || data !== undefined) return `${setSuffix(set)} ${hex(key)}`;
+  return makeElement(set.role, box).key;
+}
+
+/** Inspects one set. */
+async function inspectSet(set: SetIdentity, parts: InspectionParts, findings: Findings): Promise<void> {
+  const { lists, account, clock, nameOf } = parts;
+  const kind = account.of(set);
+  const { table, name: setName } = nameOf(set);
+  const reader = new ElementReader();
+  const suffix = setSuffix(set);
+  const end = await lists.list(encodeElementsDump(table, setName), (bytes, cursor) => {
+    const now = clock();
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    reader.scan(bytes, cursor.at, cursor.end, () => {
+      const { key, keyEnd, data, leftMs } = reader;
+      const name =
+        buffer.toString("latin1", key.at, key.end) + buffer.toString("latin1", keyEnd.at, keyEnd.end);
+      const sighting = { layer: set.layer, deadline: now + leftMs, data: buffer.subarray(data.at, data.end) };
+      const finding = kind.see(name, sighting);
+      findings.held += 1;
+      if (finding === "right") return;
+      if (finding === "stale") findings.stale.push({ kind, key: name });
+      else {
+        const facts = kind.factsOf(name, undefined);
+        const led = data.end === data.at ? facts : { ...facts, data: Uint8Array.from(sighting.data) };
+        findings.strangers.set(`${suffix} ${name}`, { set, facts: led, key: name });
+      }
+    });
+  });
+  findings.isInterrupted ||= end.isInterrupted;
+  if (end.refused !== undefined && errnoName(end.refused.errno) !== "ENOENT") throw failureOf(end.refused);
+}
+
+/** True when the kernel holds an element, whatever a list says. */
+function isHeld({ kind, key }: Fault, layer: number, { socket, nameOf }: InspectionParts): boolean {
+  const { table, name } = nameOf({ ...kind.kind, layer });
+  const { messages } = socket.exchange(encodeElementGet(table, name, kind.factsOf(key, undefined)));
+  return messages.length > 0;
+}
+
+/**
+ * Inspects all sets. What the account says of an element while its set is read counts.
+ *
+ * @param sets - that exist
+ * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
+ */
+export async function inspect(sets: Iterable<SetIdentity>, parts: InspectionParts): Promise<Findings> {
+  const { account, clock } = parts;
+  const findings: Findings = { held: 0, strangers: new Map(), missing: [], stale: [], isInterrupted: false };
+  for (const kind of account.kinds) kind.beginInspection();
+  try {
+    for (const set of sets) await inspectSet(set, parts, findings);
+  } finally {
+    for (const kind of account.kinds) kind.endInspection();
+  }
+  const now = clock();
+  for (const kind of account.kinds) {
+    for (const [key] of kind.unseen(now)) findings.missing.push({ kind, key });
+  }
+  return findings;
+}
+
+/** Those of some missing elements that the kernel does not hold indeed. Asks for each of them. */
+export function confirmMissing(missing: readonly Fault[], parts: InspectionParts): Fault[] {
+  return missing.filter((fault) => {
+    const row = fault.kind.rowOf(fault.key);
+    if (row === undefined) return false;
+    const layer = fault.kind.layerOf(row);
+    return (fault.kind.kind.shape.isInterval && layer === 0) || !isHeld(fault, layer, parts);
+  });
+}
