@@ -25,6 +25,8 @@ export { type FlowEnds, type FlowOutcome, walkFlow } from "./plan/flow-walk.ts";
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
 export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";
+export { tallyName } from "./plan/table-lines.ts";
+export type { TableContents } from "./plan/table-set.ts";
 export type { SealForm } from "./seal-text.ts";
 export { isTableName, type TablePlan, tableText } from "./table-text.ts";
 export {

@@ -26,8 +26,10 @@ import {
   type ExpectedReset,
 } from "./ended-text.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
-import { type LineCount, readCounts } from "./plan/plan-counters.ts";
+import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
+import { tallyTexts } from "./plan/table-lines.ts";
+import { type TableContents, tableSetChange, tableSetContents } from "./plan/table-set.ts";
 import { renewalText } from "./seal-text.ts";
 import {
   expectedResetText,
@@ -80,6 +82,10 @@ export function removeLeftovers(table: string = DEFAULT_TABLE): boolean {
 /** Chains of a plan that are in the kernel. */
 interface BuiltPlan extends Omit<PlanText, "text"> {
   readonly number: number;
+  /** Address tables it asks. */
+  readonly tables: readonly string[];
+  /** What the sets of these tables hold. */
+  readonly held: Map<string, ReadonlySet<string>>;
 }
 
 /** Runs commands as one transaction. */
@@ -99,6 +105,8 @@ export class KernelRules {
   #installed = true;
   /** Plans are numbered from 1. */
   #planCount = 0;
+  /** Address tables that have tallies. */
+  readonly #tallied = new Set<string>();
   /** Chains of the plan in force; none while everything goes to userspace. */
   #inForce: BuiltPlan | undefined;
   #prepared: BuiltPlan | undefined;
@@ -182,15 +190,70 @@ export class KernelRules {
   /**
    * Builds the chains of a plan beside those in force; no packet comes to them yet.
    *
+   * @param tables - what is in the address tables of the plan's policy
    * @throws {FirewallError} `NFTABLES_REFUSED`; nothing is changed then
    */
-  preparePlan(plan: KernelPlan, form: Omit<PlanForm, "number" | "seals">): void {
+  preparePlan(
+    plan: KernelPlan,
+    form: Omit<PlanForm, "number" | "seals">,
+    tables: readonly TableContents[] = [],
+  ): void {
     invariant(this.#prepared === undefined, "one plan is prepared at a time");
     const number = this.#planCount + 1;
     const { text, ...built } = planText(plan, { ...form, number, seals: this.#plan.seals !== undefined });
-    runNftables(`table inet ${this.#table} {\n${text}\n}\n`);
+    const fresh = plan.tables.filter((name) => !this.#tallied.has(name));
+    runNftables(`table inet ${this.#table} {\n${[...fresh.flatMap(tallyTexts), text].join("\n")}\n}\n`);
+    for (const name of fresh) this.#tallied.add(name);
     this.#planCount = number;
-    this.#prepared = { number, ...built };
+    this.#prepared = { number, ...built, tables: plan.tables, held: new Map() };
+    try {
+      this.#fill(this.#prepared, tables);
+    } catch (error) {
+      this.rollbackPlan();
+      throw error;
+    }
+  }
+
+  /** Names of the address tables that the kernel asks by itself, by the plan in force. */
+  get tables(): readonly string[] {
+    return this.#inForce?.tables ?? [];
+  }
+
+  /**
+   * Tells the kernel what is in address tables, in one transaction: it is in force when this returns.
+   *
+   * @param tables - all that have changed; those that the kernel does not ask are passed over
+   * @throws {FirewallError} `NFTABLES_REFUSED`; nothing is changed then
+   */
+  changeTables(tables: readonly TableContents[]): void {
+    if (this.#inForce !== undefined) this.#fill(this.#inForce, tables);
+  }
+
+  /**
+   * What the kernel has counted for address tables since they were first asked there.
+   *
+   * @returns by the names of tallyName
+   * @throws {FirewallError} `NFTABLES_REFUSED` when somebody has removed our table
+   */
+  readTallies(): ReadonlyMap<string, Tally> {
+    if (this.#tallied.size === 0) return new Map();
+    const nftables = Nftables.open();
+    try {
+      return readTallies(nftables.run(`list counters table inet ${this.#table}`, { json: true }));
+    } finally {
+      nftables.close();
+    }
+  }
+
+  #fill(plan: BuiltPlan, tables: readonly TableContents[]): void {
+    const wanted = tables
+      .filter(({ name }) => plan.tables.includes(name))
+      .flatMap((contents) => tableSetContents(plan.number, contents));
+    const commands = wanted.flatMap((each) =>
+      tableSetChange(this.#table, plan.held.get(each.set) ?? new Set(), each),
+    );
+    if (commands.length > 0) runNftables(`${commands.join("\n")}\n`);
+    for (const { set, ranges } of wanted) plan.held.set(set, ranges);
   }
 
   /**
@@ -238,14 +301,16 @@ export class KernelRules {
   }
 
   /**
-   * Chains refer to maps and to each other, and maps to chains: so chains are emptied before the first goes.
+   * Chains refer to maps, sets and each other, and maps to chains: so chains are emptied before the first
+   * goes.
    */
   #removal(built: BuiltPlan | undefined): string {
     if (built === undefined) return "";
-    const { chains, maps } = built;
+    const { chains, maps, sets } = built;
     const commands = [
       ...chains.map((name) => `flush chain inet ${this.#table} ${name}`),
       ...maps.map((name) => `delete map inet ${this.#table} ${name}`),
+      ...sets.map((name) => `delete set inet ${this.#table} ${name}`),
       ...chains.map((name) => `delete chain inet ${this.#table} ${name}`),
     ];
     return `${commands.join("\n")}\n`;

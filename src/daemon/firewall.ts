@@ -35,7 +35,8 @@ import type { SocketPlace } from "./socket-place.ts";
 import { RuleService } from "./rule-service.ts";
 import { clearSeals, FIRST_GENERATION, SealService } from "./seal-service.ts";
 import { StateService } from "./state-service.ts";
-import { TableRegistry } from "./table-registry.ts";
+import { tableContents, TableMirror } from "./table-mirror.ts";
+import { type PreparedTables, TableRegistry } from "./table-registry.ts";
 import { TableService } from "./table-service.ts";
 import { packageVersion } from "./package-version.ts";
 import { WorkerPool } from "./worker-pool.ts";
@@ -176,6 +177,7 @@ export class Firewall {
   /** Explains flows. */
   readonly flows: FlowService;
   readonly #registry: TableRegistry;
+  readonly #mirror: TableMirror;
   readonly #seals: SealService | undefined;
   readonly #startedAt: number = performance.now();
   #inForce: InForce;
@@ -196,7 +198,17 @@ export class Firewall {
     this.states = new StateService({ pool: parts.pool, rules: parts.rules, kernel: this.#kernel });
     this.#registry = parts.registry;
     this.#seals = parts.seals;
-    this.tables = new TableService(parts.registry, () => parts.seals?.renewSoon());
+    const mirror = new TableMirror(parts.rules, options.log);
+    this.#mirror = mirror;
+    parts.registry.onExpired = (tables) => mirror.tell(tables);
+    this.tables = new TableService(parts.registry, {
+      changed: (table) => {
+        mirror.tell([table]);
+        return parts.seals?.renewSoon();
+      },
+      statistics: (table) => mirror.statistics(table),
+      zeroed: ({ name }) => mirror.zero(name),
+    });
     this.rules = new RuleService({ pool: parts.pool, rules: parts.rules, inForce: () => this.#inForce });
     this.flows = new FlowService({
       pool: parts.pool,
@@ -382,11 +394,22 @@ export class Firewall {
     const logsDrops = log.level === "INFO";
     try {
       const tracksConnections = this.#tracksConnections;
-      this.#rules.preparePlan(planPolicy(policy, memory), { tracksConnections, logsDrops });
+      const plan = planPolicy(policy, memory);
+      const tables = policy.attachTables(memory).filter(({ name }) => plan.tables.includes(name));
+      this.#rules.preparePlan(plan, { tracksConnections, logsDrops }, tables.map(tableContents));
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
       log.warning(`the kernel judges no packet by itself: ${error.message}`);
     }
+  }
+
+  /** Entries that the policy itself names, and tables that begin anew. */
+  #commitTables(prepared: PreparedTables): void {
+    const before = new Map(this.#registry.list().map(({ name, memory }) => [name, memory.buffer]));
+    prepared.commit();
+    const tables = this.#registry.list();
+    for (const { name, memory } of tables) if (before.get(name) !== memory.buffer) this.#mirror.zero(name);
+    this.#mirror.tell(tables);
   }
 
   async #reload(file: string): Promise<ReloadAnswer> {
@@ -403,7 +426,7 @@ export class Firewall {
       await this.#pool.replacePolicy(next);
       this.#rules.commitPlan();
       this.#rules.tellStates(isTelling);
-      tables.commit();
+      this.#commitTables(tables);
       this.#inForce = next;
     };
     try {

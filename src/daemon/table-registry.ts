@@ -86,6 +86,9 @@ export class TableRegistry {
     this.#entriesLimit = limit;
   }
 
+  /** To be told of tables from which entries have gone by themselves. */
+  onExpired: (tables: readonly AddressTable[]) => void = () => undefined;
+
   /** Resolves when no change of policy is under way; tables are changed only then. */
   get settled(): Promise<void> {
     return this.#settled;
@@ -228,6 +231,7 @@ export class TableRegistry {
 
   #expire(): void {
     const now = monotonicNow();
-    for (const table of this.#set.list()) table.expire(now);
+    const expired = this.#set.list().filter((table) => table.expire(now) > 0);
+    if (expired.length > 0) this.onExpired(expired);
   }
 }

@@ -16,6 +16,7 @@ import {
   OUTCOME,
   type TableChange,
   type TableEntryView,
+  type TableStatistics,
 } from "../tables/index.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
 import type { TableRegistry } from "./table-registry.ts";
@@ -66,19 +67,24 @@ function reportEntry(entry: TableEntryView, now: Milliseconds): TableEntryReport
   };
 }
 
+/** Who else has a part in the tables that rules name. */
+export interface TableWatcher {
+  /** Told of each change, and waited for. */
+  changed?(table: AddressTable): Promise<void> | undefined;
+  /** Counters of a table, with what is counted elsewhere. */
+  statistics?(table: AddressTable): TableStatistics;
+  /** Told when the counters of a table begin anew. */
+  zeroed?(table: AddressTable): void;
+}
+
 /** See above. */
 export class TableService {
   readonly #registry: TableRegistry;
+  readonly #watcher: TableWatcher;
 
-  readonly #tell: () => Promise<void> | undefined;
-
-  /**
-   * @param registry - the tables
-   * @param tell - told of each change of a table that rules name, and waited for
-   */
-  constructor(registry: TableRegistry, tell: () => Promise<void> | undefined = () => undefined) {
+  constructor(registry: TableRegistry, watcher: TableWatcher = {}) {
     this.#registry = registry;
-    this.#tell = tell;
+    this.#watcher = watcher;
   }
 
   /** All tables by name. */
@@ -196,12 +202,15 @@ export class TableService {
     await this.#registry.settled;
     const table = this.#registry.get(name);
     this.#registry.clearStatistics(table);
+    this.#watcher.zeroed?.(table);
     return this.#report(table);
   }
 
   /** Tells of a change, if rules ask the table. */
   async #told(name: string, report: TableChangeReport): Promise<TableChangeReport> {
-    if ((this.#registry.declarationOf(name)?.uses ?? 0) > 0) await this.#tell();
+    if ((this.#registry.declarationOf(name)?.uses ?? 0) > 0) {
+      await this.#watcher.changed?.(this.#registry.get(name));
+    }
     return report;
   }
 
@@ -215,7 +224,8 @@ export class TableService {
   }
 
   #report(table: AddressTable): TableReport {
-    const { name, size, capacity, memory, statistics } = table;
+    const { name, size, capacity, memory } = table;
+    const statistics = this.#watcher.statistics?.(table) ?? table.statistics;
     const declared = this.#registry.declarationOf(name);
     return {
       name,

@@ -1,6 +1,7 @@
 /** A plan executed the way the kernel would: chains, jumps, the first line that fits. */
 import { type ConntrackState, conntrackStateNumber, type HookName, PROTOCOL } from "../base/index.ts";
 import type { KernelPlan, KernelTest, LineAction, Match, PlanChain, PlanLine } from "../backend/index.ts";
+import type { AddressTable } from "../tables/index.ts";
 import type { Packet } from "../wire/index.ts";
 
 /** Names of the packet's interfaces; `""` for none. */
@@ -50,12 +51,22 @@ function isInState(states: readonly ConntrackState[], packet: Packet): boolean {
   return states.some((state) => conntrackStateNumber(state) === packet.conntrackState);
 }
 
-function testHolds(test: KernelTest, packet: Packet, interfaces: PacketInterfaces): boolean {
+/** Whether an address of a packet is in a set of a table. */
+type TableAnswer = (test: Extract<KernelTest, { field: "table" }>, packet: Packet) => boolean;
+
+// oxlint-disable-next-line max-params -- what a packet is, and what is known besides
+function testHolds(
+  test: KernelTest,
+  packet: Packet,
+  interfaces: PacketInterfaces,
+  tables: TableAnswer,
+): boolean {
   if ("prefix" in test) return addressFits(packet, test);
   if ("protocols" in test) return test.protocols.includes(packet.protocol) !== test.negated;
   if ("low" in test) return portFits(packet, packet[test.field], test);
   if ("name" in test) return nameFits(interfaces[test.field], test) !== test.negated;
   if ("id" in test) return ownerFits(packet, test);
+  if ("table" in test) return packet.family === test.family && tables(test, packet) !== test.negated;
   if ("states" in test) return isInState(test.states, packet) !== test.negated;
   if ("bits" in test) return ((~packet.mark & test.bits) === 0) !== test.negated;
   return "value" in test ? icmpFits(packet, packet[test.field], test) : packet.family === test.family;
@@ -71,13 +82,23 @@ export interface WalkEnd {
 export class PlanWalk {
   readonly #plan: KernelPlan;
 
-  constructor(plan: KernelPlan) {
+  readonly #tables: ReadonlyMap<string, AddressTable>;
+
+  /** @param tables - those of the policy */
+  constructor(plan: KernelPlan, tables: readonly AddressTable[] = []) {
     this.#plan = plan;
+    this.#tables = new Map(tables.map((table) => [table.name, table]));
   }
 
   /** True when a packet fits a match. */
   fits(match: Match, packet: Packet, interfaces: PacketInterfaces): boolean {
-    return match.every((test) => testHolds(test, packet, interfaces));
+    const answer: TableAnswer = ({ table, side, family, list }, { source, destination }) => {
+      const asked = this.#tables.get(table);
+      const entry = asked?.find(family, side === "source" ? source : destination, { now: 0 }) ?? -1;
+      if (asked === undefined || entry < 0) return false;
+      return asked.mayEnd(entry) ? list === "ask" : list === "in" && !asked.isNegated(entry);
+    };
+    return match.every((test) => testHolds(test, packet, interfaces, answer));
   }
 
   /**

@@ -226,6 +226,7 @@ const anyRule: fc.Arbitrary<RuleArguments> = fc
   .oneof(
     { weight: 9, arbitrary: fc.constantFrom(...STATELESS_KINDS.filter((name) => name !== "TrueRule")) },
     { weight: 3, arbitrary: fc.constantFrom(...Object.keys(RULE_ARGUMENTS)) },
+    { weight: 1, arbitrary: fc.constant("TableRule") },
   )
   .chain((name) => (RULE_ARGUMENTS[name] ?? NONE).map((values) => ({ name, ...values })));
 

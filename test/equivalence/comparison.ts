@@ -27,6 +27,17 @@ function withRealInterfaces(source: object): string {
     .replaceAll('"wg0"', '"lo"');
 }
 
+/** A policy without rules that ask the kernel's connection tracking. */
+function withoutStates(source: object): object {
+  const isKept = (rule: { readonly name?: string }): boolean => rule.name !== "ConntrackRule";
+  return Object.fromEntries(
+    Object.entries(source).map(([name, value]: [string, unknown]) => [
+      name,
+      Array.isArray(value) ? value.filter(isKept) : value,
+    ]),
+  );
+}
+
 /** What the interpreter makes of packets that come one after the other. */
 function interpret(
   judge: KernelJudge,
@@ -77,20 +88,22 @@ export async function compareRuns(
           const settings = seals
             ? { ...(source["settings"] as object), offload: "flows" }
             : source["settings"];
-          const text = withRealInterfaces({ ...source, settings });
+          // Where a rule asks the kernel's state of packets, few flows are sealed: half the runs do without.
+          const wanted = seals && !tracksConnections ? withoutStates(source) : source;
+          const text = withRealInterfaces({ ...wanted, settings });
           const { policy } = compilePolicy(text, { file: "policy.json" });
           assert.ok(policy !== undefined, text);
           const needsTracking = seals || policy.asksConntrack;
           judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
           const outcomes = judge.judge(run);
-          const wanted = interpret(judge, text, run, outcomes);
+          const verdicts = interpret(judge, text, run, outcomes);
           statesSeen += outcomes.filter(({ conntrack }) => conntrack !== undefined).length;
           for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
             const words = (): string =>
               `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
             assert.equal(
               verdict,
-              wanted[at],
+              verdicts[at],
               `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`,
             );
             if (!wasQueued) inKernel += 1;

@@ -4,5 +4,5 @@ import { GATEWAY } from "#lab";
 import { compareRuns } from "./comparison.ts";
 
 netnsTest("the kernel's plan gives every packet the interpreter's verdict", GATEWAY, async (hosts) => {
-  await compareRuns(hosts, { policies: 40, packets: 100 });
+  await compareRuns(hosts, { policies: 60, packets: 100 });
 });

@@ -276,7 +276,9 @@ export class KernelJudge {
     this.#generation = (this.#generation % SEAL_GENERATIONS) + 1;
     inNamespace(this.#hosts.firewall.fullName, () => {
       this.#rules.tellStates(policy.asksConntrack);
-      this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false });
+      const tables = policy.attachTables(this.#reference?.memory ?? {});
+      const contents = tables.map((table) => ({ name: table.name, entries: table.show() }));
+      this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false }, contents);
       this.#rules.commitPlan();
       this.#rules.renewSeals(this.#generation);
     });

@@ -35,6 +35,8 @@ const NO_CHAIN: Origin = { chain: -1, rule: -1 };
 /** Whether the packets of a flow meet a test; `undefined` where some may and others not. */
 function answerOf(test: KernelTest, ends: FlowEnds): boolean | undefined {
   switch (test.field) {
+    case "table":
+      return test.family === ends.family ? undefined : false;
     case "family":
       return test.family === ends.family;
     case "protocol":

@@ -33,7 +33,7 @@ test("whatever the policy and the packet, the kernel says what the interpreter s
     fc.property(policies(6), fc.array(wholePackets, { minLength: 30, maxLength: 30 }), (source, packets) => {
       const policy = compileValid(source);
       const memory = allocateMemory(policy);
-      const walk = new PlanWalk(planPolicy(policy, memory));
+      const walk = new PlanWalk(planPolicy(policy, memory), policy.attachTables(memory));
       const evaluator = new Evaluator(policy, memory);
       const context = new ContextProbe();
       for (const [index, name] of [1, 2, 3, 4].map((at) => [at, interfaceName(at)] as const)) {

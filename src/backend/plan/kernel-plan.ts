@@ -35,6 +35,7 @@ import {
 import { FlowRegion } from "./flow-region.ts";
 import { type Match, type Piece, speakCondition, speakGate } from "./kernel-test.ts";
 import { groupLines } from "./line-run.ts";
+import { type Passing, tableLines, tableObstacle } from "./table-lines.ts";
 
 /** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
 const LEVELS_MAX = 8;
@@ -75,6 +76,10 @@ export interface PlanLine {
   readonly origin: Origin;
   /** Packets of this region go up first. */
   readonly except?: RegionName;
+  /** Names of counters beside its own. */
+  readonly tallies?: readonly string[];
+  /** Behind it: packets that count and go on. */
+  readonly passing?: readonly Passing[];
   /** Why packets go up here, all or those of a region. */
   readonly reason?: string;
 }
@@ -110,6 +115,8 @@ export interface KernelPlan {
   readonly policy: Policy;
   readonly hooks: readonly HookPlan[];
   readonly regions: Readonly<Record<RegionName, FlowRegion>>;
+  /** Names of the address tables that the kernel is asked about. */
+  readonly tables: readonly string[];
   /** In the order of the policy, those of chains that no packet comes to left out. */
   readonly places: readonly RulePlace[];
 }
@@ -123,7 +130,8 @@ interface Asker {
 
 /** What the kernel makes of one rule at one hook. */
 interface Judgement {
-  readonly pieces: readonly Piece[];
+  readonly pieces: readonly (Piece & { readonly tallies?: readonly string[] })[];
+  readonly passing?: readonly Passing[];
   readonly action: LineAction | undefined;
   readonly reason?: string;
 }
@@ -265,6 +273,7 @@ class Planner {
   readonly #policy: Policy;
   readonly #rules: readonly (readonly Rule[])[];
   readonly #book = new PlaceBook();
+  readonly #tables = new Set<string>();
   readonly #regions: Readonly<Record<RegionName, FlowRegion>>;
   readonly #regionReasons: Readonly<Record<RegionName, string>>;
 
@@ -294,7 +303,13 @@ class Planner {
       const start = this.#policy.hookChain(HOOK[hook]);
       return { hook, chains: start === undefined ? [] : this.#hookChains(hook, start) };
     });
-    return { policy: this.#policy, hooks, regions: this.#regions, places: this.#book.places() };
+    return {
+      policy: this.#policy,
+      hooks,
+      regions: this.#regions,
+      tables: [...this.#tables],
+      places: this.#book.places(),
+    };
   }
 
   /** Rules that may ask about flows and that some packet can come to. */
@@ -338,7 +353,7 @@ class Planner {
       const rule = this.#rules[index]?.[at];
       if (rule === undefined) continue;
       const origin = { chain: index, rule: at };
-      const judgement = judgeRule(row, rule, hook);
+      const judgement = this.#judge(row, rule, hook);
       if (judgement.pieces.length === 0) this.#book.note(origin, true);
       lines.push(...this.#pieceLines(judgement, origin, levels));
       const last = lines.at(-1);
@@ -347,18 +362,39 @@ class Planner {
     return cutShort(lines);
   }
 
+  #judge(row: PolicyRule, rule: Rule, hook: HookName): Judgement {
+    if (row.name !== "TableRule") return judgeRule(row, rule, hook);
+    const action = targetAction(row.target, rule);
+    const name = String(row.values["table"]);
+    const declared = this.#policy.settings.tables.find((table) => table.name === name);
+    const obstacle = tableObstacle(row, action, declared?.counters === true);
+    if (obstacle !== undefined || action === undefined) {
+      return { ...judgeRule(row, rule, hook), ...(obstacle !== undefined && { reason: obstacle }) };
+    }
+    this.#tables.add(name);
+    return {
+      ...tableLines(row, hook, action),
+      action,
+      reason: "entries that end by themselves are asked there",
+    };
+  }
+
   /** One rule of the policy. */
   #pieceLines(
-    { pieces, action, reason }: Judgement,
+    { pieces, action, reason, passing = [] }: Judgement,
     origin: Origin,
     levels: ReadonlyMap<number, number>,
   ): PlanLine[] {
     const why = reason === undefined ? {} : { reason };
-    return pieces.map(({ match, sure }) =>
-      sure && action !== undefined
-        ? this.#line({ match, action, origin }, levels)
-        : { match, action: USERSPACE, origin, ...why },
-    );
+    return pieces.map(({ match, sure, tallies = [] }, at) => {
+      const counts = {
+        ...(tallies.length > 0 && { tallies }),
+        ...(passing.length > 0 && at === pieces.length - 1 && { passing }),
+      };
+      return sure && action !== undefined
+        ? this.#line({ match, action, origin, ...counts }, levels)
+        : { match, action: USERSPACE, origin, ...why, ...counts };
+    });
   }
 
   #noteLine({ action, origin, except, reason }: PlanLine): void {
@@ -399,7 +435,9 @@ class Planner {
     const overlap = this.#regions[except].overlap(match);
     if (overlap === "outside") return line;
     const reason = this.#regionReasons[except];
-    return overlap === "inside" ? { match, action: USERSPACE, origin, reason } : { ...line, except, reason };
+    if (overlap === "across") return { ...line, except, reason };
+    const passing = line.passing === undefined ? {} : { passing: line.passing };
+    return { match, action: USERSPACE, origin, reason, ...passing };
   }
 }
 

@@ -10,6 +10,7 @@
  */
 import { type ConntrackState, type Family, type HookName, type Prefix, PROTOCOL } from "../../base/index.ts";
 import type { Condition, Gate, Test } from "../../policy/index.ts";
+import type { TableList } from "./table-set.ts";
 
 /** One thing that the kernel asks of a packet. `negated` turns the answer of a packet that has the part. */
 export type KernelTest =
@@ -34,6 +35,15 @@ export type KernelTest =
   /** All of these bits are set; negated: one of them is not. */
   | { readonly field: "mark"; readonly bits: number; readonly negated: boolean }
   | { readonly field: "conntrack"; readonly states: readonly ConntrackState[]; readonly negated: boolean }
+  /** An address is in a set of an address table, see table-set.ts; negated: one of the family that is not. */
+  | {
+      readonly field: "table";
+      readonly table: string;
+      readonly side: "source" | "destination";
+      readonly family: Family;
+      readonly list: TableList;
+      readonly negated: boolean;
+    }
   /** Behind a test for the message's protocol. */
   | { readonly field: "icmpType" | "icmpCode"; readonly value: number; readonly negated: boolean };
 
@@ -139,7 +149,7 @@ function halvesOf(test: Test, hook: HookName): Halves {
 }
 
 function familyOf(test: KernelTest): Family | undefined {
-  if (test.field === "family") return test.family;
+  if (test.field === "family" || test.field === "table") return test.family;
   return "prefix" in test ? test.prefix.family : undefined;
 }
 

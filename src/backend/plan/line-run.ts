@@ -83,13 +83,14 @@ function isKeyTest(test: KernelTest): test is KeyTest {
   return (KEY_FIELDS as readonly string[]).includes(test.field);
 }
 
-function wordsToNumber(family: Family, words: AddressWords): bigint {
+/** An address as a number of 32 or 128 bits. */
+export function wordsToNumber(family: Family, words: AddressWords): bigint {
   if (family === 4) return BigInt(words[3] ?? 0);
   return words.reduce((number, word) => (number << 32n) | BigInt(word), 0n);
 }
 
 /** An address as text, from its number. */
-function addressText(family: Family, number: bigint): string {
+export function addressText(family: Family, number: bigint): string {
   const word = (shift: bigint): number => Number((number >> shift) & 0xffff_ffffn);
   const words =
     family === 4

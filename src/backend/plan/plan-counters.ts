@@ -15,7 +15,8 @@ interface Counter {
 
 interface ListedRule {
   readonly chain: string;
-  readonly expr?: readonly { readonly counter?: Counter | null }[];
+  /** A counter of its own, or the name of another. */
+  readonly expr?: readonly { readonly counter?: Counter | string | null }[];
 }
 
 interface ListedElement {
@@ -30,6 +31,21 @@ interface ListedMap {
 /** A table as libnftables lists it. */
 interface Listing {
   readonly nftables: readonly { readonly rule?: ListedRule; readonly map?: ListedMap }[];
+}
+
+/** What a counter with a name says. */
+export interface Tally {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Reads counters with names. @param json - as libnftables lists the counters of our table */
+export function readTallies(json: string): ReadonlyMap<string, Tally> {
+  const { nftables } = JSON.parse(json) as {
+    nftables: readonly { readonly counter?: Tally & { readonly name: string } }[];
+  };
+  const found = nftables.flatMap(({ counter }) => (counter === undefined ? [] : [counter]));
+  return new Map(found.map(({ name, packets, bytes }) => [name, { packets, bytes }]));
 }
 
 /** Counts of a map's elements; each says its number in its comment. */
@@ -63,7 +79,7 @@ export function readCounts(
     const line = counted.get(rule.chain)?.[place];
     const counter = rule.expr
       ?.map((expression) => expression.counter ?? undefined)
-      .find((each) => each !== undefined);
+      .find((each) => typeof each === "object");
     return line === undefined || counter === undefined ? [] : [countOf(line, counter)];
   });
 }

@@ -36,6 +36,7 @@ import type {
   PlanLine,
   RegionName,
 } from "./kernel-plan.ts";
+import { tableSetName, tableSetTexts } from "./table-set.ts";
 import { elementText, groupLines, hasRanges, isRun, type LineRun, runKeyText } from "./line-run.ts";
 
 /** The chain that sends packets up. */
@@ -83,28 +84,33 @@ function oneOf(numbers: readonly number[]): string {
 }
 
 /** What each test reads; addresses by their family, ICMP by place: its words would ask for a family too. */
-const EXPRESSIONS: Readonly<Record<Exclude<KernelTest["field"], "source" | "destination" | "mark">, string>> =
-  {
-    family: "meta nfproto",
-    protocol: "meta l4proto",
-    sourcePort: "th sport",
-    destinationPort: "th dport",
-    inInterface: "iifname",
-    outInterface: "oifname",
-    userId: "meta skuid",
-    groupId: "meta skgid",
-    conntrack: "ct state",
-    icmpType: "@th,0,8",
-    icmpCode: "@th,8,8",
-  };
+const EXPRESSIONS: Readonly<
+  Record<Exclude<KernelTest["field"], "source" | "destination" | "mark" | "table">, string>
+> = {
+  family: "meta nfproto",
+  protocol: "meta l4proto",
+  sourcePort: "th sport",
+  destinationPort: "th dport",
+  inInterface: "iifname",
+  outInterface: "oifname",
+  userId: "meta skuid",
+  groupId: "meta skgid",
+  conntrack: "ct state",
+  icmpType: "@th,0,8",
+  icmpCode: "@th,8,8",
+};
 
 function expressionText(test: KernelTest): string {
+  if (test.field === "table") {
+    return `${test.family === 4 ? "ip" : "ip6"} ${test.side === "source" ? "saddr" : "daddr"}`;
+  }
   if (test.field === "mark") return `meta mark & ${hexadecimal(test.bits)}`;
   if (test.field !== "source" && test.field !== "destination") return EXPRESSIONS[test.field];
   return `${test.prefix.family === 4 ? "ip" : "ip6"} ${test.field === "source" ? "saddr" : "daddr"}`;
 }
 
-function valueText(test: KernelTest): string {
+function valueText(test: KernelTest, plan: number): string {
+  if (test.field === "table") return `@${tableSetName(plan, test.table, test.list, test.family)}`;
   if ("prefix" in test) return test.prefix.toString();
   if ("protocols" in test) return oneOf(test.protocols);
   if ("low" in test) return range(test.low, test.high);
@@ -115,15 +121,19 @@ function valueText(test: KernelTest): string {
   return "value" in test ? String(test.value) : `ipv${test.family}`;
 }
 
-function testText(test: KernelTest): string {
+function testText(test: KernelTest, plan: number): string {
   const isNegated = test.field !== "family" && test.negated;
   const sign = isNegated ? "!= " : test.field === "mark" ? "== " : "";
-  return `${expressionText(test)} ${sign}${valueText(test)}`;
+  return `${expressionText(test)} ${sign}${valueText(test, plan)}`;
 }
 
-/** Tests in nftables' words. */
-function matchText(match: Match): string {
-  return match.map((test) => `${testText(test)} `).join("");
+/** Tests in nftables' words. @param plan - number of the plan whose sets are meant */
+function matchText(match: Match, plan: number): string {
+  return match.map((test) => `${testText(test, plan)} `).join("");
+}
+
+function tallyText(tallies: readonly string[]): string {
+  return tallies.map((name) => `counter name "${name}" `).join("");
 }
 
 /** Words that nftables takes as a comment. */
@@ -193,7 +203,7 @@ class PlanWriter {
     return [
       this.#chain(
         region,
-        parts.map((part) => `${matchText(part)}goto ${QUEUEING_CHAIN}`),
+        parts.map((part) => `${matchText(part, this.#form.number)}goto ${QUEUEING_CHAIN}`),
       ),
     ];
   }
@@ -312,13 +322,17 @@ class PlanWriter {
   }
 
   #lineTexts(hook: HookName, line: PlanLine): (string | CountedRule)[] {
-    const { match, action, origin } = line;
-    const tests = matchText(match);
+    const { match, action, origin, tallies = [], passing = [] } = line;
+    const tests = matchText(match, this.#form.number);
     const isLogged = this.#form.logsDrops && (action.kind === "drop" || action.kind === "reject");
     const log = isLogged ? [`jump ${this.#name("log-drop")}`] : [];
     const before = [...this.#checks(line), ...log].map((check) => `${tests}${check}`);
-    const text = `${tests}${this.#actionText(hook, action)} ${comment(this.#originWords(origin))}`;
-    return [...before, action.kind === "userspace" ? text : { text, line }];
+    const words = comment(this.#originWords(origin));
+    const text = `${tests}${tallyText(tallies)}${this.#actionText(hook, action)} ${words}`;
+    const behind = passing.map(
+      (each) => `${matchText(each.match, this.#form.number)}${tallyText(each.tallies)}`,
+    );
+    return [...before, action.kind === "userspace" ? text : { text, line }, ...behind];
   }
 
   #actionText(hook: HookName, action: LineAction): string {
@@ -356,6 +370,8 @@ export interface PlanText {
   readonly chains: readonly string[];
   /** Names of the maps. */
   readonly maps: readonly string[];
+  /** Names of the sets of address tables; they are empty. */
+  readonly sets: readonly string[];
   /**
    * Lines by the counters that stand for them: for each chain by the place of the rule in it, for each map by
    * the number at the beginning of the element's comment.
@@ -367,11 +383,13 @@ export interface PlanText {
 export function planText(plan: KernelPlan, form: PlanForm): PlanText {
   const writer = new PlanWriter(plan, form);
   const chains = writer.chains();
-  const nameOf = (text: string): string => /^\t(?:chain|map) (\S+)/.exec(text)?.[1] ?? "";
+  const sets = plan.tables.flatMap((table) => tableSetTexts(form.number, table));
+  const nameOf = (text: string): string => /^\t(?:chain|map|set) (\S+)/.exec(text)?.[1] ?? "";
   return {
-    text: [...writer.maps, ...chains].join("\n"),
+    text: [...sets, ...writer.maps, ...chains].join("\n"),
     chains: chains.map(nameOf),
     maps: writer.maps.map(nameOf),
+    sets: sets.map(nameOf),
     counted: writer.counted,
   };
 }

@@ -1,0 +1,75 @@
+/**
+ * The address tables of the policy in force as the kernel has them.
+ *
+ * The table in shared memory is the truth; the kernel is told of each change before the change is answered.
+ * Where it cannot be told, it judges no packet any more by the plan that asks the table. What it counts is
+ * added to what the workers count.
+ */
+import { type KernelRules, type TableContents, tallyName } from "../backend/index.ts";
+import { FirewallError } from "../base/index.ts";
+import type { AddressTable, TableStatistics, Traffic } from "../tables/index.ts";
+import type { Log } from "./log.ts";
+
+type Counted = ReadonlyMap<string, Traffic>;
+
+/** What is in a table, for the kernel. */
+export function tableContents(table: AddressTable): TableContents {
+  return { name: table.name, entries: table.show() };
+}
+
+/** See above. */
+export class TableMirror {
+  readonly #rules: KernelRules;
+  readonly #log: Log;
+  /** What the kernel had counted when the counters of a table began. */
+  readonly #begun = new Map<string, Counted>();
+
+  constructor(rules: KernelRules, log: Log) {
+    this.#rules = rules;
+    this.#log = log;
+  }
+
+  /** Tells the kernel what is in tables that have changed. */
+  tell(tables: readonly AddressTable[]): void {
+    const asked = tables.filter(({ name }) => this.#rules.tables.includes(name));
+    if (asked.length === 0) return;
+    try {
+      this.#rules.changeTables(asked.map(tableContents));
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      this.#log.warning(`the kernel judges no packet by itself any more: ${error.message}`);
+      this.#rules.rollbackPlan();
+      this.#rules.commitPlan();
+    }
+  }
+
+  /** The counters of a table, those of the kernel included. */
+  statistics({ name, statistics }: AddressTable): TableStatistics {
+    const counted = this.#rules.readTallies();
+    const begun = this.#begun.get(name);
+    const both = ({ packets, bytes }: Traffic, tally: Parameters<typeof tallyName>[1]): Traffic => {
+      const key = tallyName(name, tally);
+      const { packets: more = 0, bytes: moreBytes = 0 } = counted.get(key) ?? {};
+      const { packets: less = 0, bytes: lessBytes = 0 } = begun?.get(key) ?? {};
+      return { packets: packets + more - less, bytes: bytes + moreBytes - lessBytes };
+    };
+    const side = (direction: "in" | "out"): TableStatistics["in"] => ({
+      block: both(statistics[direction].block, `${direction}-block`),
+      pass: both(statistics[direction].pass, `${direction}-pass`),
+      xpass: both(statistics[direction].xpass, `${direction}-xpass`),
+    });
+    const lookups = (packets: number, tally: "match" | "no-match"): number =>
+      both({ packets, bytes: 0 }, tally).packets;
+    return {
+      in: side("in"),
+      out: side("out"),
+      match: lookups(statistics.match, "match"),
+      noMatch: lookups(statistics.noMatch, "no-match"),
+    };
+  }
+
+  /** Counts a table from here on. */
+  zero(name: string): void {
+    this.#begun.set(name, this.#rules.readTallies());
+  }
+}

@@ -1,0 +1,116 @@
+/** Address tables that the kernel asks by itself, through the running firewall. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, type FirewallClient, type TableReport } from "#client";
+import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
+import { netnsTest } from "#testing";
+
+/** What is known lets pass; all else of the client is as the table says. */
+function policyOf(addresses: readonly string[], ...rules: readonly object[]): Record<string, unknown> {
+  return {
+    settings: { compatibility: "strict", tables: { some: { addresses } } },
+    INPUT: rules,
+    OUTPUT: [{ name: "TrueRule", action: "ACCEPT" }],
+  };
+}
+
+const BLOCK = { name: "TableRule", table: "some", action: "DROP" };
+
+async function tableOf(remote: FirewallClient): Promise<TableReport> {
+  const [table] = await remote.listTables();
+  assert.ok(table !== undefined);
+  return table;
+}
+
+/** Which of the host's addresses answer, IPv4 first. */
+async function answers(client: Namespace, host: Namespace): Promise<boolean[]> {
+  const statuses = [host.ipv4, host.ipv6].map(async (address) => {
+    const { status } = await client.run(["ping", "-q", "-c", "1", "-W", "0.3", address]);
+    return status === 0;
+  });
+  return Promise.all(statuses);
+}
+
+netnsTest(
+  "each change of a table is in force in the kernel when it is answered",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await answers(client, host);
+    const firewall = await startFirewall(host, { policy: policyOf([], BLOCK) });
+    const remote = connect({ socket: firewall.socket });
+    assert.deepEqual(await answers(client, host), [true, true], "an empty table");
+    assert.equal((await remote.getStatus()).counters["packets"], 0, "nothing comes to userspace");
+    await remote.addAddresses("some", { addresses: ["192.0.2.0/24", "!192.0.2.77"] });
+    assert.deepEqual(await answers(client, host), [false, true], "a network");
+    await remote.addAddresses("some", { addresses: [`!${client.ipv4}`, client.ipv6] });
+    assert.deepEqual(await answers(client, host), [true, false], "a hole in it, and the other family");
+    await remote.deleteAddresses("some", { addresses: [`!${client.ipv4}`] });
+    assert.deepEqual(await answers(client, host), [false, false], "no hole");
+    await remote.setAddresses("some", { addresses: ["0.0.0.0/0"] });
+    assert.deepEqual(await answers(client, host), [false, true], "other entries altogether");
+    await remote.clearTable("some");
+    assert.deepEqual(await answers(client, host), [true, true], "no entry");
+    const { rules } = await remote.getRules();
+    assert.equal(rules.find(({ rule, chain }) => chain === "INPUT" && rule === 0)?.place, "both");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "an entry that ends by itself sends its packets up, and only those",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await answers(client, host);
+    const firewall = await startFirewall(host, { policy: policyOf([], BLOCK) });
+    const remote = connect({ socket: firewall.socket });
+    await remote.addAddresses("some", { addresses: [client.ipv4], lifetimeSeconds: 2 });
+    assert.deepEqual(await answers(client, host), [false, true]);
+    const packets = async (): Promise<number> => (await remote.getStatus()).counters["packets"] ?? 0;
+    assert.equal(await packets(), 1);
+    await sleep(3200);
+    assert.deepEqual(await answers(client, host), [true, true]);
+    assert.equal(await packets(), 1, "what has ended sends nothing up");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "what the kernel counts for a table is counted as in userspace, also after a reload, until it is zeroed",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await answers(client, host);
+    const pass = { name: "TableRule", table: "some", action: "ACCEPT" };
+    const other = { name: "TableRule", table: "some", not: true, action: "ACCEPT" };
+    const ping = { name: "ICMPRule", type: "echo-request", action: "asked" };
+    const policy = (addresses: readonly string[], rule: object): Record<string, unknown> => ({
+      ...policyOf(addresses, ping),
+      asked: [rule, { name: "TrueRule", action: "ACCEPT" }],
+    });
+    const firewall = await startFirewall(host, { policy: policy([client.ipv4], pass) });
+    const remote = connect({ socket: firewall.socket });
+    assert.deepEqual(await answers(client, host), [true, true]);
+    const bytes = 84;
+    const none = { packets: 0, bytes: 0 };
+    const counted = await tableOf(remote);
+    assert.deepEqual(counted.statistics, {
+      in: { block: none, pass: { packets: 1, bytes }, xpass: none },
+      out: { block: none, pass: none, xpass: none },
+      match: 1,
+      noMatch: 1,
+    });
+    // The policy names other entries and another rule; the table and its counters stay.
+    writeFileSync(firewall.policyFile, JSON.stringify(policy([client.ipv6], other)));
+    await remote.reload();
+    assert.deepEqual(await answers(client, host), [true, true]);
+    const { statistics } = await tableOf(remote);
+    assert.deepEqual(statistics.in.xpass, { packets: 1, bytes }, "IPv4 is no longer in the table");
+    assert.deepEqual([statistics.in.pass.packets, statistics.match, statistics.noMatch], [1, 2, 2]);
+    assert.equal((await remote.getStatus()).counters["packets"], 0, "all of it in the kernel");
+    await remote.zeroTable("some");
+    await answers(client, host);
+    const zeroed = await tableOf(remote);
+    assert.deepEqual([zeroed.statistics.match, zeroed.statistics.noMatch], [1, 1]);
+    await firewall.stop();
+  },
+);
