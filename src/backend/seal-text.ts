@@ -11,12 +11,15 @@
  * told upwards as *vouched*. A vouched packet that comes back accepted as it is ends its flow's seal: what
  * follows is judged anew.
  *
+ * What a pinhole permits is not dropped by a seal that may be older than the pinhole: it comes up.
+ *
  * A connection that a helper of the kernel expects, such as the media of a call, inherits its parent's mark
  * and is a flow of its own: it begins without a seal.
  *
  * An ICMP error belongs to the connection that it quotes and has its mark, but is no packet of it: hence the
  * test for the protocol.
  */
+import { PINHOLE_MARK } from "../base/index.ts";
 import { REJECT_KIND, type RejectMarks, SealMarks } from "../netlink/index.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 
@@ -52,7 +55,7 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
         `ct mark & ${droppedBit} != 0 tcp flags & syn != 0 ct mark set ct mark & ${rest}`,
         `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 goto vouch`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
-        `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} drop`,
+        `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} meta mark & ${hexadecimal(PINHOLE_MARK)} == 0 drop`,
       ],
     ],
     ["seal-accept", [clear, `ct mark set ct mark & ${rest} | ${accepted}`]],

@@ -71,7 +71,7 @@ describe("our table's text", () => {
     assert.match(text, /jump sealed\n\t\tgoto telling/);
     assert.match(text, /chain telling \{[^}]*\tgoto to-userspace\n\t\}/);
     assert.match(text, /ct mark & 0x7f000000 == 0x05000000 accept/);
-    assert.match(text, /ct mark & 0x7f000000 == 0x45000000 drop/);
+    assert.match(text, /ct mark & 0x7f000000 == 0x45000000 meta mark & 0x08000000 == 0 drop/);
     assert.doesNotMatch(tableText(PLAN), /ct mark/);
   });
 

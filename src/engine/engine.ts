@@ -11,7 +11,7 @@
  *
  * No I/O, no clock, and no allocation per packet.
  */
-import { type Milliseconds, TCP_FLAG, VERDICT, type Verdict } from "../base/index.ts";
+import { type Milliseconds, PINHOLE_MARK, TCP_FLAG, VERDICT, type Verdict } from "../base/index.ts";
 import {
   CONTENT,
   Evaluator,
@@ -26,7 +26,7 @@ import { COMMIT, DIRECTION, type Tracker } from "../state/index.ts";
 import { Packet } from "../wire/index.ts";
 import { COUNTER } from "./counters.ts";
 import { InterfaceCounters } from "./interface-counters.ts";
-import type { InspectedContent } from "./flow-content.ts";
+import type { InspectedContent, Seal } from "./flow-content.ts";
 import { Inspection, notedProtocol, protocolNote } from "./inspection.ts";
 import { SEAL, Sealing, type SealSettings } from "./sealing.ts";
 
@@ -245,8 +245,19 @@ export class Engine {
       return evaluator.repeat(VERDICT.ACCEPT, seal.chain, seal.rule);
     }
     if (seal.revision !== this.#revision) return evaluator.dropKilled();
+    if ((packet.mark & PINHOLE_MARK) !== 0 && this.#passesBefore(evaluator, seal)) return VERDICT.ACCEPT;
     evaluator.rejectWith = seal.rejectWith;
     return evaluator.repeat(seal.verdict, seal.chain, seal.rule);
+  }
+
+  /**
+   * True when a packet that a pinhole permits now is accepted before it comes to the rule that ended its
+   * flow. Behind that rule nothing counts: what it saw of the flow's bytes is gone.
+   */
+  #passesBefore(evaluator: Evaluator, seal: Seal): boolean {
+    const verdict = evaluator.evaluate(this.#context);
+    if (verdict !== VERDICT.ACCEPT || evaluator.reason !== "rule") return false;
+    return evaluator.chain === seal.chain && evaluator.rule < seal.rule;
   }
 
   /** Keeps what the packet told of its flow; what a rule says of a flow's bytes holds for good. */

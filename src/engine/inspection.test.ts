@@ -4,7 +4,7 @@ import { createCipheriv } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { HOOK, type Hook, PROTOCOL, TCP_FLAG, VERDICT, verdictName } from "../base/index.ts";
+import { HOOK, type Hook, PINHOLE_MARK, PROTOCOL, TCP_FLAG, VERDICT, verdictName } from "../base/index.ts";
 import {
   allocateMemory,
   compilePolicy,
@@ -35,6 +35,8 @@ class Bench implements RuleReport {
   readonly logged: string[] = [];
   readonly #packet = new Packet();
   now = 0;
+  /** Of the packets that are judged next. */
+  mark = 0;
 
   constructor(policy: object, registry: RuleRegistry = createRegistry()) {
     const compilation = compilePolicy(JSON.stringify(policy), { file: "test.json", registry });
@@ -62,6 +64,7 @@ class Bench implements RuleReport {
     const built = buildPacket(fields);
     const packet = this.#packet;
     packet.hook = hook;
+    packet.mark = this.mark;
     decodePacket(packet, new DataView(built.buffer, built.byteOffset, built.length), 0, built.length);
     this.now += 1;
     return verdictName(this.engine.judge(packet, this.now));
@@ -350,6 +353,37 @@ describe("pending", () => {
     assert.deepEqual(connection.open(), ["ACCEPT", "ACCEPT", "ACCEPT"]);
     assert.equal(connection.upload(aes()), 0);
   });
+});
+
+describe("a pinhole for a flow that a rule has ended for its bytes", () => {
+  const cut = { name: "EncryptedRule", action: "DROP" };
+  const pinhole = { name: "PinholeRule", action: "ACCEPT" };
+  /** Rules, and what becomes of packets that a pinhole permits. */
+  const cases: readonly (readonly [title: string, rules: readonly object[], verdict: string])[] = [
+    ["frees it where the policy asks pinholes first", [pinhole, cut], "ACCEPT"],
+    ["does not free it where the rule comes first", [cut, pinhole], "DROP"],
+    [
+      "does not free it where nobody asks for pinholes",
+      [cut, { name: "TrueRule", action: "ACCEPT" }],
+      "DROP",
+    ],
+  ];
+  for (const [title, rules, verdict] of cases) {
+    test(title, () => {
+      const bench = new Bench({ default_chain: "ACCEPT", INPUT: rules });
+      const connection = new Connection(bench, 9000);
+      connection.open();
+      assert.ok(connection.upload(aes()) < aes().length, "it was ended");
+      const more = (mark: number): string => {
+        bench.mark = mark;
+        return connection.send(TCP_FLAG.ACK, Buffer.from("more"));
+      };
+      assert.deepEqual(
+        [more(0), more(PINHOLE_MARK), more(PINHOLE_MARK), more(0)],
+        ["DROP", verdict, verdict, "DROP"],
+      );
+    });
+  }
 });
 
 test("a rule in the shadow reports each flow once and does not act", () => {

@@ -1,11 +1,11 @@
 /** PinholeRule: what programs open passes the policy, and nothing else of what it drops. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connectPinholes } from "#client";
+import { connect, connectPinholes, type FirewallStatus } from "#client";
 import { GATEWAY, HOST_PAIR, POSTERN, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { eventually, netnsTest } from "#testing";
 
 const POLICY = {
   INPUT: [],
@@ -67,6 +67,68 @@ netnsTest("a policy lets pass what a pinhole permits, from its commit to its end
   pinholes.end();
   rmSync(folder, { recursive: true });
 });
+
+const CONTENT_POLICY = {
+  settings: { workers: 1 },
+  INPUT: [],
+  FORWARD: [
+    { name: "PinholeRule", action: "ACCEPT" },
+    { name: "ProtocolRule", protocols: ["SSH"], action: "DROP" },
+    { name: "TrueRule", action: "ACCEPT" },
+  ],
+};
+
+/** Levels of the log, and whether the kernel drops what is dropped for good: with INFO each has a line. */
+const DROPPED_BY: readonly (readonly [level: string, byKernel: boolean])[] = [
+  ["INFO", false],
+  ["WARNING", true],
+];
+
+for (const [level, byKernel] of DROPPED_BY) {
+  const who = byKernel ? "the kernel" : "a worker";
+  netnsTest(
+    `a pinhole frees a connection that ${who} drops for what it speaks, and no other`,
+    GATEWAY,
+    async (hosts) => {
+      const { client, firewall: gateway, server } = hosts;
+      const folder = mkdtempSync(join(tmpdir(), "postern-rule-"));
+      const socket = join(folder, "pinholes.sock");
+      const words = ["--pinholes", "--pinhole-socket", socket, "--pinhole-state", join(folder, "state")];
+      const [file, control] = [join(folder, "policy.json"), join(folder, "control.sock")];
+      writeFileSync(file, JSON.stringify(CONTENT_POLICY));
+      const up = [process.execPath, POSTERN, "up", file, "--socket", control, "-l", level, ...words];
+      const firewall = gateway.start(up);
+      const status = (): Promise<FirewallStatus | undefined> =>
+        connect({ socket: control })
+          .getStatus()
+          .catch(() => undefined);
+      assert.ok(await eventually(status, (one) => one !== undefined), "it has become ready");
+      const pinholes = connectPinholes({ socket });
+      await server.traffic.listenTcp({ port: 8022 });
+      const destination = { address: server.ipv4, port: 8022 };
+      const freed = await client.traffic.openTcp({ ...destination, localPort: 40_001 });
+      const other = await client.traffic.openTcp({ ...destination, localPort: 40_002 });
+      const banner = "SSH-2.0-OpenSSH_9.6\r\n";
+      assert.equal(await freed.exchange(banner, 500), "");
+      assert.equal(await other.exchange(banner, 500), "");
+      const sealed = (await status())?.counters["sealed"] ?? 0;
+      assert.equal(sealed > 0, byKernel);
+      const change = pinholes.begin();
+      const ends = { internal: `${client.ipv4}:40001`, external: `${server.ipv4}:8022` };
+      const id = change.open({ ...ends, protocol: "tcp", direction: "out", lifetime: 60 });
+      await change.commit();
+      assert.match(await freed.exchange("more", 10_000), /^SSH-2\.0/, "what was dropped comes again");
+      assert.equal(await other.exchange("more", 500), "", "nothing permits the other");
+      await pinholes.close(id);
+      assert.doesNotMatch(await freed.exchange("again", 1000), /again/, "it is what it was before");
+      await freed.reset();
+      await other.reset();
+      await firewall.stop();
+      pinholes.end();
+      rmSync(folder, { recursive: true });
+    },
+  );
+}
 
 netnsTest(
   "a mark that a program puts on its packets does not pass for a pinhole",
