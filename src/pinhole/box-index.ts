@@ -1,21 +1,8 @@
-/**
- * Finds what overlaps a pair of endpoints among very many.
- *
- * Everything is filed twice, under each of its two endpoints. A question goes to whichever tree has less to
- * show: for a block of one outside host that is the tree of outside endpoints, for one inside host the other.
- * What it shows is then compared exactly.
- */
-import { type Family, type Prefix } from "../base/index.ts";
-import type { Endpoint, PortRange } from "./endpoint.ts";
+/** Things with two endpoints: finds among very many those that overlap a pair. */
+import { invariant, type Prefix } from "../base/index.ts";
 import { ANY_PROTOCOL } from "./element.ts";
-import { EndpointTree } from "./endpoint-tree.ts";
-
-/** A protocol between two endpoints: what boxes and pinholes have in common. */
-export interface Pair {
-  readonly protocol: number;
-  readonly near: Endpoint;
-  readonly far: Endpoint;
-}
+import type { Endpoint, PortRange } from "./endpoint.ts";
+import { type Pair, PairIndex } from "./pair-index.ts";
 
 function portsMeet(a: PortRange, b: PortRange): boolean {
   return a.low <= b.high && b.low <= a.high;
@@ -45,43 +32,48 @@ export function pairsMeet(a: Pair, b: Pair): boolean {
 /** Things with two endpoints, of both families. */
 export class BoxIndex<Value> {
   readonly #pairOf: (value: Value) => Pair;
-  readonly #near: Record<Family, EndpointTree<Value>>;
-  readonly #far: Record<Family, EndpointTree<Value>>;
+  readonly #index: PairIndex = new PairIndex();
+  readonly #values: (Value | undefined)[] = [];
+  readonly #rows: Map<Value, number> = new Map();
+  readonly #idle: number[] = [];
 
   /** @param pairOf - the endpoints of a value; they stay the same as long as it is filed */
   constructor(pairOf: (value: Value) => Pair) {
     this.#pairOf = pairOf;
-    this.#near = { 4: new EndpointTree(4), 6: new EndpointTree(6) };
-    this.#far = { 4: new EndpointTree(4), 6: new EndpointTree(6) };
   }
 
   get size(): number {
-    return this.#near[4].size + this.#near[6].size;
+    return this.#rows.size;
   }
 
   add(value: Value): void {
-    const { near, far } = this.#pairOf(value);
-    this.#near[near.family].add(near, value);
-    this.#far[far.family].add(far, value);
+    const row = this.#idle.pop() ?? this.#values.length;
+    this.#values[row] = value;
+    this.#rows.set(value, row);
+    this.#index.add(row, this.#pairOf(value));
   }
 
   remove(value: Value): void {
-    const { near, far } = this.#pairOf(value);
-    this.#near[near.family].remove(near, value);
-    this.#far[far.family].remove(far, value);
+    const row = this.#rows.get(value);
+    invariant(row !== undefined, "only what is filed is taken out");
+    this.#index.remove(row, this.#pairOf(value));
+    this.#rows.delete(value);
+    this.#values[row] = undefined;
+    this.#idle.push(row);
   }
 
   /** Everything whose pair meets the given one. */
   meeting(pair: Pair): Value[] {
-    const near = this.#near[pair.near.family];
-    const far = this.#far[pair.far.family];
-    const nearIsShorter = near.weigh(pair.near) <= far.weigh(pair.far);
-    const candidates = nearIsShorter ? near.near(pair.near) : far.near(pair.far);
-    return candidates.filter((value) => pairsMeet(this.#pairOf(value), pair));
+    const found: Value[] = [];
+    for (const row of this.#index.meeting(pair)) {
+      const value = this.#values[row];
+      if (value !== undefined) found.push(value);
+    }
+    return found;
   }
 
   /** True when something's pair meets the given one. */
   meets(pair: Pair): boolean {
-    return this.meeting(pair).length > 0;
+    return this.#index.meeting(pair).length > 0;
   }
 }

@@ -1,6 +1,5 @@
-/** An element with the pinholes that need it, and until when. */
+/** The pinholes that need an element together, and until when. */
 import type { Milliseconds } from "../base/index.ts";
-import type { Element, StandingElement } from "./element.ts";
 
 /** That a pinhole needs an element. */
 export interface Holding {
@@ -11,34 +10,27 @@ export interface Holding {
   readonly arrival: number;
 }
 
-/** Who needs an element. Nearly always that is one pinhole, and then no map is made. */
+/** Who needs an element that several pinholes need. */
 export class Claim {
-  readonly element: Element;
-  #one: Holding | undefined;
-  #others: Map<number, Holding> | undefined;
+  readonly #holdings: Map<number, Holding> = new Map();
   #arrivals = 0;
-
-  constructor(element: Element) {
-    this.element = element;
-  }
 
   /** True when nobody needs it. */
   get isIdle(): boolean {
-    return this.#one === undefined;
+    return this.#holdings.size === 0;
   }
 
   /** The latest deadline; negative infinity when nobody needs it. */
   get deadline(): Milliseconds {
-    let latest = this.#one?.deadline ?? Number.NEGATIVE_INFINITY;
-    for (const { deadline } of this.#others?.values() ?? []) if (deadline > latest) latest = deadline;
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const { deadline } of this.#holdings.values()) if (deadline > latest) latest = deadline;
     return latest;
   }
 
-  /** Where elements are equal, the limits of the pinhole that came first count. */
-  get limiter(): number {
-    if (!this.element.role.endsWith("-limited")) return 0;
-    let first = this.#one;
-    for (const one of this.#others?.values() ?? []) {
+  /** The number of the pinhole that came first; 0 when nobody needs it. */
+  get first(): number {
+    let first: Holding | undefined;
+    for (const one of this.#holdings.values()) {
       if (first === undefined || one.arrival < first.arrival) first = one;
     }
     return first?.number ?? 0;
@@ -46,58 +38,31 @@ export class Claim {
 
   /** The deadline of one pinhole; undefined when it does not need the element. */
   deadlineOf(number: number): Milliseconds | undefined {
-    return this.#holdingOf(number)?.deadline;
+    return this.#holdings.get(number)?.deadline;
   }
 
   set(number: number, deadline: Milliseconds): void {
     this.#arrivals += 1;
-    const arrival = this.#holdingOf(number)?.arrival ?? this.#arrivals;
-    this.restore({ number, deadline, arrival });
+    const arrival = this.#holdings.get(number)?.arrival ?? this.#arrivals;
+    this.#holdings.set(number, { number, deadline, arrival });
   }
 
   /** @returns what {@link Claim.restore} takes; undefined when the pinhole did not need the element */
   delete(number: number): Holding | undefined {
-    const holding = this.#holdingOf(number);
-    this.#others?.delete(number);
-    if (holding === undefined || holding !== this.#one) return holding;
-    this.#one = undefined;
-    for (const next of this.#others?.values() ?? []) {
-      this.#others?.delete(next.number);
-      this.#one = next;
-      break;
-    }
+    const holding = this.#holdings.get(number);
+    this.#holdings.delete(number);
     return holding;
   }
 
   /** Makes it as it was: also who came first. */
   restore(holding: Holding): void {
-    if (this.#one === undefined || this.#one.number === holding.number) {
-      this.#one = holding;
-    } else {
-      this.#others ??= new Map();
-      this.#others.set(holding.number, holding);
-    }
+    this.#holdings.set(holding.number, holding);
   }
 
   /** The same without some pinholes. */
   without(numbers: ReadonlySet<number>): Claim {
-    const rest = new Claim(this.element);
-    for (const one of [this.#one, ...(this.#others?.values() ?? [])]) {
-      if (one !== undefined && !numbers.has(one.number)) rest.restore(one);
-    }
+    const rest = new Claim();
+    for (const one of this.#holdings.values()) if (!numbers.has(one.number)) rest.restore(one);
     return rest;
-  }
-
-  /** The element as it shall be in force. */
-  get standing(): StandingElement {
-    const { key, role, box, target } = this.element;
-    const { deadline, limiter } = this;
-    return target === undefined
-      ? { key, role, box, deadline, limiter }
-      : { key, role, box, target, deadline, limiter };
-  }
-
-  #holdingOf(number: number): Holding | undefined {
-    return this.#one?.number === number ? this.#one : this.#others?.get(number);
   }
 }

@@ -113,5 +113,10 @@ export function compileElements(
       elements.push(makeElement(roleOf(way, isLimited), { protocol: way.protocol, source, destination }));
     }
   }
-  return elements;
+  // Between a network and itself, one way is the other.
+  return request.internal.network === request.external.network ? unique(elements) : elements;
+}
+
+function unique(elements: readonly Element[]): Element[] {
+  return [...new Map(elements.map((element) => [element.key, element])).values()];
 }

@@ -6,23 +6,21 @@
  * anew.
  */
 import type { Milliseconds } from "../base/index.ts";
-
-interface Entry<Value> {
-  readonly deadline: Milliseconds;
-  readonly value: Value;
-}
+import { grown } from "./column.ts";
 
 /** Below this size it is never worth building anew. */
 const REBUILD_MIN = 1024;
 
-/** Values by their deadlines. */
-export class DeadlineQueue<Value> {
-  #heap: Entry<Value>[] = [];
-  #live = 0;
-  readonly #deadlineOf: (value: Value) => Milliseconds | undefined;
+/** Small numbers by their deadlines. */
+export class DeadlineQueue {
+  // The heap, in two columns.
+  #deadlines: Float64Array = new Float64Array(REBUILD_MIN);
+  #values: Uint32Array = new Uint32Array(REBUILD_MIN);
+  #length = 0;
+  readonly #deadlineOf: (value: number) => Milliseconds | undefined;
 
   /** @param deadlineOf - the deadline that counts; undefined when the value is no more */
-  constructor(deadlineOf: (value: Value) => Milliseconds | undefined) {
+  constructor(deadlineOf: (value: number) => Milliseconds | undefined) {
     this.#deadlineOf = deadlineOf;
   }
 
@@ -30,19 +28,21 @@ export class DeadlineQueue<Value> {
    * @param deadline - when; Infinity does not come in
    * @param live - how many values there are, to know when most entries mean nothing
    */
-  add(value: Value, deadline: Milliseconds, live: number): void {
+  add(value: number, deadline: Milliseconds, live: number): void {
     if (deadline === Number.POSITIVE_INFINITY) return;
-    this.#live = live;
-    if (this.#heap.length > REBUILD_MIN && this.#heap.length > 3 * this.#live) this.#rebuild();
-    this.#heap.push({ deadline, value });
-    this.#up(this.#heap.length - 1);
+    if (this.#length > REBUILD_MIN && this.#length > 3 * live) this.#rebuild();
+    this.#deadlines = grown(this.#deadlines, this.#length + 1);
+    this.#values = grown(this.#values, this.#length + 1);
+    this.#length += 1;
+    this.#place(this.#length - 1, value, deadline);
+    this.#up(this.#length - 1);
   }
 
   /**
    * The earliest deadline, or an earlier instant at which nothing will be due; undefined when nothing ends.
    */
   get earliest(): Milliseconds | undefined {
-    return this.#heap[0]?.deadline;
+    return this.#length === 0 ? undefined : this.#deadlines[0];
   }
 
   /**
@@ -50,37 +50,54 @@ export class DeadlineQueue<Value> {
    *
    * @param max - no more than this many
    */
-  takeDue(now: Milliseconds, max: number): Value[] {
-    const due: Value[] = [];
-    for (let top = this.#heap[0]; top !== undefined && due.length < max; top = this.#heap[0]) {
-      if (top.deadline > now) break;
+  takeDue(now: Milliseconds, max: number): number[] {
+    const due: number[] = [];
+    while (this.#length > 0 && due.length < max) {
+      const deadline = this.#deadlineAt(0);
+      if (deadline > now) break;
+      const value = this.#values[0] ?? 0;
       this.#takeTop();
-      if (this.#deadlineOf(top.value) === top.deadline) due.push(top.value);
+      if (this.#deadlineOf(value) === deadline) due.push(value);
     }
     return due;
   }
 
   #takeTop(): void {
-    const last = this.#heap.pop();
-    if (last === undefined || this.#heap.length === 0) return;
-    this.#heap[0] = last;
+    this.#length -= 1;
+    if (this.#length === 0) return;
+    this.#copy(this.#length, 0);
     this.#down(0);
   }
 
   #rebuild(): void {
-    this.#heap = this.#heap.filter(({ deadline, value }) => this.#deadlineOf(value) === deadline);
-    for (let at = (this.#heap.length >> 1) - 1; at >= 0; at -= 1) this.#down(at);
+    let kept = 0;
+    for (let at = 0; at < this.#length; at += 1) {
+      if (this.#deadlineOf(this.#values[at] ?? 0) !== this.#deadlines[at]) continue;
+      this.#copy(at, kept);
+      kept += 1;
+    }
+    this.#length = kept;
+    for (let at = (kept >> 1) - 1; at >= 0; at -= 1) this.#down(at);
   }
 
   #deadlineAt(at: number): Milliseconds {
-    return this.#heap[at]?.deadline ?? Number.POSITIVE_INFINITY;
+    return at < this.#length ? (this.#deadlines[at] ?? 0) : Number.POSITIVE_INFINITY;
+  }
+
+  #place(at: number, value: number, deadline: Milliseconds): void {
+    this.#values[at] = value;
+    this.#deadlines[at] = deadline;
+  }
+
+  #copy(from: number, to: number): void {
+    this.#place(to, this.#values[from] ?? 0, this.#deadlines[from] ?? 0);
   }
 
   #swap(a: number, b: number): void {
-    const [one, other] = [this.#heap[a], this.#heap[b]];
-    if (one === undefined || other === undefined) return;
-    this.#heap[a] = other;
-    this.#heap[b] = one;
+    const value = this.#values[a] ?? 0;
+    const deadline = this.#deadlines[a] ?? 0;
+    this.#copy(b, a);
+    this.#place(b, value, deadline);
   }
 
   #up(start: number): void {

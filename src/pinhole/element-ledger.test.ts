@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Prefix } from "../base/index.ts";
 import { ElementLedger } from "./element-ledger.ts";
-import { type Element, makeElement } from "./element.ts";
+import { type Element, makeElement, type StandingElement } from "./element.ts";
 import { ALL_PORTS, Endpoint } from "./endpoint.ts";
 import { UndoLog } from "./undo-log.ts";
 
@@ -19,17 +19,37 @@ test("of equal elements the limits of the first count, also when it left and tha
   const limited = element("pass-limited");
   for (const number of [7, 8, 9]) ledger.hold(limited, number, 1000 + number);
   undo.settle();
-  const before = [...ledger.standing()];
+  const holders = [7, 8, 9].map((number) => ({ number, elements: [limited] }));
+  const standing = (without?: ReadonlySet<number>): StandingElement[] => [
+    ...ledger.standing(holders, without),
+  ];
+  const before = standing();
   assert.deepEqual([before[0]?.limiter, before[0]?.deadline], [7, 1009]);
   ledger.release(limited, 7);
-  assert.equal([...ledger.standing()][0]?.limiter, 8);
+  assert.equal(standing()[0]?.limiter, 8);
   ledger.release(limited, 9);
   ledger.release(limited, 8);
   assert.equal(ledger.size, 0);
   undo.takeBack();
-  assert.deepEqual([...ledger.standing()], before);
-  assert.equal([...ledger.standing(new Set([7]))][0]?.limiter, 8);
-  assert.deepEqual([...ledger.standing(new Set([7, 8, 9]))], []);
+  assert.deepEqual(standing(), before);
+  assert.equal(standing(new Set([7]))[0]?.limiter, 8);
+  assert.deepEqual(standing(new Set([7, 8, 9])), []);
+});
+
+test("a renewal is taken back also when another pinhole has come to the same element since", () => {
+  const undo = new UndoLog();
+  const ledger = new ElementLedger(undo);
+  const shared = element("pass");
+  ledger.hold(shared, 7, 1000);
+  undo.settle();
+  ledger.hold(shared, 7, 5000);
+  ledger.hold(shared, 8, 9000);
+  undo.takeBack();
+  const standing = [...ledger.standing([{ number: 7, elements: [shared] }])];
+  assert.deepEqual(
+    standing.map(({ deadline }) => deadline),
+    [1000],
+  );
 });
 
 /** Processor time to end so many pinholes that share an element, in microseconds: the best of three. */

@@ -5,10 +5,14 @@
  * ledger keeps for each element who holds it, and knows at the end of a transaction what of it differs from
  * before: an element that one pinhole gave up and another took on in the same transaction does not move at
  * all.
+ *
+ * Nearly every element has one holder, which two numbers in columns say; only those that have had several
+ * have a claim.
  */
 import type { Milliseconds } from "../base/index.ts";
 import { Claim, type Holding } from "./claim.ts";
-import type { Element, StandingElement } from "./element.ts";
+import { grown } from "./column.ts";
+import type { Element, ElementRole, StandingElement } from "./element.ts";
 import type { UndoLog } from "./undo-log.ts";
 
 /** What a transaction changes in the filter. */
@@ -19,14 +23,46 @@ export interface ElementChanges {
   readonly remove: Element[];
 }
 
+/** A pinhole and its elements. */
+export interface Holder {
+  readonly number: number;
+  readonly elements: readonly Element[];
+}
+
+/** How an element stands. */
+type Standing = Pick<StandingElement, "deadline" | "limiter">;
+
+/** An element that a transaction touches, and how it stood before; undefined: it did not. */
+interface Touched {
+  readonly element: Element;
+  readonly before: Standing | undefined;
+}
+
 const NOBODY: ReadonlySet<number> = new Set();
+
+/** Where elements are equal, the limits of the pinhole that came first count. */
+function limiterOf(role: ElementRole, first: number): number {
+  return role.endsWith("-limited") ? first : 0;
+}
+
+function stand(element: Element, { deadline, limiter }: Standing): StandingElement {
+  const { key, role, box, target } = element;
+  return target === undefined
+    ? { key, role, box, deadline, limiter }
+    : { key, role, box, target, deadline, limiter };
+}
 
 /** The account of all elements. */
 export class ElementLedger {
-  readonly #claims: Map<string, Claim> = new Map();
+  /** By key: the element's row. */
+  readonly #rows: Map<string, number> = new Map();
+  readonly #idle: number[] = [];
+  /** The only holder, by row, and its deadline; where there is a claim, that counts. */
+  #holders: Uint32Array = new Uint32Array(0);
+  #deadlines: Float64Array = new Float64Array(0);
+  readonly #claims: Map<number, Claim> = new Map();
   readonly #undo: UndoLog;
-  /** What elements were before a transaction touched them; undefined: not there. */
-  #touched: Map<string, StandingElement | undefined> = new Map();
+  #touched: Map<string, Touched> = new Map();
 
   /** @param undo - where every change is noted */
   constructor(undo: UndoLog) {
@@ -35,12 +71,7 @@ export class ElementLedger {
 
   /** How many elements are in force, or will be. */
   get size(): number {
-    return this.#claims.size;
-  }
-
-  /** True when some pinhole holds an element with this key. */
-  has(key: string): boolean {
-    return this.#claims.has(key);
+    return this.#rows.size;
   }
 
   /**
@@ -49,39 +80,51 @@ export class ElementLedger {
    * @param number - the pinhole's number
    */
   hold(element: Element, number: number, deadline: Milliseconds): void {
-    const claim = this.#claims.get(element.key) ?? this.#enter(element);
-    this.#touch(claim);
-    const former = claim.deadlineOf(number);
-    claim.set(number, deadline);
-    this.#undo.note(() => {
-      if (former !== undefined) claim.set(number, former);
-      else this.#drop(claim, number);
-    });
+    const { key } = element;
+    const row = this.#rows.get(key);
+    this.#touch(element, row);
+    if (row === undefined) {
+      this.#file(key, number, deadline);
+      this.#undo.note(() => this.#strike(key));
+      return;
+    }
+    const claim = this.#claims.get(row);
+    if (claim === undefined && this.#holders[row] === number) {
+      const former = this.#deadlines[row] ?? 0;
+      this.#deadlines[row] = deadline;
+      this.#undo.note(() => this.#setBack(key, number, former));
+      return;
+    }
+    this.#share(key, claim ?? this.#claim(row), { number, deadline });
   }
 
   /** A pinhole no longer needs an element. */
   release(element: Element, number: number): void {
-    const claim = this.#claims.get(element.key);
-    if (claim?.deadlineOf(number) === undefined) return;
-    this.#touch(claim);
-    const holding = this.#drop(claim, number);
-    this.#undo.note(() => {
-      if (holding !== undefined) claim.restore(holding);
-      this.#claims.set(element.key, claim);
-    });
+    const { key } = element;
+    const row = this.#rows.get(key);
+    if (row === undefined) return;
+    const claim = this.#claims.get(row);
+    if (claim !== undefined) return this.#leave(element, claim, number);
+    if (this.#holders[row] !== number) return;
+    this.#touch(element, row);
+    const former = this.#deadlines[row] ?? 0;
+    this.#strike(key);
+    this.#undo.note(() => this.#file(key, number, former));
   }
 
   /** What differs from the time of the last call. */
   changes(): ElementChanges {
     const changes: ElementChanges = { put: [], begun: [], remove: [] };
-    for (const [key, before] of this.#touched) {
-      const claim = this.#claims.get(key);
-      if (claim === undefined) {
-        if (before !== undefined) changes.remove.push(before);
+    for (const [key, { element, before }] of this.#touched) {
+      const row = this.#rows.get(key);
+      if (row === undefined) {
+        if (before !== undefined) changes.remove.push(stand(element, before));
         continue;
       }
-      const { standing } = claim;
-      if (standing.deadline === before?.deadline && standing.limiter === before.limiter) continue;
+      const now = this.#standing(element, row, NOBODY);
+      if (now === undefined || (now.deadline === before?.deadline && now.limiter === before.limiter))
+        continue;
+      const standing = stand(element, now);
       changes.put.push(standing);
       if (before === undefined) changes.begun.push(standing);
     }
@@ -96,31 +139,98 @@ export class ElementLedger {
   /**
    * Everything that shall be in force.
    *
+   * @param holders - all pinholes that hold elements
    * @param without - numbers of pinholes that shall not count
    */
-  *standing(without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
-    for (const claim of this.#claims.values()) {
-      const rest = without.size === 0 ? claim : claim.without(without);
-      if (!rest.isIdle) yield rest.standing;
+  *standing(holders: Iterable<Holder>, without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
+    for (const { number, elements } of holders) {
+      if (without.has(number)) continue;
+      for (const element of elements) {
+        const row = this.#rows.get(element.key);
+        // What several hold is told once, with the first of them.
+        if (row === undefined || this.#firstOf(row, without) !== number) continue;
+        const standing = this.#standing(element, row, without);
+        if (standing !== undefined) yield stand(element, standing);
+      }
     }
   }
 
-  #enter(element: Element): Claim {
-    const claim = new Claim(element);
-    this.#claims.set(element.key, claim);
+  #firstOf(row: number, without: ReadonlySet<number>): number {
+    const claim = this.#claims.get(row);
+    if (claim === undefined) return this.#holders[row] ?? 0;
+    return without.size === 0 ? claim.first : claim.without(without).first;
+  }
+
+  #standing({ role }: Element, row: number, without: ReadonlySet<number>): Standing | undefined {
+    const claim = this.#claims.get(row);
+    if (claim === undefined) {
+      return { deadline: this.#deadlines[row] ?? 0, limiter: limiterOf(role, this.#holders[row] ?? 0) };
+    }
+    const rest = without.size === 0 ? claim : claim.without(without);
+    return rest.isIdle ? undefined : { deadline: rest.deadline, limiter: limiterOf(role, rest.first) };
+  }
+
+  #file(key: string, number: number, deadline: Milliseconds): number {
+    const row = this.#idle.pop() ?? this.#rows.size;
+    this.#holders = grown(this.#holders, row + 1);
+    this.#deadlines = grown(this.#deadlines, row + 1);
+    this.#rows.set(key, row);
+    this.#holders[row] = number;
+    this.#deadlines[row] = deadline;
+    return row;
+  }
+
+  #strike(key: string): void {
+    const row = this.#rows.get(key);
+    if (row === undefined) return;
+    this.#rows.delete(key);
+    this.#claims.delete(row);
+    this.#idle.push(row);
+  }
+
+  /** A holder has its former deadline again, also when others came meanwhile and are gone. */
+  #setBack(key: string, number: number, former: Milliseconds): void {
+    const row = this.#rows.get(key);
+    if (row === undefined) return;
+    const claim = this.#claims.get(row);
+    if (claim === undefined) this.#deadlines[row] = former;
+    else claim.set(number, former);
+  }
+
+  /** The claim for an element that had one holder so far. */
+  #claim(row: number): Claim {
+    const claim = new Claim();
+    claim.set(this.#holders[row] ?? 0, this.#deadlines[row] ?? 0);
+    this.#claims.set(row, claim);
     return claim;
   }
 
-  #drop(claim: Claim, number: number): Holding | undefined {
-    const holding = claim.delete(number);
-    if (claim.isIdle) this.#claims.delete(claim.element.key);
-    return holding;
+  #share(key: string, claim: Claim, { number, deadline }: Pick<Holding, "number" | "deadline">): void {
+    const former = claim.deadlineOf(number);
+    claim.set(number, deadline);
+    this.#undo.note(() => {
+      if (former !== undefined) claim.set(number, former);
+      else claim.delete(number);
+      if (claim.isIdle) this.#strike(key);
+    });
   }
 
-  #touch(claim: Claim): void {
-    const { key } = claim.element;
-    if (this.#touched.has(key)) return;
-    if (claim.isIdle) this.#touched.set(key, undefined);
-    else this.#touched.set(key, claim.standing);
+  #leave(element: Element, claim: Claim, number: number): void {
+    if (claim.deadlineOf(number) === undefined) return;
+    const { key } = element;
+    this.#touch(element, this.#rows.get(key));
+    const holding = claim.delete(number);
+    if (claim.isIdle) this.#strike(key);
+    this.#undo.note(() => {
+      const row = this.#rows.get(key) ?? this.#file(key, number, 0);
+      this.#claims.set(row, claim);
+      if (holding !== undefined) claim.restore(holding);
+    });
+  }
+
+  #touch(element: Element, row: number | undefined): void {
+    if (this.#touched.has(element.key)) return;
+    const before = row === undefined ? undefined : this.#standing(element, row, NOBODY);
+    this.#touched.set(element.key, { element, before });
   }
 }

@@ -78,7 +78,8 @@ export interface StandingElement extends Element {
  * @param box - what it holds
  */
 export function makeElement(role: ElementRole, box: Box): Element {
-  return { key: `${role} ${box.protocol} ${box.source.key} ${box.destination.key}`, role, box };
+  // Joined, the key is one flat text: it is kept as long as the element stands.
+  return { key: [role, box.protocol, box.source.key, box.destination.key].join(" "), role, box };
 }
 
 /**

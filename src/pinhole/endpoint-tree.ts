@@ -8,180 +8,265 @@
  *
  * The tree is binary and path-compressed: a node exists where something is filed or where two branches part,
  * so a look-up takes at most as many steps as a place has bits, whatever the tree holds. Each node knows how
- * much is filed in and below it, so what a look-up would visit is known beforehand; see box-index.ts.
+ * much is filed in and below it, so what a look-up would visit is known beforehand; see pair-index.ts.
+ *
+ * Values are small numbers, and nodes are rows of a few arrays of numbers: a hundred thousand pinholes make
+ * several hundred thousand nodes, which the garbage collector would visit again and again.
  */
-import { type Family, invariant } from "../base/index.ts";
-import { Bag } from "./bag.ts";
-import { ALL_PORTS, allAddresses, Endpoint } from "./endpoint.ts";
+import { ADDRESS_WORDS, type Family, invariant } from "../base/index.ts";
+import { grown } from "./column.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 const WORD_BITS = 32;
-
-/** Where the bits of an IPv4 address begin in its four words. */
-const IPV4_FIRST_BIT = 96;
-const ADDRESS_BITS = 128;
-const ADDRESS_WORDS = 4;
 const PORT_BITS = 16;
 
-/** The first bits of an address and a port behind it. */
-interface Place {
-  /** Four words of the address; the port is in the upper half of the fifth. */
-  readonly words: Uint32Array;
-  /** How many bits count. */
-  readonly bits: number;
-}
+/** Of these many words of an address the last one is all there is to an IPv4 address. */
+const IPV4_FIRST_WORD = ADDRESS_WORDS - 1;
 
-function placeOf({ prefix, ports }: Endpoint): Place {
-  const words = new Uint32Array(ADDRESS_WORDS + 1);
-  words.set(prefix.words);
-  const bits = prefix.family === 4 ? IPV4_FIRST_BIT + prefix.length : prefix.length;
-  if (bits < ADDRESS_BITS) return { words, bits };
-  words[ADDRESS_WORDS] = ports.low << PORT_BITS;
-  return { words, bits: ADDRESS_BITS + Math.clz32(ports.low ^ ports.high) - PORT_BITS };
-}
+/** Nodes, and values, for which there is room at first. */
+const CAPACITY = 64;
 
-interface Node<Value> {
-  readonly place: Place;
-  readonly values: Bag<Value>;
-  /** Values here and below. */
-  count: number;
-  zero: Node<Value> | undefined;
-  one: Node<Value> | undefined;
-}
+const ROOT = 0;
 
-function bitAt(words: Uint32Array, index: number): boolean {
-  const word = words[index >>> 5] ?? 0;
-  return ((word >>> (WORD_BITS - 1 - (index & (WORD_BITS - 1)))) & 1) === 1;
-}
-
-/** How many bits two places share. */
-function sharedBits(a: Place, b: Place): number {
-  const limit = Math.min(a.bits, b.bits);
-  for (let at = 0; at * WORD_BITS < limit; at += 1) {
-    const difference = ((a.words[at] ?? 0) ^ (b.words[at] ?? 0)) >>> 0;
-    if (difference !== 0) return Math.min(limit, at * WORD_BITS + Math.clz32(difference));
-  }
-  return limit;
-}
-
-function makeNode<Value>(place: Place): Node<Value> {
-  return { place, values: new Bag(), count: 0, zero: undefined, one: undefined };
-}
-
-function childOf<Value>(node: Node<Value>, { words }: Place): Node<Value> | undefined {
-  return bitAt(words, node.place.bits) ? node.one : node.zero;
-}
-
-function setChild<Value>(node: Node<Value>, { words }: Place, child: Node<Value> | undefined): void {
-  if (bitAt(words, node.place.bits)) node.one = child;
-  else node.zero = child;
-}
-
-/** Values filed under endpoints of one family. */
-export class EndpointTree<Value> {
-  readonly #root: Node<Value>;
+/** Small numbers, filed under endpoints of one family. */
+export class EndpointTree {
+  readonly #firstWord: number;
+  /** Words of a place: those of the address, and one with the port in its upper half. */
+  readonly #stride: number;
+  // Columns of nodes. Child 0 means none, for the root is nobody's child.
+  #words: Uint32Array;
+  #bits: Uint8Array = new Uint8Array(CAPACITY);
+  #counts: Uint32Array = new Uint32Array(CAPACITY);
+  #children: Uint32Array = new Uint32Array(2 * CAPACITY);
+  /** The first value filed in a node, plus one; 0 for none. */
+  #first: Uint32Array = new Uint32Array(CAPACITY);
+  // Columns of values: their neighbours in the same node, plus one; 0 for none.
+  #next: Uint32Array = new Uint32Array(CAPACITY);
+  #previous: Uint32Array = new Uint32Array(CAPACITY);
+  #nodes = 1;
+  readonly #idle: number[] = [];
+  // The place that is looked for, and the nodes on the way to it.
+  readonly #place: Uint32Array;
+  #placeBits = 0;
+  readonly #way: number[] = [];
+  /** The topmost node that lies in the place, as the last descent found it. */
+  #top: number | undefined;
 
   /** @param family - the family of all its endpoints */
   constructor(family: Family) {
-    this.#root = makeNode(placeOf(new Endpoint(allAddresses(family), ALL_PORTS)));
+    this.#firstWord = family === 4 ? IPV4_FIRST_WORD : 0;
+    this.#stride = ADDRESS_WORDS - this.#firstWord + 1;
+    this.#words = new Uint32Array(this.#stride * CAPACITY);
+    this.#place = new Uint32Array(this.#stride);
   }
 
   /** How many values are filed. */
   get size(): number {
-    return this.#root.count;
+    return this.#counts[ROOT] ?? 0;
   }
 
-  /** Files a value; it must not be filed under this endpoint already. */
-  add(endpoint: Endpoint, value: Value): void {
-    const place = placeOf(endpoint);
-    let node = this.#root;
-    node.count += 1;
-    while (node.place.bits < place.bits) {
-      const child = childOf(node, place);
-      const next = child === undefined ? makeNode<Value>(place) : this.#reach(node, child, place);
-      if (child === undefined) setChild(node, place, next);
-      next.count += 1;
-      node = next;
+  /** @param value - filed nowhere else in this tree */
+  add(endpoint: Endpoint, value: number): void {
+    this.#seek(endpoint);
+    let node = ROOT;
+    this.#count(node, 1);
+    while (this.#bitsOf(node) < this.#placeBits) {
+      node = this.#reach(node);
+      this.#count(node, 1);
     }
-    node.values.add(value);
+    this.#link(node, value);
   }
 
   /** Takes a value out; it must be filed under exactly this endpoint. */
-  remove(endpoint: Endpoint, value: Value): void {
-    const way = this.#wayTo(placeOf(endpoint));
-    const node = way.at(-1);
-    invariant(node?.values.delete(value) === true, "only what is filed is taken out");
-    for (const passed of way) passed.count -= 1;
-    for (let at = way.length - 1; at > 0; at -= 1) {
-      const [parent, child] = [way[at - 1], way[at]];
-      if (parent !== undefined && child !== undefined) dropIfIdle(parent, child);
+  remove(endpoint: Endpoint, value: number): void {
+    this.#seek(endpoint);
+    const way = this.#way;
+    way.length = 0;
+    let node = ROOT;
+    way.push(node);
+    while (this.#bitsOf(node) < this.#placeBits) {
+      node = this.#childTowards(node);
+      invariant(node !== ROOT, "a place that holds something has a node");
+      way.push(node);
     }
+    this.#unlink(node, value);
+    for (const passed of way) this.#count(passed, -1);
+    for (let at = way.length - 1; at > 0; at -= 1) this.#dropIfIdle(way[at - 1] ?? ROOT, way[at] ?? ROOT);
   }
 
   /** How many values {@link EndpointTree.near} would give. */
   weigh(endpoint: Endpoint): number {
     let weight = 0;
-    this.#descend(placeOf(endpoint), (node, isBelow) => {
-      weight += isBelow ? node.count : node.values.size;
-    });
-    return weight;
+    for (const node of this.#descend(endpoint)) weight += this.#valuesIn(node);
+    return weight + this.#below();
   }
 
   /** All values that overlap an endpoint, and some that do not. */
-  near(endpoint: Endpoint): Value[] {
-    const found: Value[] = [];
-    this.#descend(placeOf(endpoint), (node, isBelow) => {
-      if (isBelow) collect(node, found);
-      else node.values.collect(found);
-    });
+  near(endpoint: Endpoint): number[] {
+    const found: number[] = [];
+    for (const node of this.#descend(endpoint)) this.#collect(node, found);
+    if (this.#top !== undefined) this.#collectAll(this.#top, found);
     return found;
   }
 
-  /** Visits the nodes that contain the place, and the topmost one that lies in it. */
-  #descend(place: Place, visit: (node: Node<Value>, isBelow: boolean) => void): void {
-    let node: Node<Value> | undefined = this.#root;
-    while (node !== undefined) {
-      if (sharedBits(node.place, place) < Math.min(node.place.bits, place.bits)) return;
-      if (node.place.bits >= place.bits) return visit(node, true);
-      visit(node, false);
-      node = childOf(node, place);
+  /** @returns the nodes that contain the place, from the root; {@link EndpointTree.#top} lies in it */
+  #descend(endpoint: Endpoint): readonly number[] {
+    this.#seek(endpoint);
+    const way = this.#way;
+    way.length = 0;
+    this.#top = undefined;
+    for (let node = ROOT; ; ) {
+      const bits = this.#bitsOf(node);
+      if (this.#sharedBits(node) < Math.min(bits, this.#placeBits)) return way;
+      if (bits >= this.#placeBits) {
+        this.#top = node;
+        return way;
+      }
+      way.push(node);
+      node = this.#childTowards(node);
+      if (node === ROOT) return way;
     }
   }
 
-  /** The next node towards a place: the child itself, or one put in where the ways part. */
-  #reach(node: Node<Value>, child: Node<Value>, place: Place): Node<Value> {
-    const shared = sharedBits(child.place, place);
-    if (shared === child.place.bits) return child;
-    const parting = makeNode<Value>({ words: place.words, bits: shared });
-    parting.count = child.count;
-    setChild(parting, child.place, child);
-    setChild(node, place, parting);
+  #below(): number {
+    return this.#top === undefined ? 0 : (this.#counts[this.#top] ?? 0);
+  }
+
+  #valuesIn(node: number): number {
+    const zero = this.#children[2 * node] ?? 0;
+    const one = this.#children[2 * node + 1] ?? 0;
+    const below = (zero === 0 ? 0 : (this.#counts[zero] ?? 0)) + (one === 0 ? 0 : (this.#counts[one] ?? 0));
+    return (this.#counts[node] ?? 0) - below;
+  }
+
+  #collect(node: number, found: number[]): void {
+    for (let next = this.#first[node] ?? 0; next !== 0; next = this.#next[next - 1] ?? 0)
+      found.push(next - 1);
+  }
+
+  #collectAll(top: number, found: number[]): void {
+    const waiting = [top];
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      this.#collect(node, found);
+      for (const side of [0, 1]) {
+        const child = this.#children[2 * node + side] ?? 0;
+        if (child !== 0) waiting.push(child);
+      }
+    }
+  }
+
+  /** Makes an endpoint's place the one that is looked for. */
+  #seek({ prefix, ports }: Endpoint): void {
+    const addressWords = this.#stride - 1;
+    for (let at = 0; at < addressWords; at += 1) {
+      this.#place[at] = prefix.words[this.#firstWord + at] ?? 0;
+    }
+    const isHost = prefix.length === addressWords * WORD_BITS;
+    this.#place[addressWords] = isHost ? ports.low << PORT_BITS : 0;
+    this.#placeBits = prefix.length + (isHost ? Math.clz32(ports.low ^ ports.high) - PORT_BITS : 0);
+  }
+
+  #bitsOf(node: number): number {
+    return this.#bits[node] ?? 0;
+  }
+
+  /** How many bits a node shares with the place. */
+  #sharedBits(node: number): number {
+    const limit = Math.min(this.#bitsOf(node), this.#placeBits);
+    const first = node * this.#stride;
+    for (let at = 0; at * WORD_BITS < limit; at += 1) {
+      const difference = (this.#words[first + at] ?? 0) ^ (this.#place[at] ?? 0);
+      if (difference !== 0) return Math.min(limit, at * WORD_BITS + Math.clz32(difference));
+    }
+    return limit;
+  }
+
+  /** Where the child of a node towards the place is written. */
+  #wayOn(node: number): number {
+    const index = this.#bitsOf(node);
+    const word = this.#place[index >>> 5] ?? 0;
+    return 2 * node + ((word >>> (WORD_BITS - 1 - (index & (WORD_BITS - 1)))) & 1);
+  }
+
+  #childTowards(node: number): number {
+    return this.#children[this.#wayOn(node)] ?? 0;
+  }
+
+  /** The next node towards the place: the child itself, one put in where the ways part, or one of its own. */
+  #reach(node: number): number {
+    const slot = this.#wayOn(node);
+    const child = this.#children[slot] ?? 0;
+    if (child === 0) {
+      const made = this.#make(this.#placeBits);
+      this.#children[slot] = made;
+      return made;
+    }
+    const shared = this.#sharedBits(child);
+    if (shared === this.#bitsOf(child)) return child;
+    const parting = this.#make(shared);
+    this.#counts[parting] = this.#counts[child] ?? 0;
+    this.#children[2 * parting + this.#sideOf(child, shared)] = child;
+    this.#children[slot] = parting;
     return parting;
   }
 
-  /** The nodes from the root to the one of exactly this place. */
-  #wayTo(place: Place): Node<Value>[] {
-    const way = [this.#root];
-    for (let node = this.#root; node.place.bits < place.bits; ) {
-      const child = childOf(node, place);
-      invariant(child !== undefined, "a place that holds something has a node");
-      way.push(child);
-      node = child;
-    }
-    return way;
+  /** On which side of a node with so many bits another one lies. */
+  #sideOf(node: number, bits: number): number {
+    const word = this.#words[node * this.#stride + (bits >>> 5)] ?? 0;
+    return (word >>> (WORD_BITS - 1 - (bits & (WORD_BITS - 1)))) & 1;
   }
-}
 
-/** Takes a node out that neither holds anything nor parts two ways. */
-function dropIfIdle<Value>(parent: Node<Value>, node: Node<Value>): void {
-  if (node.values.size > 0 || (node.zero !== undefined && node.one !== undefined)) return;
-  setChild(parent, node.place, node.zero ?? node.one);
-}
+  /** A node at the first bits of the place. */
+  #make(bits: number): number {
+    const node = this.#idle.pop() ?? this.#nodes;
+    if (node === this.#nodes) this.#nodes += 1;
+    if (node >= this.#bits.length) this.#growNodes();
+    this.#words.set(this.#place, node * this.#stride);
+    this.#bits[node] = bits;
+    return node;
+  }
 
-function collect<Value>(top: Node<Value>, found: Value[]): void {
-  const waiting = [top];
-  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    node.values.collect(found);
-    if (node.zero !== undefined) waiting.push(node.zero);
-    if (node.one !== undefined) waiting.push(node.one);
+  #growNodes(): void {
+    const capacity = 2 * this.#bits.length;
+    this.#words = grown(this.#words, this.#stride * capacity);
+    this.#bits = grown(this.#bits, capacity);
+    this.#counts = grown(this.#counts, capacity);
+    this.#children = grown(this.#children, 2 * capacity);
+    this.#first = grown(this.#first, capacity);
+  }
+
+  #count(node: number, step: number): void {
+    this.#counts[node] = (this.#counts[node] ?? 0) + step;
+  }
+
+  #link(node: number, value: number): void {
+    this.#next = grown(this.#next, value + 1);
+    this.#previous = grown(this.#previous, value + 1);
+    const next = this.#first[node] ?? 0;
+    this.#next[value] = next;
+    this.#previous[value] = 0;
+    if (next !== 0) this.#previous[next - 1] = value + 1;
+    this.#first[node] = value + 1;
+  }
+
+  #unlink(node: number, value: number): void {
+    const next = this.#next[value] ?? 0;
+    const previous = this.#previous[value] ?? 0;
+    const pointer = previous === 0 ? this.#first[node] : this.#next[previous - 1];
+    invariant(pointer === value + 1, "only what is filed is taken out");
+    if (previous === 0) this.#first[node] = next;
+    else this.#next[previous - 1] = next;
+    if (next !== 0) this.#previous[next - 1] = previous;
+  }
+
+  /** Takes a node out that neither holds anything nor parts two ways. */
+  #dropIfIdle(parent: number, node: number): void {
+    const zero = this.#children[2 * node] ?? 0;
+    const one = this.#children[2 * node + 1] ?? 0;
+    if (this.#first[node] !== 0 || (zero !== 0 && one !== 0)) return;
+    this.#children[2 * parent + this.#sideOf(node, this.#bitsOf(parent))] = zero === 0 ? one : zero;
+    this.#children.fill(0, 2 * node, 2 * node + 2);
+    this.#counts[node] = 0;
+    this.#idle.push(node);
   }
 }

@@ -7,6 +7,7 @@
 import type { Milliseconds } from "../base/index.ts";
 import type { EnforcedLimit } from "./kernel-plan.ts";
 import type { Pinhole } from "./pinhole.ts";
+import { type PackedPinhole, unpackPinhole } from "./record.ts";
 
 /** What can happen. */
 export type PinholeEventType =
@@ -31,7 +32,7 @@ export interface PinholeNews {
   /** Unix time, in milliseconds. */
   readonly at: Milliseconds;
   /** The pinhole it is about, as it was then. */
-  readonly pinhole?: Pinhole;
+  readonly packed?: PackedPinhole;
   /** Id of the group it is about. */
   readonly group?: string;
   /** Name of the owner; only he and those who see everything may hear of it. Absent: everybody may. */
@@ -46,10 +47,39 @@ export interface PinholeNews {
   readonly text?: string;
 }
 
-/** What has happened. */
-export interface PinholeEventRecord extends PinholeNews {
+/** What has happened. There are many, and few are ever asked for again. */
+export class PinholeEventRecord {
+  readonly type: PinholeEventType;
   /** 1 and up, without gaps, since the program was started. */
   readonly sequence: number;
+  readonly generation: number;
+  readonly at: Milliseconds;
+  readonly group: string | undefined;
+  readonly owner: string | undefined;
+  readonly origin: string;
+  readonly refused: PinholeNews["refused"];
+  readonly ids: PinholeNews["ids"];
+  readonly text: string | undefined;
+  readonly #packed: PackedPinhole | undefined;
+
+  constructor(news: PinholeNews, sequence: number) {
+    this.type = news.type;
+    this.sequence = sequence;
+    this.generation = news.generation;
+    this.at = news.at;
+    this.group = news.group;
+    this.owner = news.owner;
+    this.origin = news.origin;
+    this.refused = news.refused;
+    this.ids = news.ids;
+    this.text = news.text;
+    this.#packed = news.packed;
+  }
+
+  /** The pinhole it is about, as it was then; made anew at each call. */
+  get pinhole(): Pinhole | undefined {
+    return this.#packed === undefined ? undefined : unpackPinhole(this.#packed);
+  }
 }
 
 /** What somebody missed. */
@@ -79,7 +109,7 @@ export class EventLog {
   append(news: readonly PinholeNews[]): PinholeEventRecord[] {
     const records = news.map((one) => {
       this.#last += 1;
-      return { ...one, sequence: this.#last };
+      return new PinholeEventRecord(one, this.#last);
     });
     for (const record of records) this.#events.push(record);
     if (this.#events.length > 2 * this.#capacity) this.#events = this.#events.slice(-this.#capacity);

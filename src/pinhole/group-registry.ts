@@ -1,28 +1,19 @@
-/** Groups of pinholes: made with their first member, gone with their last (RFC 5189 section 2.3.3). */
-import { Bag } from "./bag.ts";
+/**
+ * Groups of pinholes: made with their first member, gone with their last (RFC 5189 section 2.3.3).
+ *
+ * Most pinholes are alone in a group without a name, so there are as many groups as pinholes: they stand in
+ * columns, and so do their members, by number, each with its neighbours.
+ */
+import { invariant } from "../base/index.ts";
+import { grown } from "./column.ts";
 import { NumberSource } from "./identifier.ts";
 import type { PinholeGroup } from "./pinhole.ts";
 import { PinholeRefusal } from "./refusal.ts";
+import { hashNumber, RowIndex } from "./row-index.ts";
 import type { UndoLog } from "./undo-log.ts";
 
-class Group implements PinholeGroup {
-  readonly id: string;
-  readonly number: number;
-  readonly owner: string;
-  readonly bag: Bag<string> = new Bag();
-
-  constructor({ id, number, owner }: Omit<PinholeGroup, "members">) {
-    this.id = id;
-    this.number = number;
-    this.owner = owner;
-  }
-
-  get members(): ReadonlySet<string> {
-    const members: string[] = [];
-    this.bag.collect(members);
-    return new Set(members);
-  }
-}
+/** A group without its members. */
+export type GroupFacts = Pick<PinholeGroup, "id" | "number" | "owner">;
 
 const NUMBERED = /^gr_(\d{1,10})$/;
 
@@ -36,21 +27,102 @@ function numberIn(id: string): number | undefined {
   return number === undefined ? undefined : Number(number);
 }
 
+/** Rows that are given, and given again. */
+class Rows {
+  readonly #idle: number[] = [];
+  #used = 0;
+
+  take(): number {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  giveBack(row: number): void {
+    this.#idle.push(row);
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+}
+
+/** Which pinholes are in which group: a list for each group. */
+class Membership {
+  readonly #rows: Rows = new Rows();
+  readonly #byPinhole: RowIndex<number>;
+  #pinholes: Uint32Array = new Uint32Array(0);
+  // Neighbours in the list, and the first of a group's: rows, plus one; 0 for none.
+  #next: Uint32Array = new Uint32Array(0);
+  #previous: Uint32Array = new Uint32Array(0);
+  #first: Uint32Array = new Uint32Array(0);
+
+  constructor() {
+    this.#byPinhole = new RowIndex(hashNumber, (row, pinhole) => this.#pinholes[row] === pinhole);
+  }
+
+  add(group: number, pinhole: number): void {
+    const row = this.#rows.take();
+    this.#pinholes = grown(this.#pinholes, row + 1);
+    this.#next = grown(this.#next, row + 1);
+    this.#previous = grown(this.#previous, row + 1);
+    this.#first = grown(this.#first, group + 1);
+    const next = this.#first[group] ?? 0;
+    this.#pinholes[row] = pinhole;
+    this.#next[row] = next;
+    this.#previous[row] = 0;
+    if (next !== 0) this.#previous[next - 1] = row + 1;
+    this.#first[group] = row + 1;
+    this.#byPinhole.add(pinhole, row);
+  }
+
+  delete(group: number, pinhole: number): void {
+    const row = this.#byPinhole.find(pinhole);
+    invariant(row !== undefined, "who leaves a group is in it");
+    this.#byPinhole.delete(pinhole, row);
+    const next = this.#next[row] ?? 0;
+    const previous = this.#previous[row] ?? 0;
+    if (previous === 0) this.#first[group] = next;
+    else this.#next[previous - 1] = next;
+    if (next !== 0) this.#previous[next - 1] = previous;
+    this.#rows.giveBack(row);
+  }
+
+  *of(group: number): Generator<number> {
+    for (let row = this.#first[group] ?? 0; row !== 0; row = this.#next[row - 1] ?? 0) {
+      yield this.#pinholes[row - 1] ?? 0;
+    }
+  }
+}
+
 /** All groups. */
 export class GroupRegistry {
+  readonly #rows: Rows = new Rows();
+  #numbers: Uint32Array = new Uint32Array(0);
+  #sizes: Uint32Array = new Uint32Array(0);
+  readonly #owners: string[] = [];
+  /** Owners are few: each is one text, however many rows name him. */
+  readonly #ownerTexts: Map<string, string> = new Map();
+  readonly #members: Membership = new Membership();
+  readonly #byNumber: RowIndex<number>;
   /** Those with a name of their owner's. */
-  readonly #named: Map<string, Group> = new Map();
-  readonly #numbers: Map<number, Group> = new Map();
+  readonly #named: Map<string, number> = new Map();
+  readonly #names: Map<number, string> = new Map();
   readonly #undo: UndoLog;
+  readonly #idOf: (pinhole: number) => string | undefined;
   #source: NumberSource;
 
   /**
    * @param source - gives numbers
    * @param undo - where every change is noted
+   * @param idOf - the id of the pinhole with a number
    */
-  constructor(source: NumberSource, undo: UndoLog) {
+  constructor(source: NumberSource, undo: UndoLog, idOf: (pinhole: number) => string | undefined) {
     this.#source = source;
     this.#undo = undo;
+    this.#idOf = idOf;
+    this.#byNumber = new RowIndex(hashNumber, (row, number) => this.#numbers[row] === number);
   }
 
   /** The number that comes next. */
@@ -65,15 +137,19 @@ export class GroupRegistry {
 
   /** The group of an owner with this id; undefined when there is none. */
   find(owner: string, id: string): PinholeGroup | undefined {
-    return this.#lookUp(owner, id);
+    const row = this.#lookUp(owner, id);
+    return row === undefined ? undefined : this.#at(row);
   }
 
   byNumber(number: number): PinholeGroup | undefined {
-    return this.#numbers.get(number);
+    const row = this.#byNumber.find(number);
+    return row === undefined ? undefined : this.#at(row);
   }
 
-  all(): Iterable<PinholeGroup> {
-    return this.#numbers.values();
+  *all(): Generator<PinholeGroup> {
+    for (let row = 0; row < this.#rows.used; row += 1) {
+      if (this.#byNumber.find(this.#numbers[row] ?? 0) === row) yield this.#at(row);
+    }
   }
 
   /**
@@ -81,8 +157,9 @@ export class GroupRegistry {
    *
    * @throws {PinholeRefusal} `NO_SUCH_GROUP`, `GROUP_FORBIDDEN`
    */
-  choose(owner: string, id: string | undefined): PinholeGroup {
-    const found = id === undefined ? undefined : this.#lookUp(owner, id);
+  choose(owner: string, id: string | undefined): GroupFacts {
+    const row = id === undefined ? undefined : this.#lookUp(owner, id);
+    const found = row === undefined ? undefined : this.#factsAt(row);
     // "All members of a group have one owner": also an administrator makes groups of his own.
     if (found !== undefined && found.owner !== owner) {
       throw new PinholeRefusal("GROUP_FORBIDDEN", `The group ${id} is somebody else's.`, { field: "group" });
@@ -91,20 +168,14 @@ export class GroupRegistry {
     if (id !== undefined && NUMBERED.test(id)) {
       throw new PinholeRefusal("NO_SUCH_GROUP", `There is no group ${id}.`, { field: "group" });
     }
-    const number = this.#source.next((taken) => this.#numbers.has(taken));
-    return this.#enter(new Group({ id: id ?? `gr_${number}`, number, owner }));
+    const number = this.#source.next((taken) => this.#byNumber.find(taken) !== undefined);
+    return { id: id ?? `gr_${number}`, number, owner };
   }
 
-  /** Takes a group of a former run. */
-  restore(facts: Omit<PinholeGroup, "members">): PinholeGroup {
-    return this.#lookUp(facts.owner, facts.id) ?? this.#enter(new Group(facts));
-  }
-
-  /** A pinhole comes in. */
-  join(group: PinholeGroup, pinhole: string): void {
-    const known = this.#numbers.get(group.number);
-    known?.bag.add(pinhole);
-    this.#undo.note(() => known?.bag.delete(pinhole));
+  /** A pinhole comes in; with it, if need be, its group. */
+  join(group: GroupFacts, pinhole: number): void {
+    this.#enter(group, pinhole);
+    this.#undo.note(() => this.#leave(group.number, pinhole));
   }
 
   /**
@@ -112,39 +183,79 @@ export class GroupRegistry {
    *
    * @returns true when it was the last, and the group is gone
    */
-  leave(owner: string, id: string, pinhole: string): boolean {
-    const group = this.#lookUp(owner, id);
-    if (group === undefined) return false;
-    group.bag.delete(pinhole);
-    const isGone = group.bag.size === 0;
-    if (isGone) this.#drop(group);
-    this.#undo.note(() => {
-      group.bag.add(pinhole);
-      if (isGone) this.#file(group);
-    });
+  leave(group: GroupFacts, pinhole: number): boolean {
+    const isGone = this.#leave(group.number, pinhole);
+    this.#undo.note(() => this.#enter(group, pinhole));
     return isGone;
   }
 
-  #lookUp(owner: string, id: string): Group | undefined {
+  #lookUp(owner: string, id: string): number | undefined {
     const number = numberIn(id);
     if (number === undefined) return this.#named.get(nameOf(owner, id));
-    const group = this.#numbers.get(number);
-    return group?.id === id ? group : undefined;
+    const row = this.#byNumber.find(number);
+    return row !== undefined && this.#idAt(row) === id ? row : undefined;
   }
 
-  #enter(group: Group): Group {
-    this.#file(group);
-    this.#undo.note(() => this.#drop(group));
-    return group;
+  #idAt(row: number): string {
+    return this.#names.get(row) ?? `gr_${this.#numbers[row] ?? 0}`;
   }
 
-  #file(group: Group): void {
-    this.#numbers.set(group.number, group);
-    if (numberIn(group.id) === undefined) this.#named.set(nameOf(group.owner, group.id), group);
+  #factsAt(row: number): GroupFacts {
+    return { id: this.#idAt(row), number: this.#numbers[row] ?? 0, owner: this.#owners[row] ?? "" };
   }
 
-  #drop(group: Group): void {
-    this.#numbers.delete(group.number);
-    if (numberIn(group.id) === undefined) this.#named.delete(nameOf(group.owner, group.id));
+  #at(row: number): PinholeGroup {
+    const [pinholes, idOf] = [this.#members, this.#idOf];
+    return {
+      ...this.#factsAt(row),
+      size: this.#sizes[row] ?? 0,
+      get members(): ReadonlySet<string> {
+        return new Set([...pinholes.of(row)].map((pinhole) => idOf(pinhole) ?? ""));
+      },
+    };
+  }
+
+  #enter(group: GroupFacts, pinhole: number): void {
+    const row = this.#byNumber.find(group.number) ?? this.#file(group);
+    this.#sizes[row] = (this.#sizes[row] ?? 0) + 1;
+    this.#members.add(row, pinhole);
+  }
+
+  #leave(number: number, pinhole: number): boolean {
+    const row = this.#byNumber.find(number);
+    invariant(row !== undefined, "a group lives as long as it has members");
+    this.#members.delete(row, pinhole);
+    const size = (this.#sizes[row] ?? 0) - 1;
+    this.#sizes[row] = size;
+    if (size === 0) this.#unfile(row);
+    return size === 0;
+  }
+
+  #file({ id, number, owner }: GroupFacts): number {
+    const row = this.#rows.take();
+    this.#numbers = grown(this.#numbers, row + 1);
+    this.#sizes = grown(this.#sizes, row + 1);
+    this.#numbers[row] = number;
+    this.#sizes[row] = 0;
+    this.#owners[row] = this.#textOf(owner);
+    this.#byNumber.add(number, row);
+    if (numberIn(id) === undefined) {
+      this.#names.set(row, id);
+      this.#named.set(nameOf(owner, id), row);
+    }
+    return row;
+  }
+
+  #textOf(owner: string): string {
+    const text = this.#ownerTexts.get(owner) ?? owner;
+    this.#ownerTexts.set(text, text);
+    return text;
+  }
+
+  #unfile(row: number): void {
+    const { id, number, owner } = this.#factsAt(row);
+    this.#byNumber.delete(number, row);
+    if (this.#names.delete(row)) this.#named.delete(nameOf(owner, id));
+    this.#rows.giveBack(row);
   }
 }

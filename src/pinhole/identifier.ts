@@ -16,25 +16,53 @@ const TIME_CHARACTERS = 10;
 const SEQUENCE_CHARACTERS = 3;
 const SEQUENCES = BASE ** SEQUENCE_CHARACTERS;
 const CHANCE_CHARACTERS = 13;
+const ID_CHARACTERS = TIME_CHARACTERS + SEQUENCE_CHARACTERS + CHANCE_CHARACTERS;
 
 /** Ids for which chance is drawn together. */
 const DRAWN_AT_ONCE = 64;
 const NUMBERS = 0x1_0000_0000;
 
-function encode(value: number, characters: number): string {
+/** Values of the characters of {@link ALPHABET} by their codes; what is no character of it counts as 0. */
+const VALUES = Uint8Array.from({ length: 128 }, (_, code) =>
+  Math.max(0, ALPHABET.indexOf(String.fromCharCode(code))),
+);
+
+/** Codes of the characters of {@link ALPHABET}. */
+const CODES = Uint8Array.from(ALPHABET, (character) => character.charCodeAt(0));
+
+/** Writes a number as codes of characters, the last digit at the end. */
+function encode(value: number, codes: number[], first: number, characters: number): void {
   let rest = value;
-  let text = "";
-  for (let index = 0; index < characters; index += 1) {
-    text = (ALPHABET[rest % BASE] ?? "") + text;
+  for (let at = first + characters - 1; at >= first; at -= 1) {
+    codes[at] = CODES[rest % BASE] ?? 0;
     rest = Math.floor(rest / BASE);
   }
-  return text;
 }
 
-function decode(text: string): number {
+function decode(text: string, first: number, characters: number): number {
   let value = 0;
-  for (const character of text) value = value * BASE + Math.max(0, ALPHABET.indexOf(character));
+  for (let at = first; at < first + characters; at += 1) {
+    const code = at < text.length ? text.charCodeAt(at) : 0;
+    value = value * BASE + (VALUES[code] ?? 0);
+  }
   return value;
+}
+
+/** What ids of pinholes begin with. */
+export const PINHOLE_PREFIX = "ph_";
+
+/** When an id was made, and which of that millisecond it is: no two ids have both in common. */
+export interface IdOrder {
+  /** Unix time, in milliseconds. */
+  readonly time: number;
+  readonly count: number;
+}
+
+/** The place of a pinhole's id among others. Any text has one; the empty one comes first. */
+export function orderOf(id: string): IdOrder {
+  const first = PINHOLE_PREFIX.length;
+  const time = decode(id, first, TIME_CHARACTERS);
+  return { time, count: decode(id, first + TIME_CHARACTERS, SEQUENCE_CHARACTERS) };
 }
 
 /**
@@ -48,6 +76,8 @@ export class IdSource {
   #chanceAt = 0;
   #time = 0;
   #sequence = 0;
+  /** Codes of the characters behind the prefix, of the last id. */
+  readonly #codes: number[] = Array.from({ length: ID_CHARACTERS }, () => 0);
 
   /**
    * @param prefix - what every id begins with, such as `ph_`
@@ -64,7 +94,7 @@ export class IdSource {
    * @param id - one that was made here
    */
   follow(id: string): void {
-    const time = decode(id.slice(this.#prefix.length, this.#prefix.length + TIME_CHARACTERS));
+    const time = decode(id, this.#prefix.length, TIME_CHARACTERS);
     if (time < this.#time) return;
     this.#time = time + 1;
     this.#sequence = 0;
@@ -78,25 +108,22 @@ export class IdSource {
       this.#time = Math.max(time, this.#time + 1);
       this.#sequence = 0;
     }
-    return (
-      this.#prefix +
-      encode(this.#time, TIME_CHARACTERS) +
-      encode(this.#sequence, SEQUENCE_CHARACTERS) +
-      this.#draw()
-    );
+    encode(this.#time, this.#codes, 0, TIME_CHARACTERS);
+    encode(this.#sequence, this.#codes, TIME_CHARACTERS, SEQUENCE_CHARACTERS);
+    this.#draw();
+    return this.#prefix + String.fromCharCode(...this.#codes);
   }
 
-  #draw(): string {
+  #draw(): void {
     if (this.#chanceAt + CHANCE_CHARACTERS > this.#chance.length) {
       this.#chance = this.#entropy(DRAWN_AT_ONCE * CHANCE_CHARACTERS);
       this.#chanceAt = 0;
     }
-    let text = "";
+    const first = TIME_CHARACTERS + SEQUENCE_CHARACTERS;
     for (let index = 0; index < CHANCE_CHARACTERS; index += 1) {
-      text += ALPHABET[(this.#chance[this.#chanceAt + index] ?? 0) % BASE] ?? "";
+      this.#codes[first + index] = CODES[(this.#chance[this.#chanceAt + index] ?? 0) % BASE] ?? 0;
     }
     this.#chanceAt += CHANCE_CHARACTERS;
-    return text;
   }
 }
 

@@ -24,7 +24,7 @@ export type {
 } from "./backend.ts";
 export { FLOWS_NOTED_MAX } from "./backend.ts";
 export { UndoLog } from "./undo-log.ts";
-export { BoxIndex, endpointsMeet, type Pair, pairsMeet } from "./box-index.ts";
+export { BoxIndex, endpointsMeet, pairsMeet } from "./box-index.ts";
 export type {
   CommitAnswer,
   CommitOptions,
@@ -60,7 +60,7 @@ export {
 export {
   EventLog,
   type MissedEvents,
-  type PinholeEventRecord,
+  PinholeEventRecord,
   type PinholeEventType,
   type PinholeNews,
 } from "./event-log.ts";
@@ -78,7 +78,9 @@ export { type EndReason, LIFE_CYCLE, nextState, type PinholeState } from "./life
 export type { Moment } from "./moment.ts";
 export { mayChange, maySee } from "./operations.ts";
 export { type Pinhole, type PinholeGroup, type PinholeView, remainingSeconds, viewOf } from "./pinhole.ts";
+export type { Pair } from "./pair-index.ts";
 export type { PoolPlan, PortLease } from "./port-pool.ts";
+export { packPinhole, unpackPinhole } from "./record.ts";
 export type { JournalChanges, JournalContents, JournalHead, PinholeRecord } from "./record.ts";
 export {
   PinholeRefusal,

@@ -14,7 +14,7 @@ import type { Pinhole } from "./pinhole.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import type { PinholeRequest } from "./specification.ts";
 import type { StagedOperation } from "./transaction.ts";
-import { type Cause, deadlineAfter, limitsFor, type Workbench } from "./workbench.ts";
+import { type Cause, deadlineAfter, leaseFrom, limitsFor, type Workbench } from "./workbench.ts";
 
 type Open = Extract<StagedOperation, { op: "open" }>;
 type Enable = Extract<StagedOperation, { op: "enable" }>;
@@ -78,6 +78,7 @@ export class Assignment {
     this.#settleConflicts(request);
     const leases = this.#bench.lease(request, this.#cause.moment.now);
     const granted = grantedSeconds(request.spec.lifetime, this.#agent.profile);
+    const { deadline, deadlineAt } = leaseFrom(granted, this.#cause.moment);
     const pinhole = this.#bench.admit(
       {
         id,
@@ -86,10 +87,13 @@ export class Assignment {
         owner,
         request,
         group: group?.id ?? "",
+        groupNumber: group?.number ?? 0,
+        state: "staged",
         revision: 1,
         generation: this.#cause.generation,
         granted,
-        deadline: deadlineAfter(granted, this.#cause.moment.now),
+        deadline,
+        deadlineAt,
         createdAt: this.#cause.moment.wall,
         limit: limitsFor(request, this.#agent.profile),
         leases,
@@ -214,14 +218,13 @@ export class Assignment {
   }
 
   #answer(op: OperationAnswer["op"], pinhole: Pinhole, isNew: boolean): OperationAnswer {
-    const group = pinhole.group === "" ? undefined : this.#bench.groups.find(pinhole.owner, pinhole.group);
     const outside = pinhole.leases.find((lease) => lease.side === "outside");
     const inside = pinhole.leases.find((lease) => lease.side === "inside");
     return {
       op,
       id: pinhole.id,
       pid: pinhole.number,
-      gid: group?.number ?? 0,
+      gid: pinhole.groupNumber,
       group: pinhole.group,
       state: pinhole.state,
       revision: pinhole.revision,

@@ -1,6 +1,5 @@
-/** A pinhole as the store keeps it. Never changed: a change is another record in its place. */
+/** A pinhole, and a group of them. Never changed: a change is another one in its place. */
 import type { Milliseconds } from "../base/index.ts";
-import type { Element } from "./element.ts";
 import type { PinholeLimits } from "./kernel-plan.ts";
 import type { EndReason, PinholeState } from "./life-cycle.ts";
 import type { PortLease } from "./port-pool.ts";
@@ -17,10 +16,10 @@ export interface Pinhole {
   /** Name of the agent that made it. */
   readonly owner: string;
   readonly request: PinholeRequest;
-  /** What carries it out; empty for a reservation. */
-  readonly elements: readonly Element[];
   /** Id of its group; empty for a block, which has none (RFC 4540 section 8.8). */
   readonly group: string;
+  /** The same group's number in SIMCO; 0 for a block. */
+  readonly groupNumber: number;
   readonly state: PinholeState;
   /** Counts the changes of this pinhole, from 1. */
   readonly revision: number;
@@ -30,6 +29,8 @@ export interface Pinhole {
   readonly granted: number | null;
   /** When it ends, on the monotonic clock; Infinity for never. */
   readonly deadline: Milliseconds;
+  /** The same as Unix time, by the clock of the moment in which it was granted. */
+  readonly deadlineAt: Milliseconds;
   /** When it was made, Unix time. */
   readonly createdAt: Milliseconds;
   /** What it may carry at most; undefined for no limits. */
@@ -40,6 +41,37 @@ export interface Pinhole {
   readonly end: { readonly reason: EndReason; readonly at: Milliseconds } | undefined;
 }
 
+/**
+ * A pinhole with some things changed. One literal without spreading makes all pinholes of one make, at a
+ * fifth of the memory.
+ */
+export function changePinhole(pinhole: Pinhole, changes: Partial<Pinhole>): Pinhole {
+  const { request = pinhole.request, state = pinhole.state, limit = pinhole.limit } = changes;
+  const { granted = pinhole.granted, deadline = pinhole.deadline } = changes;
+  const { deadlineAt = pinhole.deadlineAt, leases = pinhole.leases, end = pinhole.end } = changes;
+  const { revision = pinhole.revision, generation = pinhole.generation } = changes;
+  const { id, number, clientId, owner, group, groupNumber, createdAt } = pinhole;
+  return {
+    id,
+    number,
+    clientId,
+    owner,
+    request,
+    group,
+    groupNumber,
+    state,
+    revision,
+    generation,
+    granted,
+    deadline,
+    deadlineAt,
+    createdAt,
+    limit,
+    leases,
+    end,
+  };
+}
+
 /** A group of pinholes of one owner. It lives as long as it has members. */
 export interface PinholeGroup {
   /** `gr_` and its number, or the name that its owner gave it. */
@@ -47,6 +79,8 @@ export interface PinholeGroup {
   /** The same group's number in SIMCO (GID). */
   readonly number: number;
   readonly owner: string;
+  /** How many pinholes it has. */
+  readonly size: number;
   /** Ids of its pinholes. */
   readonly members: ReadonlySet<string>;
 }

@@ -1,16 +1,22 @@
 /**
  * All living pinholes, and every way to find them: by id, number, the owner's own name, by what overlaps, by
  * what ends next. Each change is noted, so that a transaction that fails leaves no trace.
+ *
+ * A pinhole has a row as long as it lives. Its text (record.ts) says everything about it; what it is found
+ * by stands in columns. Objects are made of it when somebody asks, and are not kept.
  */
 import { invariant, type Milliseconds } from "../base/index.ts";
-import { BoxIndex, type Pair } from "./box-index.ts";
+import { grown } from "./column.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
-import { OrderedIds } from "./ordered-ids.ts";
+import { OrderedRows } from "./ordered-rows.ts";
+import { type Pair, PairIndex } from "./pair-index.ts";
 import type { Pinhole } from "./pinhole.ts";
+import { hasId, idIn, packPinhole, unpackPinhole } from "./record.ts";
+import { hashId, hashNumber, RowIndex } from "./row-index.ts";
 import type { UndoLog } from "./undo-log.ts";
 
 /** What a pinhole is between. */
-export function pairOf({ request }: Pinhole): Pair {
+function pairOf({ request }: Pinhole): Pair {
   return { protocol: request.protocol, near: request.internal, far: request.external };
 }
 
@@ -24,21 +30,30 @@ function filingOf(pinhole: Pinhole): Filing {
 
 /** All living pinholes. */
 export class Population {
-  readonly #byId: Map<string, Pinhole> = new Map();
-  readonly #byNumber: Map<number, string> = new Map();
-  readonly #byClientId: Map<string, string> = new Map();
+  /** The texts of pinholes; undefined where a row is idle. */
+  readonly #texts: (string | undefined)[] = [];
+  #numbers: Uint32Array = new Uint32Array(0);
+  #ends: Float64Array = new Float64Array(0);
+  readonly #idle: number[] = [];
+  readonly #byId: RowIndex<string>;
+  readonly #byNumber: RowIndex<number>;
+  /** By owner, then by his own names: these a client chooses. */
+  readonly #byClientId: Map<string, Map<string, number>> = new Map();
   readonly #counts: Map<string, number> = new Map();
-  readonly #order: OrderedIds = new OrderedIds();
-  readonly #index: Readonly<Record<"permit" | "block", BoxIndex<string>>>;
-  readonly #deadlines: DeadlineQueue<string>;
+  readonly #order: OrderedRows = new OrderedRows();
+  readonly #index: Readonly<Record<"permit" | "block", PairIndex>>;
+  readonly #deadlines: DeadlineQueue;
   readonly #undo: UndoLog;
 
   /** @param undo - where every change is noted */
   constructor(undo: UndoLog) {
     this.#undo = undo;
-    const pair = (id: string): Pair => pairOf(this.#known(id));
-    this.#index = { permit: new BoxIndex(pair), block: new BoxIndex(pair) };
-    this.#deadlines = new DeadlineQueue((id) => this.#byId.get(id)?.deadline);
+    this.#byId = new RowIndex(hashId, (row, id) => hasId(this.#texts[row] ?? "", id));
+    this.#byNumber = new RowIndex(hashNumber, (row, number) => this.#numbers[row] === number);
+    this.#index = { permit: new PairIndex(), block: new PairIndex() };
+    this.#deadlines = new DeadlineQueue((row) =>
+      this.#texts[row] === undefined ? undefined : this.#ends[row],
+    );
   }
 
   get size(): number {
@@ -46,17 +61,30 @@ export class Population {
   }
 
   get(id: string): Pinhole | undefined {
-    return this.#byId.get(id);
+    const row = this.#byId.find(id);
+    return row === undefined ? undefined : this.#at(row);
+  }
+
+  /** The text of a pinhole. */
+  textOf(id: string): string | undefined {
+    const row = this.#byId.find(id);
+    return row === undefined ? undefined : this.#texts[row];
   }
 
   byNumber(number: number): Pinhole | undefined {
-    const id = this.#byNumber.get(number);
-    return id === undefined ? undefined : this.#byId.get(id);
+    const row = this.#byNumber.find(number);
+    return row === undefined ? undefined : this.#at(row);
+  }
+
+  /** The id of the pinhole with a number; undefined when there is none. */
+  idByNumber(number: number): string | undefined {
+    const row = this.#byNumber.find(number);
+    return row === undefined ? undefined : idIn(this.#textAt(row));
   }
 
   byClientId(owner: string, clientId: string): Pinhole | undefined {
-    const id = this.#byClientId.get(`${owner}\0${clientId}`);
-    return id === undefined ? undefined : this.#byId.get(id);
+    const row = this.#byClientId.get(owner)?.get(clientId);
+    return row === undefined ? undefined : this.#at(row);
   }
 
   /** How many pinholes an owner has. */
@@ -65,18 +93,18 @@ export class Population {
   }
 
   /** All, in no order. */
-  all(): Iterable<Pinhole> {
-    return this.#byId.values();
+  *all(): Generator<Pinhole> {
+    for (const text of this.#texts) if (text !== undefined) yield unpackPinhole(text);
   }
 
   /** Those behind one, in the order of their ids. */
   *after(cursor: string): Generator<Pinhole> {
-    for (const id of this.#order.after(cursor)) yield this.#known(id);
+    for (const row of this.#order.after(cursor)) yield this.#at(row);
   }
 
   /** Enabled pinholes of a kind that have packets in common with a pair. */
   meeting(kind: "permit" | "block", pair: Pair): Pinhole[] {
-    return this.#index[kind].meeting(pair).map((id) => this.#known(id));
+    return this.#index[kind].meeting(pair).map((row) => this.#at(row));
   }
 
   /** An instant before which nothing ends; undefined when nothing ends by itself. */
@@ -86,13 +114,15 @@ export class Population {
 
   /** Pinholes whose time is over; each is told once, unless {@link Population.remind} puts it back. */
   takeDue(now: Milliseconds, max: number): Pinhole[] {
-    const ids = new Set(this.#deadlines.takeDue(now, max));
-    return [...ids].map((id) => this.#known(id));
+    return [...new Set(this.#deadlines.takeDue(now, max))].map((row) => this.#at(row));
   }
 
   /** Puts back what was taken out as due and could not be ended. */
   remind(pinholes: readonly Pinhole[]): void {
-    for (const { id, deadline } of pinholes) this.#deadlines.add(id, deadline, this.size);
+    for (const { id, deadline } of pinholes) {
+      const row = this.#byId.find(id);
+      if (row !== undefined) this.#deadlines.add(row, deadline, this.size);
+    }
   }
 
   /** A pinhole comes in. */
@@ -113,52 +143,82 @@ export class Population {
     this.#undo.note(() => this.#enter(pinhole));
   }
 
-  #known(id: string): Pinhole {
-    const pinhole = this.#byId.get(id);
-    invariant(pinhole !== undefined, "what is filed lives");
-    return pinhole;
+  #textAt(row: number): string {
+    const text = this.#texts[row];
+    invariant(text !== undefined, "what is filed lives");
+    return text;
+  }
+
+  #at(row: number): Pinhole {
+    return unpackPinhole(this.#textAt(row));
+  }
+
+  #rowOf({ id }: Pinhole): number {
+    const row = this.#byId.find(id);
+    invariant(row !== undefined, "what changes lives");
+    return row;
   }
 
   #exchange(former: Pinhole, pinhole: Pinhole): void {
-    this.#unfile(former);
-    this.#byId.set(pinhole.id, pinhole);
-    this.#file(pinhole);
-    if (pinhole.deadline !== former.deadline) {
-      this.#deadlines.add(pinhole.id, pinhole.deadline, this.size);
-    }
+    const row = this.#rowOf(former);
+    const isFiledAnew = filingOf(former) !== filingOf(pinhole);
+    if (isFiledAnew) this.#unfile(former, row);
+    this.#texts[row] = packPinhole(pinhole);
+    this.#ends[row] = pinhole.deadline;
+    if (isFiledAnew) this.#file(pinhole, row);
+    if (pinhole.deadline !== former.deadline) this.#deadlines.add(row, pinhole.deadline, this.size);
   }
 
   #enter(pinhole: Pinhole): void {
-    const { id, number, owner, clientId } = pinhole;
-    this.#byId.set(id, pinhole);
-    this.#byNumber.set(number, id);
-    if (clientId !== undefined) this.#byClientId.set(`${owner}\0${clientId}`, id);
+    const { id, number, owner, clientId, deadline } = pinhole;
+    const row = this.#idle.pop() ?? this.#texts.length;
+    this.#numbers = grown(this.#numbers, row + 1);
+    this.#ends = grown(this.#ends, row + 1);
+    this.#texts[row] = packPinhole(pinhole);
+    this.#numbers[row] = number;
+    this.#ends[row] = deadline;
+    this.#byId.add(id, row);
+    this.#byNumber.add(number, row);
+    if (clientId !== undefined) this.#enterName(owner, clientId, row);
     this.#counts.set(owner, this.countOf(owner) + 1);
-    this.#order.add(id);
-    this.#file(pinhole);
-    this.#deadlines.add(id, pinhole.deadline, this.size);
+    this.#order.add(id, row);
+    this.#file(pinhole, row);
+    this.#deadlines.add(row, deadline, this.size);
   }
 
   #drop(pinhole: Pinhole): void {
     const { id, number, owner, clientId } = pinhole;
-    this.#unfile(pinhole);
-    this.#byId.delete(id);
-    this.#byNumber.delete(number);
-    if (clientId !== undefined) this.#byClientId.delete(`${owner}\0${clientId}`);
+    const row = this.#rowOf(pinhole);
+    this.#unfile(pinhole, row);
+    this.#byId.delete(id, row);
+    this.#byNumber.delete(number, row);
+    if (clientId !== undefined) this.#byClientId.get(owner)?.delete(clientId);
     const left = this.countOf(owner) - 1;
     if (left > 0) this.#counts.set(owner, left);
-    else this.#counts.delete(owner);
+    else this.#forgetOwner(owner);
     this.#order.remove(id);
+    this.#texts[row] = undefined;
+    this.#idle.push(row);
   }
 
-  #file(pinhole: Pinhole): void {
-    const filing = filingOf(pinhole);
-    if (filing !== "none") this.#index[filing].add(pinhole.id);
+  #enterName(owner: string, clientId: string, row: number): void {
+    const names = this.#byClientId.get(owner) ?? new Map<string, number>();
+    this.#byClientId.set(owner, names);
+    names.set(clientId, row);
   }
 
-  /** Before the record changes: the index finds a pinhole by what it was filed under. */
-  #unfile(pinhole: Pinhole): void {
+  #forgetOwner(owner: string): void {
+    this.#counts.delete(owner);
+    this.#byClientId.delete(owner);
+  }
+
+  #file(pinhole: Pinhole, row: number): void {
     const filing = filingOf(pinhole);
-    if (filing !== "none") this.#index[filing].remove(pinhole.id);
+    if (filing !== "none") this.#index[filing].add(row, pairOf(pinhole));
+  }
+
+  #unfile(pinhole: Pinhole, row: number): void {
+    const filing = filingOf(pinhole);
+    if (filing !== "none") this.#index[filing].remove(row, pairOf(pinhole));
   }
 }

@@ -172,13 +172,13 @@ export class PinholeRequest {
 }
 
 function identityOf(request: PinholeRequest): string {
-  const { spec, internal, external, direction, portMode } = request;
-  const { kind, protocol, group, parity, limit, labels, nat } = spec;
-  const count = spec.portCount ?? 1;
-  return JSON.stringify([
-    [kind, protocol, internal.key, external.key, direction, portMode],
-    [group, parity, count, limit, labels, nat],
-  ]);
+  const { kind, protocol, internal, external, direction, portMode } = request;
+  const { group, parity, portCount = 1, limit, labels, nat } = request.spec;
+  const plain = `${kind} ${protocol} ${internal.key} ${external.key} ${direction} ${portMode}`;
+  const rare = [group, parity, limit, labels, nat];
+  // Most ask for nothing of this; then there is no need to write it down.
+  if (portCount === 1 && rare.every((one) => one === undefined)) return plain;
+  return `${plain} ${JSON.stringify([portCount, ...rare])}`;
 }
 
 function malformed(field: string, words: string): PinholeRefusal {

@@ -13,21 +13,21 @@ import type { Agent } from "./access-profile.ts";
 import { AnswerMemory, type KeptAnswer } from "./answer-memory.ts";
 import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from "./commit.ts";
 import { hostEndpoint } from "./endpoint.ts";
-import { GroupRegistry } from "./group-registry.ts";
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
 import { concerns, type PacketFacts } from "./judgement.ts";
 import { cutListOf } from "./cut-list.ts";
 import type { DesiredState } from "./backend.ts";
+import type { Element } from "./element.ts";
 import type { Moment } from "./moment.ts";
 import { Assignment, maySee } from "./operations.ts";
 import type { Pinhole, PinholeGroup } from "./pinhole.ts";
 import {
-  deadlineOf,
+  deadlineToday,
+  type JournalChanges,
   type JournalContents,
   type JournalHead,
-  pinholeOf,
   type PinholeRecord,
-  recordOf,
+  unpackPinhole,
 } from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import { type NatMode, PinholeRequest, type PinholeSpec } from "./specification.ts";
@@ -77,12 +77,12 @@ export class PinholeStore {
     this.#ids = new IdSource("ph_", entropy);
     this.#transactionIds = new IdSource("tx_", entropy);
     this.#numbers = NumberSource.begin(entropy);
-    const groups = new GroupRegistry(NumberSource.begin(entropy), this.#undo);
     this.#translations =
       options.translation === undefined
         ? undefined
         : new Translations(options.translation, this.#undo, entropy);
-    this.#bench = new Workbench(this.#undo, groups, this.#translations, options.expansionMax);
+    const groupNumbers = NumberSource.begin(entropy);
+    this.#bench = new Workbench(this.#undo, groupNumbers, this.#translations, options.expansionMax);
     this.#answers = new AnswerMemory(limits.pinholeAnswers, this.#undo);
     this.#tombstones = new Tombstones(limits.pinholeTombstones);
   }
@@ -137,7 +137,7 @@ export class PinholeStore {
       { id, agent, deadline: moment.now + TRANSACTION_MS },
       () => ({
         id: this.#ids.next(moment.wall),
-        number: this.#numbers.next((taken) => population.byNumber(taken) !== undefined),
+        number: this.#numbers.next((taken) => population.idByNumber(taken) !== undefined),
       }),
       this.#options.limits.pinholeOperations,
     );
@@ -246,6 +246,11 @@ export class PinholeStore {
     return this.#bench.population.all();
   }
 
+  /** What carries a pinhole out; empty for a reservation. */
+  elementsOf(pinhole: Pinhole): Element[] {
+    return this.#bench.elementsOf(pinhole);
+  }
+
   /** How many living pinholes an owner has. */
   countOf(owner: string): number {
     return this.#bench.population.countOf(owner);
@@ -262,11 +267,6 @@ export class PinholeStore {
   /** A group by its number in SIMCO, whoever owns it. */
   groupByNumber(number: number): PinholeGroup | undefined {
     return this.#bench.groups.byNumber(number);
-  }
-
-  /** The group of a pinhole; undefined for a block. */
-  groupOf(pinhole: Pinhole): PinholeGroup | undefined {
-    return pinhole.group === "" ? undefined : this.#bench.groups.find(pinhole.owner, pinhole.group);
   }
 
   /** The groups that an agent may see. */
@@ -298,7 +298,7 @@ export class PinholeStore {
     return {
       now,
       generation: this.#generation,
-      elements: this.#bench.elements.standing(without),
+      elements: this.#bench.standing(without),
       limits: this.#bench.limits.standing(),
     };
   }
@@ -307,25 +307,32 @@ export class PinholeStore {
    * Takes up what a former run left. The store must be empty.
    *
    * @param bootId - names the start of the machine
-   * @returns ids of pinholes whose time was over meanwhile, and that the journal can forget
+   * @returns what the journal must say instead: it forgets pinholes whose time was over meanwhile, and
+   *   learns the deadlines of this start of the machine; undefined when it is right as it is
    */
-  load(contents: JournalContents, moment: Moment, bootId: string): string[] {
+  load(contents: JournalContents, moment: Moment, bootId: string): JournalChanges | undefined {
     invariant(this.size === 0, "a store is loaded once, before anything else");
     const { head } = contents;
-    if (head === undefined) return [];
+    if (head === undefined) return undefined;
     this.#generation = head.generation;
     this.#numbers = new NumberSource(head.nextNumber);
     this.#bench.groups.follow(head.nextGroupNumber);
+    const isSameBoot = head.bootId === bootId;
     const over: string[] = [];
-    for (const record of contents.pinholes) {
-      const deadline = deadlineOf(record, moment, head.bootId === bootId);
-      if (deadline > moment.now) this.#revive(record, deadline);
-      else over.push(record.id);
+    const put: PinholeRecord[] = [];
+    for (const text of contents.pinholes) {
+      const written = unpackPinhole(text);
+      const { id } = written;
+      const pinhole = { ...written, deadline: deadlineToday(written, moment, isSameBoot) };
+      if (pinhole.deadline <= moment.now) over.push(id);
+      else this.#revive(pinhole);
+      if (!isSameBoot && pinhole.deadline > moment.now) put.push({ id, text: this.#textOf(id) });
     }
     for (const answer of contents.answers) this.#answers.restore(answer);
     this.#bench.settle();
     this.#undo.settle();
-    return over;
+    if (isSameBoot && over.length === 0) return undefined;
+    return { head: this.journalHead, put, remove: over, keep: [], forget: [] };
   }
 
   #concerning(kind: "permit" | "block", packet: PacketFacts): Pinhole[] {
@@ -337,15 +344,20 @@ export class PinholeStore {
       { protocol, near: destination, far: source },
     ];
     const met = pairs.flatMap((pair) => this.#bench.population.meeting(kind, pair));
-    return [...new Set(met)].filter((pinhole) => concerns(pinhole, packet));
+    const each = new Map(met.map((pinhole) => [pinhole.id, pinhole]));
+    return [...each.values()].filter((pinhole) => concerns(pinhole, packet));
   }
 
-  #revive(record: PinholeRecord, deadline: Milliseconds): void {
-    const { id, owner, group, groupNumber: number } = record;
-    this.#ids.follow(id);
-    if (group !== "") this.#bench.groups.restore({ id: group, number, owner });
-    this.#bench.revive(pinholeOf(record, deadline));
+  #revive(pinhole: Pinhole): void {
+    this.#ids.follow(pinhole.id);
+    this.#bench.revive(pinhole);
     this.#undo.settle();
+  }
+
+  #textOf(id: string): string {
+    const text = this.#bench.population.textOf(id);
+    invariant(text !== undefined, "what was revived lives");
+    return text;
   }
 
   #endAll(pinholes: readonly Pinhole[], ending: "expire" | "fail", moment: Moment): PreparedCommit {
@@ -393,7 +405,7 @@ export class PinholeStore {
       results: this.#results(transaction, cause),
     };
     if (key !== undefined) {
-      kept.push(this.#answers.keep({ agent: agent.name, key, fingerprint, answer }, moment.wall));
+      kept.push(this.#answers.keep({ agent: agent.name, key, fingerprint }, answer, moment.wall));
     }
     return answer;
   }
@@ -437,7 +449,7 @@ export class PinholeStore {
         putLimits: limits.put,
         removeLimits: limits.remove,
       },
-      journal: { head: this.journalHead, ...this.#records(changed, moment), keep: kept, forget: forgotten },
+      journal: { head: this.journalHead, ...this.#records(changed), keep: kept, forget: forgotten },
       events,
       cut: cutListOf(elements),
       settle: () => {
@@ -450,7 +462,7 @@ export class PinholeStore {
         this.#generation = before;
         this.#close();
         this.#bench.population.remind(due);
-        return { head: this.journalHead, ...this.#records(changed, moment), keep: [], forget: kept };
+        return { head: this.journalHead, ...this.#records(changed), keep: [], forget: kept };
       },
     };
   }
@@ -468,16 +480,13 @@ export class PinholeStore {
     return { generation: this.#generation, nextNumber, nextGroupNumber: this.#bench.groups.upcoming };
   }
 
-  #records(
-    ids: readonly string[],
-    moment: Moment,
-  ): { readonly put: PinholeRecord[]; readonly remove: string[] } {
+  #records(ids: readonly string[]): { readonly put: PinholeRecord[]; readonly remove: string[] } {
     const put: PinholeRecord[] = [];
     const remove: string[] = [];
     for (const id of ids) {
-      const pinhole = this.#bench.population.get(id);
-      if (pinhole === undefined) remove.push(id);
-      else put.push(recordOf(pinhole, this.groupOf(pinhole)?.number ?? 0, moment));
+      const text = this.#bench.population.textOf(id);
+      if (text === undefined) remove.push(id);
+      else put.push({ id, text });
     }
     return { put, remove };
   }

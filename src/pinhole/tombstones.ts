@@ -1,6 +1,7 @@
 /** Pinholes that have ended and can still be read for a while (the "storage time" of RFC 5190). */
 import type { Milliseconds } from "../base/index.ts";
 import type { Pinhole } from "./pinhole.ts";
+import { type EndedPinhole, unpackPinhole } from "./record.ts";
 
 /** How long an ended pinhole can be read. */
 const KEPT_MS = 300_000;
@@ -8,25 +9,26 @@ const KEPT_MS = 300_000;
 /** Ended pinholes, the oldest first to go. */
 export class Tombstones {
   readonly #capacity: number;
-  readonly #ended: Map<string, Pinhole> = new Map();
+  readonly #ended: Map<string, EndedPinhole> = new Map();
 
   /** @param capacity - pinholes that are kept at most */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }
 
-  add(pinholes: readonly Pinhole[]): void {
+  add(pinholes: readonly EndedPinhole[]): void {
     for (const pinhole of pinholes) this.#ended.set(pinhole.id, pinhole);
   }
 
   get(id: string): Pinhole | undefined {
-    return this.#ended.get(id);
+    const found = this.#ended.get(id);
+    return found === undefined ? undefined : unpackPinhole(found);
   }
 
   /** @param wall - Unix time, in milliseconds */
   forget(wall: Milliseconds): void {
     for (const [id, { end }] of this.#ended) {
-      if (this.#ended.size <= this.#capacity && (end?.at ?? 0) + KEPT_MS > wall) return;
+      if (this.#ended.size <= this.#capacity && end.at + KEPT_MS > wall) return;
       this.#ended.delete(id);
     }
   }

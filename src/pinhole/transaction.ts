@@ -71,16 +71,21 @@ export type Christening = () => PinholeRef;
 const CLIENT_ID = /^[A-Za-z0-9_.:~-]{1,128}$/;
 
 /** What an operation asks for, whatever ids were given. */
-function identityOf(operation: StagedOperation): readonly unknown[] {
-  switch (operation.op) {
-    case "open":
-      return [operation.request.identity, operation.request.spec.lifetime, operation.clientId];
+function identityOf(operation: StagedOperation): readonly string[] {
+  const { op } = operation;
+  switch (op) {
+    case "open": {
+      const { request, clientId = "" } = operation;
+      return [op, request.identity, `${request.spec.lifetime}`, clientId];
+    }
     case "close":
-      return [operation.id, operation.revision];
+      return [op, operation.id, `${operation.revision}`];
     case "renew":
-      return [operation.id, operation.seconds, operation.revision];
-    case "enable":
-      return [operation.id, operation.request.identity, operation.request.spec.lifetime, operation.revision];
+      return [op, operation.id, `${operation.seconds}`, `${operation.revision}`];
+    case "enable": {
+      const { id, request, revision } = operation;
+      return [op, id, request.identity, `${request.spec.lifetime}`, `${revision}`];
+    }
   }
 }
 
@@ -125,9 +130,7 @@ export class Transaction {
   /** Names what is asked for, whatever ids were given: equal for the same operations. */
   get fingerprint(): string {
     const fingerprint = new Fingerprint();
-    for (const operation of this.#operations) {
-      fingerprint.add(operation.op, JSON.stringify(identityOf(operation)));
-    }
+    for (const operation of this.#operations) fingerprint.add(...identityOf(operation));
     return fingerprint.text;
   }
 

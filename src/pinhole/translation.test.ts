@@ -4,6 +4,7 @@ import { defaultLimits, FirewallError } from "../base/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy } from "../testing/index.ts";
 import type { OperationAnswer } from "./commit.ts";
 import type { Moment } from "./moment.ts";
+import { unpackPinhole } from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import type { PinholeSpec } from "./specification.ts";
 import { PinholeStore } from "./store.ts";
@@ -121,7 +122,9 @@ describe("a reservation with translation", () => {
     const { nat: _, ...bare } = flow({ ...pair, parity: "same" });
     const [enabled] = apply(store, [{ op: "enable", id, spec: bare }]);
     assert.deepEqual([enabled?.outside, enabled?.inside], [outside, inside]);
-    const translations = store.find(ALICE, id)?.elements.filter(({ target }) => target !== undefined) ?? [];
+    const pinhole = store.find(ALICE, id);
+    assert.ok(pinhole !== undefined);
+    const translations = store.elementsOf(pinhole).filter(({ target }) => target !== undefined);
     assert.equal(translations.length, 8, "two ports, two directions, two ends");
   });
 });
@@ -188,7 +191,7 @@ describe("a permit with translation", () => {
     transaction.open(flow({ nat: { mode: "traditional", outside, exact: true } }));
     transaction.open(reserve({ portCount: 9 }));
     const prepared = store.prepare([{ transaction, options: {} }], START);
-    const pinholes = prepared.journal.put;
+    const pinholes = prepared.journal.put.map(({ text }) => text);
     assert.equal(pinholes.length, 2);
     prepared.settle();
     const next = makeStore();
@@ -196,7 +199,7 @@ describe("a permit with translation", () => {
     const keysOf = (one: PinholeStore): string[] => [...one.desired(0).elements].map(({ key }) => key).sort();
     assert.deepEqual(keysOf(next), keysOf(store));
     assert.throws(() => open(next, ours(5005)), { code: "NO_PORTS" }, "all ten are leased");
-    const leased = pinholes[0]?.leases[0];
+    const [leased] = unpackPinhole(pinholes[0] ?? "").leases;
     assert.deepEqual(open(next).outside, leased, "and the binding is known");
   });
 

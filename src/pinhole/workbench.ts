@@ -7,16 +7,19 @@
 import { invariant, type Milliseconds } from "../base/index.ts";
 import type { AccessProfile } from "./access-profile.ts";
 import { compileElements } from "./compilation.ts";
-import { ElementLedger } from "./element-ledger.ts";
+import { ElementLedger, type Holder } from "./element-ledger.ts";
+import type { Element, StandingElement } from "./element.ts";
 import type { PinholeEventType, PinholeNews } from "./event-log.ts";
-import type { GroupRegistry } from "./group-registry.ts";
+import { type GroupFacts, GroupRegistry } from "./group-registry.ts";
+import type { NumberSource } from "./identifier.ts";
 import type { PinholeLimits } from "./kernel-plan.ts";
 import { END_REASONS, nextState } from "./life-cycle.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import type { Moment } from "./moment.ts";
-import type { Pinhole } from "./pinhole.ts";
+import { changePinhole, type Pinhole } from "./pinhole.ts";
 import { Population } from "./population.ts";
 import type { PortLease } from "./port-pool.ts";
+import type { EndedPinhole, PackedPinhole } from "./record.ts";
 import type { PinholeRequest } from "./specification.ts";
 import { compileTranslations, modeUnsupported, type Translations } from "./translation.ts";
 import type { UndoLog } from "./undo-log.ts";
@@ -55,6 +58,18 @@ export function deadlineAfter(granted: number | null, now: Milliseconds): Millis
   return granted === null ? Number.POSITIVE_INFINITY : now + granted * 1000;
 }
 
+/** A lease that begins now. */
+export function leaseFrom(
+  granted: number | null,
+  { now, wall }: Moment,
+): Pick<Pinhole, "granted" | "deadline" | "deadlineAt"> {
+  return { granted, deadline: deadlineAfter(granted, now), deadlineAt: deadlineAfter(granted, wall) };
+}
+
+function groupOf({ group, groupNumber, owner }: Pinhole): GroupFacts {
+  return { id: group, number: groupNumber, owner };
+}
+
 /** Everything the store knows. */
 export class Workbench {
   readonly population: Population;
@@ -66,25 +81,25 @@ export class Workbench {
   readonly #expansionMax: number;
   #news: PinholeNews[] = [];
   #changed: Set<string> = new Set();
-  #ended: Pinhole[] = [];
+  #ended: EndedPinhole[] = [];
 
   /**
    * @param undo - where every change is noted
-   * @param groups - notes its changes there too
-   * @param translations - likewise; undefined where no addresses are translated
+   * @param groupNumbers - gives numbers to groups
+   * @param translations - notes its changes there too; undefined where no addresses are translated
    * @param expansionMax - up to this many pairs of ports become single ports
    */
   constructor(
     undo: UndoLog,
-    groups: GroupRegistry,
+    groupNumbers: NumberSource,
     translations: Translations | undefined,
     expansionMax: number,
   ) {
     this.#undo = undo;
     this.#translations = translations;
     this.#expansionMax = expansionMax;
-    this.groups = groups;
     this.population = new Population(undo);
+    this.groups = new GroupRegistry(groupNumbers, undo, (number) => this.population.idByNumber(number));
     this.elements = new ElementLedger(undo);
     this.limits = new LimitLedger(undo);
   }
@@ -100,7 +115,7 @@ export class Workbench {
   }
 
   /** Pinholes that have ended. */
-  get ended(): readonly Pinhole[] {
+  get ended(): readonly EndedPinhole[] {
     return this.#ended;
   }
 
@@ -125,18 +140,42 @@ export class Workbench {
   }
 
   /** A pinhole begins to live. */
-  admit(pinhole: Omit<Pinhole, "elements" | "state">, cause: Cause): Pinhole {
-    const event = pinhole.request.kind === "reserve" ? "reserve" : "open";
-    const admitted = this.#complete(pinhole, nextState("staged", event));
+  admit(staged: Pinhole, cause: Cause): Pinhole {
+    const event = staged.request.kind === "reserve" ? "reserve" : "open";
+    const state = nextState(staged.state, event);
+    invariant(state !== undefined, "what is staged can be opened");
+    const admitted = changePinhole(staged, { state });
     this.#enter(admitted);
-    this.#tell(event === "reserve" ? "pinhole.reserved" : "pinhole.enabled", admitted, cause);
+    const news = event === "reserve" ? "pinhole.reserved" : "pinhole.enabled";
+    this.#tell(news, admitted, this.#textOf(admitted), cause);
     return admitted;
   }
 
   /** A pinhole of a former run lives on. */
-  revive(pinhole: Omit<Pinhole, "elements">): void {
+  revive(pinhole: Pinhole): void {
     this.#translations?.adopt(pinhole);
-    this.#enter(this.#complete(pinhole, pinhole.state));
+    this.#enter(pinhole);
+  }
+
+  /** What carries a pinhole out; empty for a reservation. Made anew at each call: there are very many. */
+  elementsOf({ request, limit, leases }: Pinhole): Element[] {
+    const filtering = compileElements(request, limit !== undefined, this.#expansionMax);
+    return leases.length === 0 ? filtering : [...filtering, ...compileTranslations(request, leases)];
+  }
+
+  /**
+   * Every element that shall be in force.
+   *
+   * @param without - numbers of pinholes that shall not count
+   */
+  standing(without?: ReadonlySet<number>): Generator<StandingElement> {
+    return this.elements.standing(this.#holders(), without);
+  }
+
+  *#holders(): Generator<Holder> {
+    for (const pinhole of this.population.all()) {
+      if (pinhole.state === "enabled") yield { number: pinhole.number, elements: this.elementsOf(pinhole) };
+    }
   }
 
   /**
@@ -146,27 +185,27 @@ export class Workbench {
    */
   enable(pinhole: Pinhole, grant: Grant, cause: Cause): Pinhole {
     const { request, granted, limit } = grant;
-    const deadline = deadlineAfter(granted, cause.moment.now);
-    const { revision } = this.#advanced(pinhole, cause);
+    const lease = leaseFrom(granted, cause.moment);
     if (pinhole.leases.length > 0) this.#translations?.enable(pinhole.leases, request);
     const leases = pinhole.leases.length > 0 ? pinhole.leases : this.lease(request, cause.moment.now);
-    const { generation } = cause;
-    const changed = { ...pinhole, request, granted, limit, deadline, leases, revision, generation };
-    const enabled = this.#complete(changed, nextState(pinhole.state, "enable"));
+    const state = nextState(pinhole.state, "enable");
+    invariant(state !== undefined, "what is reserved can be enabled");
+    const { deadline, deadlineAt } = lease;
+    const changes = { request, granted, deadline, deadlineAt, limit, leases, state };
+    const enabled = this.#advanced(changePinhole(pinhole, changes), cause);
     this.population.replace(pinhole, enabled);
     this.#hold(enabled);
-    this.#tell("pinhole.enabled", enabled, cause);
+    this.#tell("pinhole.enabled", enabled, this.#textOf(enabled), cause);
     return enabled;
   }
 
   /** A pinhole gets another lease. */
   renew(pinhole: Pinhole, granted: number | null, cause: Cause): Pinhole {
     invariant(nextState(pinhole.state, "renew") === pinhole.state, "what lives can be renewed");
-    const deadline = deadlineAfter(granted, cause.moment.now);
-    const renewed = { ...this.#advanced(pinhole, cause), granted, deadline };
+    const renewed = this.#advanced(changePinhole(pinhole, leaseFrom(granted, cause.moment)), cause);
     this.population.replace(pinhole, renewed);
-    for (const element of renewed.elements) this.elements.hold(element, renewed.number, deadline);
-    this.#tell("pinhole.renewed", renewed, cause);
+    this.#hold(renewed);
+    this.#tell("pinhole.renewed", renewed, this.#textOf(renewed), cause);
     return renewed;
   }
 
@@ -175,69 +214,49 @@ export class Workbench {
     const state = nextState(pinhole.state, ending);
     invariant(state !== undefined, `${pinhole.state} cannot ${ending}`);
     const end = { reason: END_REASONS[ending], at: cause.moment.wall };
-    const ended: Pinhole = { ...this.#advanced(pinhole, cause), state, end };
+    const ended = this.#advanced(changePinhole(pinhole, { state, end }), cause);
+    const { id, revision, generation } = ended;
+    const packed = { id, text: this.#textOf(pinhole), revision, generation, end };
     this.population.remove(pinhole);
-    for (const element of pinhole.elements) this.elements.release(element, pinhole.number);
+    for (const element of this.elementsOf(pinhole)) this.elements.release(element, pinhole.number);
     this.limits.set(pinhole.number, undefined);
     this.#translations?.release(pinhole, cause.moment.now);
-    this.#ended.push(ended);
+    this.#ended.push(packed);
     this.#undo.note(() => this.#ended.pop());
-    this.#tell("pinhole.ended", ended, cause);
+    this.#tell("pinhole.ended", ended, packed, cause);
     const { owner, group } = pinhole;
-    if (group !== "" && this.groups.leave(owner, group, pinhole.id)) this.#tellGroup(owner, group, cause);
+    const isLast = group !== "" && this.groups.leave(groupOf(pinhole), pinhole.number);
+    if (isLast) this.#tellGroup(owner, group, cause);
     return ended;
-  }
-
-  #complete(pinhole: Omit<Pinhole, "elements" | "state">, state: Pinhole["state"] | undefined): Pinhole {
-    invariant(state !== undefined, "a pinhole goes from state to state by the table");
-    const { request, limit, leases } = pinhole;
-    const filtering = compileElements(request, limit !== undefined, this.#expansionMax);
-    const translating = leases.length === 0 ? [] : compileTranslations(request, leases);
-    const elements = translating.length === 0 ? filtering : [...filtering, ...translating];
-    // One literal, so that all pinholes are of one make; there are very many.
-    const { id, number, clientId, owner, group, revision, generation } = pinhole;
-    const { granted, deadline, createdAt, end } = pinhole;
-    return {
-      id,
-      number,
-      clientId,
-      owner,
-      request,
-      elements,
-      group,
-      state,
-      revision,
-      generation,
-      granted,
-      deadline,
-      createdAt,
-      limit,
-      leases,
-      end,
-    };
   }
 
   #enter(pinhole: Pinhole): void {
     this.population.add(pinhole);
     this.#hold(pinhole);
-    const group = pinhole.group === "" ? undefined : this.groups.find(pinhole.owner, pinhole.group);
-    if (group !== undefined) this.groups.join(group, pinhole.id);
+    if (pinhole.group !== "") this.groups.join(groupOf(pinhole), pinhole.number);
   }
 
   #hold(pinhole: Pinhole): void {
     if (pinhole.state !== "enabled") return;
     this.limits.set(pinhole.number, pinhole.limit);
-    for (const element of pinhole.elements) this.elements.hold(element, pinhole.number, pinhole.deadline);
+    const { number, deadline } = pinhole;
+    for (const element of this.elementsOf(pinhole)) this.elements.hold(element, number, deadline);
   }
 
   #advanced(pinhole: Pinhole, cause: Cause): Pinhole {
-    return { ...pinhole, revision: pinhole.revision + 1, generation: cause.generation };
+    return changePinhole(pinhole, { revision: pinhole.revision + 1, generation: cause.generation });
   }
 
-  #tell(type: PinholeEventType, pinhole: Pinhole, cause: Cause): void {
-    this.#changed.add(pinhole.id);
+  #textOf({ id }: Pinhole): string {
+    const text = this.population.textOf(id);
+    invariant(text !== undefined, "what came in lives");
+    return text;
+  }
+
+  #tell(type: PinholeEventType, { id, owner }: Pinhole, packed: PackedPinhole, cause: Cause): void {
+    this.#changed.add(id);
     const { moment, generation, origin } = cause;
-    this.#announce({ type, generation, at: moment.wall, pinhole, owner: pinhole.owner, origin });
+    this.#announce({ type, generation, at: moment.wall, packed, owner, origin });
   }
 
   #tellGroup(owner: string, group: string, cause: Cause): void {

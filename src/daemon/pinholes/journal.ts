@@ -5,13 +5,7 @@
  * A commit is written before the packet filter hears of it and long before its owner does. So after a crash
  * the journal may know a commit that nobody was told of, and never the other way round.
  */
-import type {
-  JournalChanges,
-  JournalContents,
-  JournalHead,
-  KeptAnswer,
-  PinholeRecord,
-} from "../../pinhole/index.ts";
+import type { JournalChanges, JournalContents, JournalHead, KeptAnswer } from "../../pinhole/index.ts";
 import { type DurableChange, DurableStore } from "../../system/index.ts";
 
 /** A journal of pinholes. */
@@ -54,7 +48,7 @@ export class DiskJournal implements PinholeJournal {
     const [head] = [...this.#store.read(HEAD)];
     return {
       head: head as JournalHead | undefined,
-      pinholes: this.#store.read(PINHOLE) as Iterable<PinholeRecord>,
+      pinholes: this.#store.read(PINHOLE) as Iterable<string>,
       answers: this.#store.read(ANSWER) as Iterable<KeptAnswer>,
     };
   }
@@ -63,7 +57,7 @@ export class DiskJournal implements PinholeJournal {
     const { head, put, remove, keep, forget } = changes;
     const written: DurableChange[] = [{ key: [HEAD], value: { ...head, bootId: this.#bootId } }];
     for (const id of remove) written.push({ key: [PINHOLE, id], value: undefined });
-    for (const record of put) written.push({ key: [PINHOLE, record.id], value: record });
+    for (const { id, text } of put) written.push({ key: [PINHOLE, id], value: text });
     for (const answer of forget) written.push({ key: answerKey(answer), value: undefined });
     for (const answer of keep) written.push({ key: answerKey(answer), value: answer });
     return this.#store.write(written);
@@ -77,7 +71,7 @@ export class DiskJournal implements PinholeJournal {
 /** A journal that a crash takes with it: for trials. */
 export class MemoryJournal implements PinholeJournal {
   #head: JournalHead | undefined;
-  readonly #pinholes: Map<string, PinholeRecord> = new Map();
+  readonly #pinholes: Map<string, string> = new Map();
   readonly #answers: Map<string, KeptAnswer> = new Map();
 
   load(): JournalContents {
@@ -87,7 +81,7 @@ export class MemoryJournal implements PinholeJournal {
   append({ head, put, remove, keep, forget }: JournalChanges): Promise<void> {
     this.#head = { ...head, bootId: "" };
     for (const id of remove) this.#pinholes.delete(id);
-    for (const record of put) this.#pinholes.set(record.id, record);
+    for (const { id, text } of put) this.#pinholes.set(id, text);
     for (const answer of forget) this.#answers.delete(answerKey(answer).join("\0"));
     for (const answer of keep) this.#answers.set(answerKey(answer).join("\0"), answer);
     return Promise.resolve();

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { defaultLimits, parseAddress } from "../../base/index.ts";
-import { type Overrun, type PinholeNews, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
+import {
+  type Overrun,
+  type PinholeNews,
+  type PinholeSpec,
+  PinholeStore,
+  unpackPinhole,
+} from "../../pinhole/index.ts";
 import { ALICE, fakeEntropy } from "../../testing/index.ts";
 import { LimitWatch } from "./limit-watch.ts";
 
@@ -88,6 +94,10 @@ describe("limits that refuse packets", () => {
         text: "Packets were refused: 2 beyond 20 packets per second.",
       },
     ]);
+    assert.deepEqual(
+      news.map(({ packed }) => packed && unpackPinhole(packed).limit?.pps),
+      [10, 20],
+    );
     await watch.look();
     assert.equal(news.length, 2, "nothing was refused since");
   });

@@ -7,13 +7,14 @@
  * held a packet against, it does not say. What costs nothing while nobody has limits.
  */
 import { FirewallError, type Milliseconds } from "../../base/index.ts";
-import type {
-  EnforcedLimit,
-  Overrun,
-  Pinhole,
-  PinholeBackend,
-  PinholeNews,
-  PinholeStore,
+import {
+  type EnforcedLimit,
+  type Overrun,
+  packPinhole,
+  type Pinhole,
+  type PinholeBackend,
+  type PinholeNews,
+  type PinholeStore,
 } from "../../pinhole/index.ts";
 
 /** From one look to the next, in milliseconds. */
@@ -47,20 +48,20 @@ function textOf({ limit = {} }: Pinhole, refused: Refused): string {
 }
 
 function newsOf(overruns: readonly Overrun[], store: PinholeStore, at: Milliseconds): PinholeNews[] {
-  const hit = new Map<Pinhole, Refused>();
+  const hit = new Map<string, { readonly pinhole: Pinhole; readonly refused: Refused }>();
   for (const { limit, packet, packets } of overruns) {
     for (const pinhole of store.permitting(packet)) {
       if (pinhole.limit?.[limit] === undefined) continue;
-      const refused = hit.get(pinhole) ?? {};
-      hit.set(pinhole, { ...refused, [limit]: (refused[limit] ?? 0) + packets });
+      const refused: Refused = hit.get(pinhole.id)?.refused ?? {};
+      hit.set(pinhole.id, { pinhole, refused: { ...refused, [limit]: (refused[limit] ?? 0) + packets } });
     }
   }
   const { generation } = store;
-  return Array.from(hit, ([pinhole, refused]) => ({
+  return Array.from(hit.values(), ({ pinhole, refused }) => ({
     type: "limit.hit",
     generation,
     at,
-    pinhole,
+    packed: packPinhole(pinhole),
     owner: pinhole.owner,
     refused,
     origin: "",

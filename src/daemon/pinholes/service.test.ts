@@ -7,13 +7,16 @@ import {
   type Cut,
   type KernelPlan,
   type Moment,
+  packPinhole,
   type PinholeEventRecord,
   type PinholeLimits,
   PinholeRefusal,
+  PinholeRequest,
   type PinholeSpec,
   PinholeStore,
   type Restoration,
   type TranslationPlan,
+  unpackPinhole,
 } from "../../pinhole/index.ts";
 import { ADMIN, ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
 import { MemoryJournal, type PinholeJournal } from "./journal.ts";
@@ -493,7 +496,7 @@ describe("a journal that cannot be written", () => {
       { op: "open", spec: { ...AUDIO, external: { family: 4, address: "198.51.100.2" } } },
     ]);
     assert.deepEqual(
-      [...journal.load().pinholes].map(({ owner }) => owner),
+      [...journal.load().pinholes].map((text) => unpackPinhole(text).owner),
       ["bob", "bob"],
     );
   });
@@ -524,18 +527,18 @@ describe("a service that starts", () => {
     const [record] = [...journal.load().pinholes];
     assert.ok(record !== undefined);
     const head = journal.load().head ?? { generation: 0, nextNumber: 0, nextGroupNumber: 0 };
-    const poisoned = {
-      ...record,
+    const poisoned = packPinhole({
+      ...unpackPinhole(record),
       id: "ph_zz",
       number: 99,
       group: "",
       groupNumber: 0,
-      spec: POISON,
+      request: PinholeRequest.check(POISON),
       generation: 2,
-    };
+    });
     await journal.append({
       head: { ...head, generation: 2 },
-      put: [poisoned],
+      put: [{ id: "ph_zz", text: poisoned }],
       remove: [],
       keep: [],
       forget: [],

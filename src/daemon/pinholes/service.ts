@@ -203,7 +203,10 @@ export class PinholeService {
 
   /** What passed through each of these pinholes, in their order. */
   async traffic(pinholes: readonly Pinhole[]): Promise<Traffic[]> {
-    const elements = pinholes.map((pinhole) => pinhole.elements.filter((one) => !isTranslation(one)));
+    const { store } = this.#options;
+    const elements = pinholes.map((pinhole) =>
+      store.elementsOf(pinhole).filter((one) => !isTranslation(one)),
+    );
     const counts = await this.#options.backend.traffic(elements.flat());
     let at = 0;
     return elements.map(({ length }) => {
@@ -282,11 +285,9 @@ export class PinholeService {
       throw new FirewallError("TRANSLATION_UNSUPPORTED", message);
     }
     const moment = this.moment;
-    const over = store.load(journal.load(), moment, bootId);
+    const corrections = store.load(journal.load(), moment, bootId);
+    if (corrections !== undefined) await journal.append(corrections);
     await this.#enforcer.restore();
-    if (over.length > 0) {
-      await journal.append({ head: store.journalHead, put: [], remove: over, keep: [], forget: [] });
-    }
     backend.watch((drift) => this.#loop.drifted(drift));
     this.#loop.start();
     this.#limitWatch.start();

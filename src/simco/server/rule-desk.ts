@@ -246,9 +246,8 @@ export class RuleDesk {
     const pinhole = findRule(store, agent, rule);
     if (pinhole === undefined) return negative(tid, "NO_SUCH_RULE");
     if (!maySee(agent, pinhole.owner)) return negative(tid, "RULE_FORBIDDEN");
-    const { owner, request } = pinhole;
+    const { owner, request, groupNumber: group } = pinhole;
     const lifetime = secondsOf(remainingSeconds(pinhole, this.#store.moment.now));
-    const group = store.groupOf(pinhole)?.number ?? 0;
     const leases = leasesOf(pinhole);
     if (request.kind === "reserve") {
       const ends = reservedEnds(leases, request.external.family, request.protocol);

@@ -15,7 +15,9 @@ export const LIMIT_CASES: readonly ComplianceCase[] = [
     run: async (world) => {
       if (!world.backend.abilities.counts) return;
       const id = await world.open(flow(4, { direction: "in" }));
-      const elements = world.store.find(ALICE, id)?.elements ?? [];
+      const pinhole = world.store.find(ALICE, id);
+      assert.ok(pinhole !== undefined);
+      const elements = world.store.elementsOf(pinhole);
       await world.expect([
         [IN, true],
         [IN, true],

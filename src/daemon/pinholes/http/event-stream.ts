@@ -111,10 +111,11 @@ export class EventStream {
     return { bootId: this.#bootId, generation: this.#service.status.generation };
   }
 
-  #isWanted({ type, owner, group, pinhole }: PinholeEventRecord): boolean {
+  #isWanted(event: PinholeEventRecord): boolean {
+    const { type, owner, group } = event;
     const { agent, types, group: wanted } = this.#wish;
     if (types !== undefined && !types.includes(type)) return false;
-    if (wanted !== undefined && wanted !== (group ?? pinhole?.group)) return false;
+    if (wanted !== undefined && wanted !== (group ?? event.pinhole?.group)) return false;
     return owner === undefined || maySee(agent, owner);
   }
 

@@ -13,8 +13,8 @@ const GROUP: Readonly<Record<string, Schema>> = {
 };
 const COMMITTED = { description: "It is in force.", schema: "CommitAnswer" } as const;
 
-function summaryOf({ id, number, owner, members }: PinholeGroup): Record<string, unknown> {
-  return { id, gid: number, owner, size: members.size };
+function summaryOf({ id, number, owner, size }: PinholeGroup): Record<string, unknown> {
+  return { id, gid: number, owner, size };
 }
 
 /** Does things with groups. */
