@@ -36,6 +36,19 @@ async function churn(filter, first, commits) {
   return times;
 }
 
+/** Opens and closes calls for as long as everything is audited; how long each commit took, and the audit. */
+async function auditBeside(filter, first) {
+  const began = performance.now();
+  let auditMs;
+  const audit = filter.audit().then((answer) => {
+    auditMs = performance.now() - began;
+    return answer;
+  });
+  const times = [];
+  for (let call = first; auditMs === undefined; call += 1) times.push(...(await churn(filter, call, 1)));
+  return { times, auditMs, answer: await audit };
+}
+
 /** Closes wide pinholes one after the other while calls come and go; how long both took. */
 async function closeWide(filter, calls, count) {
   const ports = Array.from({ length: count }, (_, at) => 40_000 + at);
@@ -53,7 +66,7 @@ async function closeWide(filter, calls, count) {
   return { times, beside };
 }
 
-async function measure(filter, calls, commits) {
+async function measure(filter, { firewall, calls, commits }) {
   await filter.start();
   try {
     say(`loading ${calls * PINHOLES_PER_CALL} pinholes`);
@@ -65,6 +78,16 @@ async function measure(filter, calls, commits) {
     });
     say("closing pinholes with wildcards beside them");
     const wide = await closeWide(filter, calls, Math.min(100, commits));
+    say("an audit beside them");
+    const audited = await auditBeside(filter, calls);
+    say("an audit after somebody has emptied the set");
+    await firewall.run([
+      "sh",
+      "-c",
+      "for set in $(nft list sets | grep -o 'pinholes-pass[^ ]*'); do nft flush set inet calls $set; done",
+    ]);
+    const mended = await auditBeside(filter, calls);
+    say(`${JSON.stringify(audited.answer)} ${JSON.stringify(mended.answer)}`);
     say("killed, and started anew");
     await filter.crash();
     const began = performance.now();
@@ -80,6 +103,12 @@ async function measure(filter, calls, commits) {
       closeWideP99Ms: quantile(wide.times, 0.99),
       commitBesideP50Ms: quantile(wide.beside, 0.5),
       commitBesideP99Ms: quantile(wide.beside, 0.99),
+      auditMs: audited.auditMs,
+      commitBesideAuditP50Ms: quantile(audited.times, 0.5),
+      commitBesideAuditMaxMs: quantile(audited.times, 1),
+      mendMs: mended.auditMs,
+      commitBesideMendP50Ms: quantile(mended.times, 0.5),
+      commitBesideMendMaxMs: quantile(mended.times, 1),
       recoveryMs,
       recoveryProcessorMs: filter.processorMs(),
     };
@@ -106,11 +135,11 @@ async function main() {
   const folder = mkdtempSync(join(tmpdir(), "postern-pinholes-"));
   try {
     const figures = await withTopology(GATEWAY, (hosts) =>
-      measure(
-        new PinholdFilter({ ...hosts, folder, profile: values.profile }),
+      measure(new PinholdFilter({ ...hosts, folder, profile: values.profile }), {
+        firewall: hosts.firewall,
         calls,
-        Number(values.commits),
-      ),
+        commits: Number(values.commits),
+      }),
     );
     const report = { ...describeMachine(), pinholes: calls * PINHOLES_PER_CALL, ...figures };
     const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(22)} ${value.toFixed(2)}`);

@@ -1,6 +1,9 @@
 /** Three ways of putting calls into the packet filter of a gateway: Postern's daemon, and two of today. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { request } from "node:http";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 import { connectPinholes } from "../../dist/client/index.js";
 import { POSTERN } from "../../dist/lab/index.js";
 import { processorMs } from "../measure.mjs";
@@ -81,6 +84,14 @@ export class PinholdFilter {
     const spec = { internal: `${client.ipv4}/24`, external, protocol: "udp", lifetime: LEASE_SECONDS };
     change.open(spec, `w${port}`);
     return change.commit();
+  }
+
+  /** Has the filter read and put right: `POST /v1/audit`. */
+  async audit() {
+    const socketPath = join(this.#site.folder, "pinhold");
+    const asking = request({ socketPath, path: "/v1/audit", method: "POST" }).end();
+    const [answer] = await once(asking, "response");
+    return json(answer);
   }
 
   closeWide(port) {

@@ -65,20 +65,17 @@ function writeValue(writer: MessageWriter, type: number, value: Uint8Array): voi
   writer.endNest();
 }
 
-function writeElement(writer: MessageWriter, element: ElementFacts, named: boolean): void {
-  writer.beginNest(LIST_ELEMENT);
+function writeKey(writer: MessageWriter, element: ElementFacts): void {
   writeValue(writer, ELEMENT_KEY, element.key);
   if (element.keyEnd !== undefined) writeValue(writer, ELEMENT_KEY_END, element.keyEnd);
-  if (!named) writeContent(writer, element);
-  writer.endNest();
 }
 
-function writeContent(writer: MessageWriter, element: ElementFacts): void {
+function writeContent(writer: MessageWriter, element: ElementFacts, elapsedMs: number): void {
   if (element.data !== undefined) writeValue(writer, ELEMENT_DATA, element.data);
   if (element.object !== undefined) writer.text(ELEMENT_OBJECT, element.object);
   if (element.timeoutMs !== undefined) {
     // Zero would mean "for ever".
-    writer.uint64(ELEMENT_TIMEOUT, Math.max(1, Math.round(element.timeoutMs)));
+    writer.uint64(ELEMENT_TIMEOUT, Math.max(1, Math.round(element.timeoutMs - elapsedMs)));
   }
 }
 
@@ -98,10 +95,15 @@ function elementBytes(element: ElementFacts): number {
  */
 export class SetBatch {
   readonly #transaction: NftablesTransaction;
+  readonly #elapsedMs: number;
 
-  /** @param firstSequence - number of the first message; the others follow */
-  constructor(firstSequence: number) {
+  /**
+   * @param firstSequence - number of the first message; the others follow
+   * @param elapsedMs - how much of the elements' lifetimes is over, in milliseconds
+   */
+  constructor(firstSequence: number, elapsedMs: number = 0) {
     this.#transaction = new NftablesTransaction(firstSequence);
+    this.#elapsedMs = elapsedMs;
   }
 
   /** Number of the message written last. */
@@ -182,7 +184,10 @@ export class SetBatch {
         const element = elements[at] as ElementFacts;
         room -= elementBytes(element);
         if (room < 0) break;
-        writeElement(writer, element, named);
+        writer.beginNest(LIST_ELEMENT);
+        writeKey(writer, element);
+        if (!named) writeContent(writer, element, this.#elapsedMs);
+        writer.endNest();
       }
       writer.endNest();
       writer.end();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { Prefix } from "../../base/index.ts";
 import { GATEWAY, type Namespace } from "../../lab/index.ts";
 import { type Element, Endpoint, makeElement, type StandingElement } from "../../pinhole/index.ts";
@@ -155,6 +156,28 @@ netnsTest(
     await audit;
     const { held } = await backend.restore({ now: 0, generation: 2, elements: rest, limits: [] });
     assert.equal(held, 10);
+    await backend.close();
+  },
+);
+
+netnsTest(
+  "a lease ends at its time, however long the disk took before the kernel was told",
+  GATEWAY,
+  async ({ firewall }) => {
+    const backend = openIn(firewall);
+    const began = performance.now();
+    const clock = (): number => performance.now() - began;
+    await backend.restore({ now: clock(), generation: 1, elements: [], limits: [] });
+    const prepared = backend.prepare({
+      ...NOTHING,
+      generation: 2,
+      now: clock(),
+      put: manyElements(3, 10_000),
+    });
+    // More than what an audit lets pass.
+    await delay(1500);
+    await backend.commit(prepared);
+    assert.deepEqual((await backend.audit(clock))?.renewed, []);
     await backend.close();
   },
 );

@@ -45,6 +45,8 @@ export class SetChanges {
   readonly #maps: Map<string, Changes<LimitMap>> = new Map();
   readonly #objects: ObjectFacts[] = [];
   readonly #goneObjects: string[] = [];
+  /** Lifetimes count from here: the disk may take its time before the kernel hears of them. */
+  readonly #begunAt: number = performance.now();
 
   constructor(plan: ChainPlan, features: KernelFeatures) {
     this.#plan = plan;
@@ -105,7 +107,7 @@ export class SetChanges {
    * @param to - generation that will be
    */
   encode(from: number | undefined, to: number): Uint8Array {
-    const batch = new SetBatch(1);
+    const batch = new SetBatch(1, performance.now() - this.#begunAt);
     const mark = this.#name(markName(this.#plan));
     if (from !== undefined) batch.delete(mark, [{ key: encodeGeneration(from) }]);
     for (const [name, { removed }] of this.#maps) batch.delete(this.#name(name), removed);
