@@ -85,7 +85,7 @@ interface BuiltPlan extends Omit<PlanText, "text"> {
   /** Address tables it asks. */
   readonly tables: readonly string[];
   /** What the sets of these tables hold. */
-  readonly held: Map<string, ReadonlySet<string>>;
+  readonly held: Map<string, ReadonlyMap<string, number>>;
 }
 
 /** Runs commands as one transaction. */
@@ -250,7 +250,7 @@ export class KernelRules {
       .filter(({ name }) => plan.tables.includes(name))
       .flatMap((contents) => tableSetContents(plan.number, contents));
     const commands = wanted.flatMap((each) =>
-      tableSetChange(this.#table, plan.held.get(each.set) ?? new Set(), each),
+      tableSetChange(this.#table, plan.held.get(each.set) ?? new Map(), each),
     );
     if (commands.length > 0) runNftables(`${commands.join("\n")}\n`);
     for (const { set, ranges } of wanted) plan.held.set(set, ranges);

@@ -9,12 +9,13 @@ import { type KernelRules, type TableContents, tallyName } from "../backend/inde
 import { FirewallError } from "../base/index.ts";
 import type { AddressTable, TableStatistics, Traffic } from "../tables/index.ts";
 import type { Log } from "./log.ts";
+import { monotonicNow } from "./monotonic-clock.ts";
 
 type Counted = ReadonlyMap<string, Traffic>;
 
 /** What is in a table, for the kernel. */
 export function tableContents(table: AddressTable): TableContents {
-  return { name: table.name, entries: table.show() };
+  return { name: table.name, entries: table.show(), now: monotonicNow() };
 }
 
 /** See above. */

@@ -58,19 +58,27 @@ netnsTest(
 );
 
 netnsTest(
-  "an entry that ends by itself sends its packets up, and only those",
+  "an entry that ends by itself is judged in the kernel until its last second, and ends to the moment",
   HOST_PAIR,
   async ({ client, firewall: host }) => {
     await answers(client, host);
-    const firewall = await startFirewall(host, { policy: policyOf([], BLOCK) });
+    const ping = { name: "ICMPRule", type: "echo-request", action: "asked" };
+    const asked = [
+      { name: "TableRule", table: "some", action: "ACCEPT" },
+      { name: "TrueRule", action: "DROP" },
+    ];
+    const firewall = await startFirewall(host, { policy: { ...policyOf([], ping), asked } });
     const remote = connect({ socket: firewall.socket });
-    await remote.addAddresses("some", { addresses: [client.ipv4], lifetimeSeconds: 2 });
-    assert.deepEqual(await answers(client, host), [false, true]);
     const packets = async (): Promise<number> => (await remote.getStatus()).counters["packets"] ?? 0;
-    assert.equal(await packets(), 1);
-    await sleep(3200);
+    await remote.addAddresses("some", { addresses: [client.ipv6] });
+    await remote.addAddresses("some", { addresses: [client.ipv4], lifetimeSeconds: 600 });
     assert.deepEqual(await answers(client, host), [true, true]);
-    assert.equal(await packets(), 1, "what has ended sends nothing up");
+    assert.equal(await packets(), 0, "more than a second is left");
+    await remote.addAddresses("some", { addresses: [client.ipv4], lifetimeSeconds: 1 });
+    assert.deepEqual(await answers(client, host), [true, true]);
+    assert.equal(await packets(), 1, "less than a second is left");
+    await sleep(1100);
+    assert.deepEqual(await answers(client, host), [false, true]);
     await firewall.stop();
   },
 );

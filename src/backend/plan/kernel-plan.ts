@@ -375,7 +375,7 @@ class Planner {
     return {
       ...tableLines(row, hook, action),
       action,
-      reason: "entries that end by themselves are asked there",
+      reason: "in the last second of an entry that ends by itself userspace is asked",
     };
   }
 

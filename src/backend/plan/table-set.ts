@@ -3,14 +3,19 @@
  *
  * In a table the longest entry that covers an address decides, and sets of ranges know no longer and shorter:
  * so the table is told as what follows from its entries. The set `in` holds the addresses that are surely in
- * the table; the set `ask` those whose entry ends by itself at some time, about which only userspace knows at
- * any moment. A table that makes more ranges than {@link RANGES_MAX} is asked in userspace altogether.
+ * the table; the set `ask` those whose entry ends by itself at some time. Of these, what is in the table
+ * until then is in `in` too, with a lifetime that ends {@link MARGIN_MS} before: in that last second
+ * userspace says which packet is the first that the entry does not meet. A table that makes more ranges than
+ * {@link RANGES_MAX} is asked in userspace altogether.
  */
 import { type AddressWords, type Family, familyBits } from "../../base/index.ts";
 import { addressText, type KeyRange, wordsToNumber } from "./line-run.ts";
 
 /** Most ranges of a table that the kernel is told; a change of the table costs time with their number. */
 export const RANGES_MAX = 65_536;
+
+/** How long before an entry ends by itself userspace is asked about it, in milliseconds. */
+export const MARGIN_MS = 1000;
 
 /** Which of a table's sets. */
 export type TableList = "in" | "ask";
@@ -22,7 +27,7 @@ export interface TableEntryFacts {
   /** Length of its prefix, in bits. */
   readonly length: number;
   readonly negated: boolean;
-  /** Present when it ends by itself. */
+  /** When it ends by itself, in milliseconds; absent when it does not. */
   readonly deadline?: number;
 }
 
@@ -30,25 +35,33 @@ export interface TableEntryFacts {
 export interface TableContents {
   readonly name: string;
   readonly entries: Iterable<TableEntryFacts>;
+  /** On the clock of their deadlines, in milliseconds. */
+  readonly now: number;
 }
 
-/** A set and what it holds: ranges as nftables writes them. */
+/** A set and what it holds. */
 export interface TableSetContents {
   readonly set: string;
-  readonly ranges: ReadonlySet<string>;
+  /** Ranges as nftables writes them, each with when it is to end, in milliseconds; 0 when it stays. */
+  readonly ranges: ReadonlyMap<string, number>;
+  readonly now: number;
 }
 
 interface OpenEntry {
   readonly high: bigint;
-  readonly list: TableList | "out";
+  readonly list: ListedRange["list"];
+  readonly deadline: number;
 }
 
 interface ListedRange extends KeyRange {
-  readonly list: TableList | "out";
+  /** `ending`: in the table until the deadline. */
+  readonly list: TableList | "out" | "ending";
+  /** 0 for none. */
+  readonly deadline: number;
 }
 
 function listOf({ negated, deadline }: TableEntryFacts): ListedRange["list"] {
-  if (deadline !== undefined) return "ask";
+  if (deadline !== undefined) return negated ? "ask" : "ending";
   return negated ? "out" : "in";
 }
 
@@ -59,11 +72,11 @@ class RangeSweep {
   #from = 0n;
 
   /** Goes on to an entry, which begins behind the one before or within it. */
-  enter(low: bigint, high: bigint, list: ListedRange["list"]): void {
+  enter({ low, ...entry }: KeyRange & OpenEntry): void {
     this.#closeBefore(low);
     if (this.#open.length > 0) this.#tell(low - 1n);
     this.#from = low;
-    this.#open.push({ high, list });
+    this.#open.push(entry);
   }
 
   end(): void {
@@ -82,14 +95,14 @@ class RangeSweep {
   }
 
   #tell(high: bigint): void {
-    const list = this.#open.at(-1)?.list ?? "out";
+    const { list = "out", deadline = 0 } = this.#open.at(-1) ?? {};
     const low = this.#from;
     this.#from = high + 1n;
     if (low > high || list === "out") return;
     const last = this.ranges.at(-1);
-    if (last?.list === list && last.high + 1n === low)
-      this.ranges.push({ ...this.ranges.pop(), list, low: last.low, high });
-    else this.ranges.push({ list, low, high });
+    const isSame = last?.list === list && last.deadline === deadline && last.high + 1n === low;
+    if (isSame) this.ranges.pop();
+    this.ranges.push({ list, deadline, low: isSame ? last.low : low, high });
   }
 }
 
@@ -99,7 +112,7 @@ function sweep(entries: Iterable<TableEntryFacts>, family: Family): ListedRange[
     if (entry.family !== family) continue;
     const low = wordsToNumber(family, entry.words);
     const size = 1n << BigInt(familyBits(family) - entry.length);
-    found.enter(low, low + size - 1n, listOf(entry));
+    found.enter({ low, high: low + size - 1n, list: listOf(entry), deadline: entry.deadline ?? 0 });
   }
   found.end();
   return found.ranges;
@@ -124,43 +137,63 @@ export function tableSetTexts(plan: number, table: string): string[] {
     FAMILIES.map((family) => {
       const type = family === 4 ? "ipv4_addr" : "ipv6_addr";
       const name = tableSetName(plan, table, list, family);
-      return `\tset ${name} {\n\t\ttype ${type}\n\t\tflags interval\n\t}`;
+      const flags = list === "in" ? "interval,timeout" : "interval";
+      return `\tset ${name} {\n\t\ttype ${type}\n\t\tflags ${flags}\n\t}`;
     }),
   );
 }
 
 /** What the sets of a table of a plan shall hold. */
-export function tableSetContents(plan: number, { name, entries }: TableContents): TableSetContents[] {
+export function tableSetContents(plan: number, { name, entries, now }: TableContents): TableSetContents[] {
   const all = [...entries];
   const swept = FAMILIES.map((family) => [family, sweep(all, family)] as const);
   const isLarge = swept.reduce((sum, [, ranges]) => sum + ranges.length, 0) > RANGES_MAX;
   return swept.flatMap(([family, ranges]) => {
-    const told = isLarge ? [{ ...EVERYTHING[family], list: "ask" as const }] : ranges;
+    const told = isLarge ? [{ ...EVERYTHING[family], list: "ask" as const, deadline: 0 }] : ranges;
     const text = ({ low, high }: KeyRange): string => {
       const from = addressText(family, low);
       return low === high ? from : `${from}-${addressText(family, high)}`;
     };
+    const isIn = ({ list, deadline }: ListedRange): boolean =>
+      list === "in" || (list === "ending" && deadline > now + MARGIN_MS);
+    const sets = {
+      in: told.filter(isIn).map((range) => [text(range), range.deadline] as const),
+      ask: told
+        .filter(({ list }) => list === "ask" || list === "ending")
+        .map((range) => [text(range), 0] as const),
+    };
     return LISTS.map((list) => ({
       set: tableSetName(plan, name, list, family),
-      ranges: new Set(told.filter((range) => range.list === list).map(text)),
+      ranges: new Map(sets[list]),
+      now,
     }));
   });
 }
 
 /**
  * The commands that lead a set from what it holds to what it shall hold. All that goes goes before anything
- * comes: ranges of a set may not overlap.
+ * comes: ranges of a set may not overlap. What may have ended by itself cannot be taken out by name, so then
+ * the set is emptied.
  */
 export function tableSetChange(
   table: string,
-  before: ReadonlySet<string>,
-  after: TableSetContents,
+  before: ReadonlyMap<string, number>,
+  { set, ranges, now }: TableSetContents,
 ): string[] {
-  const gone = [...before].filter((range) => !after.ranges.has(range));
-  const come = [...after.ranges].filter((range) => !before.has(range));
-  const command = (verb: string, ranges: readonly string[]): string[] =>
-    ranges.length === 0 ? [] : [`${verb} element inet ${table} ${after.set} { ${ranges.join(", ")} }`];
-  const isOther = gone.length > 0 && gone.length === before.size;
-  const removal = isOther ? [`flush set inet ${table} ${after.set}`] : command("delete", gone);
-  return [...removal, ...command("add", come)];
+  const gone = [...before].filter(([range, deadline]) => ranges.get(range) !== deadline);
+  const isEmptied =
+    gone.some(([, deadline]) => deadline !== 0) || (gone.length > 0 && gone.length === before.size);
+  const come = isEmptied
+    ? [...ranges]
+    : [...ranges].filter(([range, deadline]) => before.get(range) !== deadline);
+  const command = (verb: string, elements: readonly string[]): string[] =>
+    elements.length === 0 ? [] : [`${verb} element inet ${table} ${set} { ${elements.join(", ")} }`];
+  const removed = gone.map(([range]) => range);
+  const added = come.map(([range, deadline]) =>
+    deadline === 0 ? range : `${range} timeout ${Math.ceil(deadline - now - MARGIN_MS)}ms`,
+  );
+  return [
+    ...(isEmptied ? [`flush set inet ${table} ${set}`] : command("delete", removed)),
+    ...command("add", added),
+  ];
 }
