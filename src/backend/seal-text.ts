@@ -6,10 +6,12 @@
  * packet of TCP or UDP whose connection bears the generation in force is accepted or dropped. Seals of
  * another generation mean nothing, so putting a new one in force voids all seals at once.
  *
- * SYN, FIN and RST of sealed flows still come up, since the state table must know of them. Such a packet
- * bears a connection's mark only when the kernel's tracker has found that it fits the connection; that is
- * told upwards as *vouched*. A vouched packet that comes back accepted as it is ends its flow's seal: what
- * follows is judged anew.
+ * SYN, FIN and RST of sealed flows still come up, since the state table must know of them. A segment that the
+ * kernel's tracker has found to fit a connection that stands (assured) is *vouched* for upwards. Only such a
+ * segment can begin a seal: of a connection that the kernel has not taken up, or sees otherwise than we do,
+ * it would take a reset for stray. A SYN is vouched for also where the tracker takes it for nothing: one that
+ * is not begins another connection. A segment with SYN, FIN or RST that comes back accepted as it is ends its
+ * flow's seal: what follows is judged anew.
  *
  * What a pinhole permits is not dropped by a seal that may be older than the pinhole: it comes up.
  *
@@ -25,6 +27,16 @@ import { hexadecimal } from "./hexadecimal.ts";
 
 /** Name of the chain that judges packets of sealed flows. */
 export const SEALED_CHAIN = "sealed";
+
+/** Name of the chain that vouches for packets. */
+const VOUCHING_CHAIN = "vouch";
+
+/** Rules for packets that may go up: first the seals, then whom the kernel's tracker vouches for. */
+export const SEALING_RULES: readonly string[] = [
+  `jump ${SEALED_CHAIN}`,
+  `meta l4proto tcp ct state established ct status assured jump ${VOUCHING_CHAIN}`,
+  `tcp flags & syn != 0 ct state invalid jump ${VOUCHING_CHAIN}`,
+];
 
 /** What the chains are made from. */
 export interface SealForm {
@@ -46,14 +58,14 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
   const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
   const vouched = `meta mark & ${hexadecimal(~marks.mask)} | ${hexadecimal(marks.bits(REJECT_KIND.VOUCHED))}`;
   return new Map([
-    ["vouch", [`meta mark set ${vouched}`]],
+    [VOUCHING_CHAIN, [`meta mark set ${vouched}`]],
     [
       SEALED_CHAIN,
       [
         `ct mark & ${mask} == 0 return`,
         `meta l4proto { tcp, udp } ct state related ct mark set ct mark & ${rest} return`,
         `ct mark & ${droppedBit} != 0 tcp flags & syn != 0 ct mark set ct mark & ${rest}`,
-        `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 goto vouch`,
+        `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 return`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
         `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} meta mark & ${hexadecimal(PINHOLE_MARK)} == 0 drop`,
       ],

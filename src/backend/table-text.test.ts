@@ -68,7 +68,7 @@ describe("our table's text", () => {
   it("judges sealed flows before it queues, and only where flows may be sealed", () => {
     const seals = { connectionMarkMask: 0x7f00_0000, generation: 5 };
     const text = tableText({ ...PLAN, seals });
-    assert.match(text, /jump sealed\n\t\tgoto telling/);
+    assert.match(text, /chain queueing \{\n\t\tjump sealed\n(\t\t.* jump vouch\n){2}\t\tgoto/);
     assert.match(text, /chain telling \{[^}]*\tgoto to-userspace\n\t\}/);
     assert.match(text, /ct mark & 0x7f000000 == 0x05000000 accept/);
     assert.match(text, /ct mark & 0x7f000000 == 0x45000000 meta mark & 0x08000000 == 0 drop/);

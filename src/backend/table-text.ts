@@ -30,7 +30,7 @@ import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
-import { SEALED_CHAIN, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
+import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
 /** The chain that holds nothing but the queueing rule. */
 export const USERSPACE_CHAIN = "to-userspace";
@@ -234,7 +234,7 @@ function checkName(table: string): void {
 export function tableText(plan: TablePlan): string {
   checkName(plan.table);
   const marks = new RejectMarks(plan.markMask);
-  const seal = plan.seals === undefined ? [] : [`jump ${SEALED_CHAIN}`];
+  const seal = plan.seals === undefined ? [] : SEALING_RULES;
   const hooks = HOOK_NAMES.filter((hook) => plan.hooks.includes(hook));
   return `table inet ${plan.table}
 delete table inet ${plan.table}

@@ -208,6 +208,7 @@ export class Engine {
     context.tcpState = tracker.tcpState;
     context.flow = tracker.slot < 0 ? FLOW.NEW : tracker.direction;
     if (this.#inspection !== undefined) this.#inspect(this.#inspection, packet, now);
+    const wasSealed = tracker.slot >= 0 && tracker.flows.isOffloaded(tracker.slot);
     const verdict = this.#verdict(evaluator, packet);
     this.transition = NOT_TRACKED;
     this.ended = false;
@@ -215,7 +216,7 @@ export class Engine {
     if (verdict === VERDICT.ACCEPT && packet.fault === undefined && !isEnded) this.#step(packet, now);
     if (this.content !== undefined) this.#note(this.content, verdict);
     this.seal = this.#sealing.wish(evaluator, packet, this.content, now);
-    if (this.seal !== SEAL.NONE) this.#noteSeal(this.seal, packet);
+    if (this.seal !== SEAL.NONE) this.#noteSeal(this.seal, packet, wasSealed);
     this.#count(packet, verdict);
     this.#observer?.judged(packet, this, now);
     return verdict;
@@ -281,12 +282,12 @@ export class Engine {
     tracker.kill(slot);
   }
 
-  #noteSeal(seal: number, packet: Packet): void {
+  #noteSeal(seal: number, packet: Packet, wasSealed: boolean): void {
     const { tracker } = this;
-    if (seal === SEAL.ACCEPT && tracker.flows.isOffloaded(tracker.slot)) return;
     if (seal === SEAL.ACCEPT) tracker.setOffloaded(tracker.slot, true);
-    // A packet that was vouched for goes on with a seal that was there.
-    if (!packet.vouched) this.#add(COUNTER.sealed, 1);
+    // Of a flow that is dropped only these still come up.
+    const goesOn = packet.isTcp && (packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST)) !== 0;
+    if (seal === SEAL.ACCEPT ? !wasSealed : !goesOn) this.#add(COUNTER.sealed, 1);
   }
 
   /**

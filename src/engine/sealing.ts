@@ -11,8 +11,10 @@
  *   change it, and those three still come up. With the first of them that is accepted and that the kernel's
  *   tracker vouches for, the seal ends.
  * - *Or the state does not matter.* Where no rule was asked that looks at it, a connection stays sealed while
- *   it closes, and the acknowledgements between the FINs are not seen. Nor is the last one: that it has come
- *   is known when the kernel takes a SYN for the beginning of another connection, or when its entry is gone.
+ *   it closes, and the acknowledgements of the FINs are not seen. Nor is the last one: that it has come is
+ *   known when the kernel takes a SYN for the beginning of another connection, or when its entry is gone.
+ * - *The kernel sees the same connection.* A seal begins with a segment that the kernel's tracker vouches
+ *   for.
  * - *The flow stays in the state table.* While it is sealed its entry does not expire before the kernel's own
  *   entry was asked; when it leaves, whoever is told of it takes the seal away.
  * - *Bytes are settled.* A rule about bytes answers only when no further byte can change its answer.
@@ -182,13 +184,14 @@ export class Sealing {
   }
 
   /**
-   * True for a whole packet of TCP or UDP, met at one hook, that begins nothing and does not end all at once.
+   * True for a whole packet of TCP or UDP, met at one hook, that begins nothing and does not end all at once;
+   * of TCP only where the kernel sees the same connection.
    */
   #isPlain(packet: Packet): boolean {
     const { protocol } = packet;
     if (packet.fault !== undefined || packet.fragment !== FRAGMENT.NONE) return false;
     if (protocol === PROTOCOL.TCP) {
-      if ((packet.tcpFlags & (SYN | RST)) !== 0) return false;
+      if (!packet.vouched || (packet.tcpFlags & (SYN | RST)) !== 0) return false;
     } else if (protocol !== PROTOCOL.UDP) return false;
     return (
       this.#interfaceName(packet.inInterface) !== LOOPBACK &&

@@ -26,8 +26,9 @@ export const REJECT_KIND = {
   /** The packet is dropped, and so is every later one of its flow. */
   SEAL_DROP: 6,
   /**
-   * Upwards: the kernel's tracker has found that the packet fits its connection, whose fate is sealed.
-   * Downwards: the seal ends.
+   * Upwards: the kernel's tracker has found that the segment fits its connection, which stands, or of a SYN
+   * that it begins none.
+   * Downwards: a seal that is there ends.
    */
   VOUCHED: 7,
 } as const;

@@ -141,6 +141,15 @@ export function isClosing(state: number): boolean {
   return STAGES[state] === STAGE.CLOSING && state !== CLOSED && state !== TIME_WAIT;
 }
 
+const HALF_CLOSED: readonly number[] = (
+  ["CLOSE_WAIT1", "CLOSE_WAIT2", "FIN_WAIT_1", "FIN_WAIT_2"] as const
+).map(tcpStateIndex);
+
+/** True for a TCP state in which one end, and not the other, has said that it has nothing more to send. */
+export function isHalfClosed(state: number): boolean {
+  return HALF_CLOSED.includes(state);
+}
+
 /** Name of the timeout at a phase. */
 export function timeoutOf(phase: number): TimeoutName {
   return TIMEOUT_NAMES[phase] ?? "other.first";

@@ -346,6 +346,47 @@ test("a vouched FIN brings an offloaded flow back, with its numbers", () => {
   assert.equal(state(), "CLOSED");
 });
 
+test("a SYN changes nothing of an offloaded flow, whoever vouches for it", () => {
+  offload();
+  const syn = conversation.received("S", { sequence: 0x6000_0000 });
+  assert.equal(accept(vouched(syn)), COMMIT.DISBELIEVED);
+  assert.equal(state(), "ESTABLISHED");
+  assert.ok(tracker.flows.isOffloaded(tracker.slot));
+});
+
+test("what was known under a seal to the kernel alone it says until both ends have spoken again", () => {
+  offload();
+  const ours = 0x7000_0000;
+  accept(vouched(conversation.sent("FA", { sequence: ours, acknowledgement: 0x6000_0000 })));
+  assert.equal(state(), "FIN_WAIT_1");
+  // Nobody knows what the other end has sent, so its FIN is taken to acknowledge ours as it says.
+  const reset = { sequence: 0x6000_0000, acknowledgement: ours + 1 };
+  assert.equal(accept(conversation.received("R", { ...reset, sequence: 0x5000_0000 })), COMMIT.DISBELIEVED);
+  assert.equal(accept(vouched(conversation.received("R", reset))), COMMIT.STEPPED);
+  assert.equal(state(), "CLOSED");
+});
+
+test("the FIN that answers one of unknown numbers acknowledges it", () => {
+  offload();
+  accept(vouched(conversation.sent("FA", { sequence: 1, acknowledgement: 0x6000_0000 })));
+  tracker.setOffloaded(tracker.slot, true);
+  accept(vouched(conversation.received("FA", { sequence: 0x6000_0000, acknowledgement: 2 })));
+  assert.equal(state(), "FIN_WAIT_3");
+});
+
+test("an offloaded connection with both its FINs is over when the kernel takes a SYN for another", () => {
+  for (const isVouched of [true, false]) {
+    offload();
+    accept(vouched(conversation.sent("FA")));
+    tracker.setOffloaded(tracker.slot, true);
+    const syn = (): Packet => Object.assign(conversation.received("S"), { vouched: isVouched });
+    assert.equal(seen(syn()), "FIN_WAIT_1", "half of it is open");
+    accept(vouched(conversation.received("FA")));
+    tracker.setOffloaded(tracker.slot, true);
+    assert.equal(seen(syn()), isVouched ? "FIN_WAIT_3" : "CLOSED");
+  }
+});
+
 test("a flow that was taken back follows its next segment, but no FIN or RST of unknown numbers", () => {
   offload();
   tracker.takeBack();

@@ -127,6 +127,11 @@ export class SequenceWindow {
     this.#slab.setHalf(slot, HALF.FLAGS, this.#slab.half(slot, HALF.FLAGS) & ~acked);
   }
 
+  /** True when the peer has sent something since its numbers were forgotten, or at all. */
+  knows(slot: number, peer: number): boolean {
+    return this.#slab.word(slot, WORD.MAX_WINDOW + peer) !== 0;
+  }
+
   #bind(slot: number, sender: number, packet: Packet): void {
     this.#slot = slot;
     this.#words = this.#slab.words(slot);

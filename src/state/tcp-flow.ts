@@ -15,8 +15,9 @@ import { HOOK, TCP_FLAG, TCP_STATES, tcpStateIndex } from "../base/index.ts";
 import type { Packet } from "../wire/index.ts";
 import { COMMIT } from "./commit.ts";
 import { COUNTER, type Counters } from "./counter.ts";
+import { PEER } from "./direction.ts";
 import { BYTE, FLOW_FLAG, HALF } from "./flow-row.ts";
-import { STAGE, TCP_STAGES } from "./flow-stage.ts";
+import { isClosing, isHalfClosed, STAGE, TCP_STAGES } from "./flow-stage.ts";
 import type { FlowTable } from "./flow-table.ts";
 import { FIT, FITS, SequenceWindow } from "./sequence-window.ts";
 import {
@@ -111,8 +112,8 @@ export class TcpFlows {
    */
   #isOver(slot: number, state: number, packet: Packet): boolean {
     if (state === CLOSED || state === TIME_WAIT) return true;
-    const isOffloaded = (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
-    return isOffloaded && !packet.vouched && STAGES[state] === STAGE.CLOSING;
+    if (packet.vouched || !isClosing(state) || isHalfClosed(state)) return false;
+    return (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
   }
 
   /** First state of a flow made by a segment, which has no RST. */
@@ -137,11 +138,11 @@ export class TcpFlows {
     if (!this.#strict || resumes) this.#judge(slot, flowing, packet);
     const state = slab.byte(slot, BYTE.STATE);
     const outside = this.#inside ? 0 : COMMIT.OUT_OF_WINDOW;
-    if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state, resumes);
+    if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state, packet, resumes);
     const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
     const believed = resumes || this.#isBelieved(packet);
     const steps = believed || !numbered;
-    const cell = steps ? step(state, flowing, this.#segment(state, packet, numbered), numbered) : state;
+    const cell = steps ? step(state, flowing, this.#segment(slot, flowing, packet), numbered) : state;
     const opening = isOpening(state);
     const follows = (packet.tcpFlags & SYN) !== 0 ? opening : believed;
     if (follows) this.#window.follow(slot, flowing, packet, opening);
@@ -156,14 +157,16 @@ export class TcpFlows {
    * @returns false when it is not to be believed; then the flow stays as it is
    */
   #resume(slot: number, packet: Packet): boolean {
-    if (!packet.vouched && (packet.tcpFlags & (SYN | FIN | RST)) !== 0) {
+    const isPlain = (packet.tcpFlags & (SYN | FIN | RST)) === 0;
+    // A SYN on a connection that stands changes nothing, and of its number the kernel says nothing.
+    if ((!packet.vouched && !isPlain) || (packet.tcpFlags & SYN) !== 0) {
       if ((packet.tcpFlags & RST) !== 0) this.#counters.add(COUNTER.disbelievedResets);
       return false;
     }
     const { slab } = this.#table;
     const isSealed = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
     // What was on its way when the flow was sealed changes nothing.
-    if (!isSealed || packet.vouched) {
+    if (!isSealed || !isPlain) {
       this.#table.setOffloaded(slot, false);
       slab.setHalf(slot, HALF.FLAGS, slab.half(slot, HALF.FLAGS) & ~(FLOW_FLAG.STALE | FLOW_FLAG.OPEN_ENDED));
       this.#window.forget(slot);
@@ -204,6 +207,13 @@ export class TcpFlows {
     return next === ESTABLISHED && !proved ? flags | FLOW_FLAG.SLOPPY : flags;
   }
 
+  /** Numbers that were seen once and forgotten under a seal are known to the kernel. */
+  #isVouchedFor(slot: number, packet: Packet): boolean {
+    const isNumbered = (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
+    const isKnown = this.#window.knows(slot, PEER.LOCAL) && this.#window.knows(slot, PEER.REMOTE);
+    return packet.vouched && isNumbered && !isKnown;
+  }
+
   /**
    * A connection that is closing may be gone at one end already, whose RST then answers whatever reaches it,
    * by the number that asks for: anywhere in the window will do.
@@ -213,8 +223,9 @@ export class TcpFlows {
     return (this.#fit & needed) !== 0;
   }
 
-  #reset(slot: number, state: number, believed: boolean): number {
-    if (!believed && !this.#isResetBelieved(state)) {
+  #reset(slot: number, state: number, packet: Packet, resumes: boolean): number {
+    const believed = resumes || this.#isVouchedFor(slot, packet) || this.#isResetBelieved(state);
+    if (!believed) {
       this.#counters.add(COUNTER.disbelievedResets);
       return COMMIT.DISBELIEVED;
     }
@@ -250,10 +261,16 @@ export class TcpFlows {
     return exact || ((fit & FIT.WINDOW) !== 0 && (fit & FIT.AHEAD) !== 0);
   }
 
-  /** Class of the segment, where `A` means that what matters is acknowledged. */
-  #segment(state: number, packet: Packet, numbered: boolean): number {
+  /**
+   * Class of the segment, where `A` means that what matters is acknowledged, as far as it is known what the
+   * other end has sent.
+   */
+  #segment(slot: number, flowing: number, packet: Packet): number {
     const segment = segmentOf(packet.tcpFlags);
-    if (!numbered) return segment;
+    const { slab } = this.#table;
+    const isNumbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
+    if (!isNumbered || !this.#window.knows(slot, PEER.LOCAL - flowing)) return segment;
+    const state = slab.byte(slot, BYTE.STATE);
     const needed = STAGES[state] === STAGE.CLOSING ? FIT.ACKNOWLEDGES_ALL : FIT.ACKNOWLEDGEMENT;
     return (this.#fit & needed) === 0 ? segment & ~SEGMENT.A : segment;
   }

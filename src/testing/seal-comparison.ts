@@ -76,10 +76,11 @@ class SealingKernel {
       return seal === SEAL.ACCEPT ? VERDICT.ACCEPT : VERDICT.DROP;
     }
     if (seal === SEAL.DROP && isAnyOf(packet, SYN)) this.#seals.delete(ends);
-    packet.vouched = this.#seals.has(ends) && fits;
+    packet.vouched = packet.isTcp && fits;
     const verdict = this.#engine.judge(packet, now);
     if (this.#engine.seal !== SEAL.NONE) this.#seals.set(ends, this.#engine.seal);
     else if (packet.vouched && verdict === VERDICT.ACCEPT) this.#seals.delete(ends);
+    packet.vouched = false;
     return verdict;
   }
 }

@@ -42,7 +42,9 @@ export class Packet {
   mark = 0;
   /** Number of its state in the kernel's connection tracking, see CONNTRACK_STATES; 0 when none was told. */
   conntrackState = 0;
-  /** True when the kernel's tracker has found that the packet fits its connection, whose fate is sealed. */
+  /**
+   * True when the kernel's tracker has found that the segment fits a connection, or that a SYN begins none.
+   */
   vouched = false;
   /** User id of the local socket that sent it; {@link NO_USER} when unknown. */
   userId: number = NO_USER;

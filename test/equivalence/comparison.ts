@@ -7,7 +7,7 @@ import { compilePolicy } from "#policy";
 import { policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge, type Outcome } from "./kernel-judge.ts";
-import { type JudgedPacket, packetRuns, staysOpen } from "./packets.ts";
+import { type JudgedPacket, packetRuns } from "./packets.ts";
 import { referenceEngine } from "./reference.ts";
 
 /** How much is compared. */
@@ -83,7 +83,7 @@ export async function compareRuns(
         fc.boolean(),
         fc.boolean(),
         (source, packetRun, tracksConnections, seals) => {
-          const run = seals ? packetRun.filter(staysOpen) : packetRun;
+          const run = packetRun;
           // Seals are for flows that our table knows, so there all of them begin in userspace.
           const settings = seals
             ? { ...(source["settings"] as object), offload: "flows" }
@@ -111,7 +111,7 @@ export async function compareRuns(
           }
         },
       ),
-      { numRuns: count },
+      { numRuns: count, endOnFailure: true },
     );
   } finally {
     judge.close();

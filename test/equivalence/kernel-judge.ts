@@ -47,7 +47,13 @@ const QUEUE = {
   wakeFd: -1,
 };
 
-/** Notes what comes through at each hook, and ends it there. What is refused is noted in our own table. */
+/**
+ * Behind all other hooks of the same place. Connection tracking takes a connection up with this priority too;
+ * of two that are equal the kernel asks the younger first, so the witness must be there before.
+ */
+const LAST_PRIORITY = 2_147_483_647;
+
+/** Notes what comes through, and ends it there. What is refused is noted in our own table. */
 function witnessText(): string {
   const set = (name: string): string =>
     [4, 6]
@@ -56,15 +62,14 @@ function witnessText(): string {
         return `set ${name}-${family} { typeof ${field}; flags dynamic; size 65535; }\n`;
       })
       .join("");
-  const chain = (hook: HookName): string => {
-    // A forwarded packet has lost one hop.
-    const hops = hook === "FORWARD" ? TIME_TO_LIVE - 1 : TIME_TO_LIVE;
-    return `chain ${hook.toLowerCase()} { type filter hook ${hook.toLowerCase()} priority 100;
+  // A forwarded packet has lost one hop.
+  const hops = `${TIME_TO_LIVE - 1}-${TIME_TO_LIVE}`;
+  const chain = (hook: "input" | "postrouting"): string =>
+    `chain ${hook} { type filter hook ${hook} priority ${LAST_PRIORITY};
       ip ttl ${hops} update @passed-4 { ip id } drop
       ip6 hoplimit ${hops} update @passed-6 { ip6 flowlabel } drop
     }\n`;
-  };
-  return `table inet witness {\n${set("passed")}${HOOK_NAMES.map(chain).join("")}}\n`;
+  return `table inet witness {\n${set("passed")}${chain("input")}${chain("postrouting")}}\n`;
 }
 
 /** Notes the state of each packet in the kernel's connection tracking, in front of our table. */
@@ -92,8 +97,8 @@ function insiderText(): string {
     `add set inet ${TABLE} ${name}-4 { typeof ip id; flags dynamic; size 65535; }`,
     `add set inet ${TABLE} ${name}-6 { typeof ip6 flowlabel; flags dynamic; size 65535; }`,
   ]);
-  const notes = [...REFUSALS, "queueing"].flatMap((chain) => {
-    const name = chain === "queueing" ? "queued" : "refused";
+  const notes = [...REFUSALS, "to-userspace"].flatMap((chain) => {
+    const name = chain === "to-userspace" ? "queued" : "refused";
     return [
       `insert rule inet ${TABLE} ${chain} update @${name}-4 { ip id }`,
       `insert rule inet ${TABLE} ${chain} update @${name}-6 { ip6 flowlabel }`,
@@ -180,19 +185,22 @@ export class KernelJudge {
     this.#hosts = hosts;
     this.#interfaces = interfaces;
     this.#outside = inNamespace(hosts.client.fullName, open);
-    const inside = inNamespace(hosts.firewall.fullName, () => ({
-      sockets: open(),
-      queue: QueueSocket.open(QUEUE),
-      rules: KernelRules.install(plan, expression),
-      nftables: Nftables.open(),
-      conntrack: Conntrack.open(),
-    }));
+    const inside = inNamespace(hosts.firewall.fullName, () => {
+      const nftables = Nftables.open();
+      nftables.run(witnessText());
+      return {
+        sockets: open(),
+        queue: QueueSocket.open(QUEUE),
+        rules: KernelRules.install(plan, expression),
+        nftables,
+        conntrack: Conntrack.open(),
+      };
+    });
     this.#inside = inside.sockets;
     this.#queue = inside.queue;
     this.#rules = inside.rules;
     this.#nftables = inside.nftables;
     this.#conntrack = inside.conntrack;
-    this.#nftables.run(witnessText());
     this.#nftables.run(insiderText());
   }
 

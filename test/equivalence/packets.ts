@@ -111,17 +111,6 @@ function spoil(bytes: Uint8Array, { kind, at, value }: Damage): Uint8Array {
   return cut;
 }
 
-/**
- * False for a TCP segment that ends a connection. While a flow is sealed the kernel's tracker says which of
- * these fit, and of connections that never stood it has an opinion of its own.
- */
-export function staysOpen({ bytes }: JudgedPacket): boolean {
-  const header = headerBytes(bytes);
-  const protocol = bytes[header === 20 ? 9 : 6];
-  const flags = bytes[header + 13] ?? 0;
-  return protocol !== PROTOCOL.TCP || (flags & (TCP_FLAG.FIN | TCP_FLAG.RST)) === 0;
-}
-
 /** Two ends; which of them is the firewall follows from the hook. */
 const ends = fc.record({
   family: fc.constantFrom<4 | 6>(4, 6),
@@ -174,14 +163,42 @@ function withoutAnswers(shape: Shape): Shape {
   };
 }
 
-function toPacket(given: Shape, at: number): JudgedPacket {
+/** Sequence number of each end's SYN. */
+const FIRST_NUMBER = 1000;
+
+/**
+ * Numbers of TCP segments as each end counts what it has sent. A SYN is always the first one again; so an end
+ * that begins anew says all over again what it has said.
+ */
+class SegmentNumbers {
+  readonly #next = new Map<string, number>();
+
+  /** Numbers of the segment that the sender sends next. */
+  take(sender: string, receiver: string, flags: number, payloadBytes: number): SegmentNumber {
+    const isSyn = (flags & TCP_FLAG.SYN) !== 0;
+    const sequence = isSyn ? FIRST_NUMBER : (this.#next.get(sender) ?? FIRST_NUMBER);
+    const length = payloadBytes + (isSyn ? 1 : 0) + ((flags & TCP_FLAG.FIN) === 0 ? 0 : 1);
+    this.#next.set(sender, sequence + length);
+    const acknowledgement = (flags & TCP_FLAG.ACK) === 0 ? 0 : (this.#next.get(receiver) ?? FIRST_NUMBER);
+    return { sequence, acknowledgement };
+  }
+}
+
+interface SegmentNumber {
+  readonly sequence: number;
+  readonly acknowledgement: number;
+}
+
+function toPacket(given: Shape, at: number, numbers: SegmentNumbers): JudgedPacket {
   const shape = given.hook === "OUTPUT" ? withoutAnswers(given) : given;
   const { hook, ports, isReply, flags, icmp, protocol, payloadBytes } = shape;
   const { source, destination, out } = placed(shape);
   // Replies go back: at INPUT and OUTPUT the hook turns the ends round, here the ports follow.
   const isBack = hook === "OUTPUT" || (hook === "FORWARD" && isReply);
   const [sourcePort, destinationPort] = isBack ? [ports[1], ports[0]] : ports;
+  const ends = [`${source} ${sourcePort}`, `${destination} ${destinationPort}`] as const;
   const whole = buildPacket({
+    ...numbers.take(`${ends[0]} > ${ends[1]}`, `${ends[1]} > ${ends[0]}`, flags, payloadBytes),
     source,
     destination,
     protocol,
@@ -205,14 +222,15 @@ export function packetRuns(count: number): fc.Arbitrary<readonly JudgedPacket[]>
       fc.array(shape, { minLength: 12, maxLength: 12 }),
       fc.array(fc.record({ flow: fc.nat(11), fresh: shape }), { minLength: count, maxLength: count }),
     )
-    .map(([flows, picks]) =>
-      picks.map(({ flow, fresh }, at) => {
+    .map(([flows, picks]) => {
+      const numbers = new SegmentNumbers();
+      return picks.map(({ flow, fresh }, at) => {
         const base = flows[flow] ?? fresh;
         const { isReply, flags, payloadBytes, damage: spoilt } = fresh;
         // The other end answers: what came in goes out, and the other way round.
         const hook =
           base.hook === "FORWARD" || !isReply ? base.hook : base.hook === "INPUT" ? "OUTPUT" : "INPUT";
-        return toPacket({ ...base, hook, isReply, flags, payloadBytes, damage: spoilt }, at);
-      }),
-    );
+        return toPacket({ ...base, hook, isReply, flags, payloadBytes, damage: spoilt }, at, numbers);
+      });
+    });
 }

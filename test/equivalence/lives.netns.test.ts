@@ -1,0 +1,110 @@
+/** Connections with FIN and RST anywhere, under seals: the same verdicts as without a kernel. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { GATEWAY } from "#lab";
+import { netnsTest } from "#testing";
+import { KernelJudge } from "./kernel-judge.ts";
+import { compareLives, type Life, type Segment } from "./lives.ts";
+
+const LIVES = 600;
+const ROUNDS = 2;
+
+/** Rules that tell a connection's beginning, middle and end from each other, each in its way. */
+const RULES = [
+  { name: "FlowRule", is: "new", action: "DROP" },
+  { name: "TCPStateRule", match_if: ["FIN_WAIT_1", "FIN_WAIT_2", "FIN_WAIT_3", "LAST_ACK"], action: "DROP" },
+  { name: "TCPStateRule", match_if: ["CLOSED"], action: "DROP" },
+  { name: "TCPStateRule", match_if: ["ESTABLISHED"], action: "DROP" },
+  { name: "TCPStateRule", match_if: ["SYN_SENT1", "TIME_WAIT"], action: "DROP" },
+].map((rule) => ({ settings: { offload: "flows" }, INPUT: [rule] }));
+
+const POLICIES = [
+  ...RULES,
+  {
+    settings: { offload: "flows" },
+    default_chain: "DROP",
+    OUTPUT: [{ name: "TrueRule", action: "ACCEPT" }],
+    INPUT: [{ name: "FlowRule", is: "known", action: "ACCEPT" }],
+  },
+];
+
+function segments(words: readonly string[], count: number): fc.Arbitrary<Segment[]> {
+  const segment = fc
+    .tuple(fc.constantFrom("<", ">"), fc.constantFrom(...words))
+    .map(([way, word]) => `${way}${word}` as Segment);
+  return fc.array(segment, { minLength: count, maxLength: count });
+}
+
+/**
+ * A life up to the first SYN behind both FINs: whether the last acknowledgement of a sealed connection has
+ * come is the kernel's to say, and it takes any for that.
+ */
+function untilReused(life: Life): Life {
+  const closed = Math.max(life.indexOf("<FA"), life.indexOf(">FA"));
+  if (!life.includes("<FA") || !life.includes(">FA")) return life;
+  const reused = life.findIndex((word, at) => at > closed && word.endsWith("S"));
+  return reused < 0 ? life : life.slice(0, reused);
+}
+
+/** How connections begin; some are older than the firewall, or none at all. */
+const beginning = fc.oneof(
+  segments(["S", "A", "FA", "R", "RA"], 3),
+  fc.constantFrom<Life>(["<S", ">SA"], [">S", "<SA"]),
+  fc.constantFrom<Life>(["<S", ">SA", "<A"], [">S", "<SA", ">A"]),
+);
+
+/** A SYN with ACK has its place in a handshake only: no end sends one anywhere else. */
+const life: fc.Arbitrary<Life> = fc
+  .tuple(beginning, segments(["S", "A", "A", "FA", "R", "RA"], 6))
+  .map(([lead, rest]) => untilReused([...lead, ...rest]));
+
+/** Lives that the kernel's tracker and ours have seen differently, and some that every connection leads. */
+const KNOWN: readonly Life[] = [
+  [">S", "<FA", ">A", "<R", "<S"],
+  [">S", "<SA", ">A", "<FA", "<S"],
+  ["<S", ">SA", "<A", "<S", ">A", "<R", "<S"],
+  [">S", "<SA", ">A", "<A", ">FA", "<FA", ">A", "<S"],
+  ["<S", ">SA", "<A", ">FA", "<A", "<FA", ">A", "<S", ">SA", "<A"],
+  ["<S", ">SA", "<A", "<FA", ">A", ">FA", "<A", "<S", ">SA", "<A"],
+];
+
+netnsTest(
+  "a connection gets the interpreter's verdicts under seals, however it ends",
+  GATEWAY,
+  async (hosts) => {
+    const judge = await KernelJudge.open(hosts);
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    try {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        for (const [at, policy] of POLICIES.entries()) {
+          const lives = fc.sample(life, { numRuns: LIVES, seed: seed + round * POLICIES.length + at });
+          const differences = compareLives(judge, policy, [...KNOWN, ...lives]);
+          assert.deepEqual(differences, [], `${JSON.stringify(policy)}, seed ${seed}`);
+        }
+      }
+    } finally {
+      judge.close();
+    }
+    assert.ok(judge.sealed > LIVES, `${judge.sealed} seals`);
+  },
+);
+
+/** Where the kernel's tracker and ours differ about a sealed connection, the kernel's word counts. */
+const DIFFERENCES: readonly { life: Life; kernel: string; interpreter: string }[] = [
+  // Who asks anew in the middle, with other numbers, is answered by a reset that fits only these.
+  { life: [">S", "<SA", ">A", ">N", "<RA", "<S"], kernel: "DROP", interpreter: "ACCEPT" },
+  // After both FINs the kernel takes any acknowledgement for the last one.
+  { life: [">S", "<SA", ">A", ">FA", "<FA", "<A", "<S"], kernel: "DROP", interpreter: "ACCEPT" },
+];
+
+netnsTest("whether a segment ends a sealed connection is the kernel's to say", GATEWAY, async (hosts) => {
+  const judge = await KernelJudge.open(hosts);
+  try {
+    for (const { life: led, kernel, interpreter } of DIFFERENCES) {
+      const found = compareLives(judge, POLICIES[0] ?? {}, [led]);
+      assert.deepEqual(found, [{ life: led.join(" "), kernel, interpreter }]);
+    }
+  } finally {
+    judge.close();
+  }
+});
