@@ -24,6 +24,10 @@ export const NETFILTER_HEADER_BYTES = 4;
 /** Version of the netfilter header (NFNETLINK_V0). */
 const NETFILTER_VERSION = 0;
 
+/** Values of the lower half of 64 bits, and where it stands in network order. */
+const WORD = 0x1_0000_0000;
+const LOW_WORD = 4;
+
 /** Marks an attribute that holds attributes (NLA_F_NESTED). */
 const NESTED = 0x8000;
 
@@ -53,6 +57,8 @@ export interface NetfilterHeader {
  */
 export class MessageWriter {
   #bytes = new DataView(new ArrayBuffer(512));
+  /** The same memory: to make one for each attribute would cost more than to copy its value. */
+  #octets = new Uint8Array(this.#bytes.buffer);
   #length = 0;
   #messageAt = 0;
   readonly #nests: number[] = [];
@@ -141,7 +147,8 @@ export class MessageWriter {
   /** Writes an attribute of eight bytes in network order, exact to 2^53. */
   uint64(type: number, value: number): void {
     const at = this.#header(type, 8);
-    this.#bytes.setBigUint64(at, BigInt(value));
+    this.#bytes.setUint32(at, Math.floor(value / WORD));
+    this.#bytes.setUint32(at + LOW_WORD, value % WORD);
   }
 
   /** Writes an attribute of ASCII text with the zero byte the kernel expects. */
@@ -174,7 +181,7 @@ export class MessageWriter {
   }
 
   #copy(at: number, value: Uint8Array): void {
-    new Uint8Array(this.#bytes.buffer).set(value, at);
+    this.#octets.set(value, at);
   }
 
   /** Makes room for `count` bytes and their padding, all zero. Returns their offset. */
@@ -183,7 +190,9 @@ export class MessageWriter {
     this.#length = at + alignNetlink(count);
     if (this.#length > this.#bytes.byteLength) {
       const larger = new ArrayBuffer(Math.max(this.#length, 2 * this.#bytes.byteLength));
-      new Uint8Array(larger).set(new Uint8Array(this.#bytes.buffer));
+      const octets = new Uint8Array(larger);
+      octets.set(this.#octets);
+      this.#octets = octets;
       this.#bytes = new DataView(larger);
     }
     return at;

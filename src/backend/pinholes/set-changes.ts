@@ -42,6 +42,8 @@ export class SetChanges {
   readonly #plan: ChainPlan;
   readonly #features: KernelFeatures;
   readonly #sets: Map<string, Changes<SetIdentity>> = new Map();
+  /** Those that were asked for last. */
+  #last: Changes<SetIdentity> | undefined;
   readonly #maps: Map<string, Changes<LimitMap>> = new Map();
   readonly #objects: ObjectFacts[] = [];
   readonly #goneObjects: string[] = [];
@@ -126,8 +128,13 @@ export class SetChanges {
     return batch.end();
   }
 
+  /** Elements come in runs of one set, and a name costs more than all else that is done here. */
   #of(set: SetIdentity): Changes<SetIdentity> {
-    return changesOf(this.#sets, setName(this.#plan, set), set);
+    const last = this.#last?.identity;
+    const isSame = last?.shape === set.shape && last.role === set.role && last.layer === set.layer;
+    if (this.#last !== undefined && isSame) return this.#last;
+    this.#last = changesOf(this.#sets, setName(this.#plan, set), set);
+    return this.#last;
   }
 
   #name(name: string): SetName {
