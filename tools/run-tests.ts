@@ -32,7 +32,7 @@ const SOURCES = [
 ];
 
 /** Longest time one test file may take, in milliseconds: a hung test must not hang the whole run. */
-const FILE_TIMEOUT_MS = { unit: 600_000, kernel: 600_000, long: 7_200_000 };
+const FILE_TIMEOUT_MS = { unit: 600_000, kernel: 1_200_000, long: 7_200_000 };
 
 /**
  * Test files side by side: one more than processors, because each waits now and then. The long ones keep all
@@ -40,8 +40,8 @@ const FILE_TIMEOUT_MS = { unit: 600_000, kernel: 600_000, long: 7_200_000 };
  */
 const SIDE_BY_SIDE = { unit: availableParallelism() + 1, kernel: availableParallelism() + 1, long: 1 };
 
-/** What a file says that must run alone. */
-const ALONE = /^\/\/ Runs alone: .+\.$/m;
+/** What a file says that must run alone, and why. */
+const ALONE = /^\/\/ Runs alone(: .+)?/m;
 
 /** The counters of the runner's closing lines, in its order. */
 const COUNTERS = ["tests", "suites", "pass", "fail", "cancelled", "skipped", "todo", "duration_ms"] as const;
@@ -96,7 +96,9 @@ function findTestFiles(): TestFile[] {
       const folder = relative(join(root, from), entry.parentPath);
       const compiled = join(root, to, folder, entry.name.replace(/\.ts$/, ".js"));
       const source = join(from, folder, entry.name);
-      const isAlone = ALONE.test(readFileSync(join(root, source), "utf8"));
+      const mark = ALONE.exec(readFileSync(join(root, source), "utf8"));
+      if (mark !== null && mark[1] === undefined) complain(`${source} runs alone and does not say why.`);
+      const isAlone = mark !== null;
       found.push({ source, compiled, phase: phaseOf(entry.name), isAlone });
     }
   }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { laboratoryObstacle, type Topology, type TopologyPlan, withTopology } from "../lab/index.ts";
 
 /** Longest time one such test may take, in milliseconds. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 /** Longest time a test of a file `*.long.test.ts` may take, in milliseconds. */
 const LONG_TIMEOUT_MS = 3_600_000;

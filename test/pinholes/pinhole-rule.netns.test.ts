@@ -22,7 +22,7 @@ netnsTest("a policy lets pass what a pinhole permits, from its commit to its end
   const socket = join(folder, "pinholes.sock");
   const words = ["--pinholes", "--pinhole-socket", socket, "--pinhole-state", join(folder, "state")];
   const before = await gateway.must(["nft", "list", "ruleset"]);
-  const firewall = await startFirewall(gateway, { policy: POLICY, words, patienceMs: 30_000 });
+  const firewall = await startFirewall(gateway, { policy: POLICY, words });
   const pinholes = connectPinholes({ socket });
   await server.traffic.listenUdp({ port: 6004 });
   await server.traffic.listenTcp({ port: 8080 });
@@ -60,7 +60,7 @@ netnsTest("a policy lets pass what a pinhole permits, from its commit to its end
   await firewall.stop("SIGKILL");
   await gateway.must([process.execPath, POSTERN, "down"]);
   assert.equal(await gateway.must(["nft", "list", "ruleset"]), before, "down leaves nothing behind");
-  const again = await startFirewall(gateway, { policy: POLICY, words, patienceMs: 30_000 });
+  const again = await startFirewall(gateway, { policy: POLICY, words });
   assert.equal(await connect(), "connected", "the journal has kept it");
   await again.stop();
   assert.equal(await gateway.must(["nft", "list", "ruleset"]), before, "an end in order does neither");
@@ -152,7 +152,7 @@ netnsTest(
     await host.must(["nft", "add table inet forger"]);
     await host.must(["nft", "add chain inet forger output { type filter hook output priority -1; }"]);
     await host.must(["nft", "add rule inet forger output meta mark set 0x08000000"]);
-    const firewall = await startFirewall(host, { policy, words, patienceMs: 30_000 });
+    const firewall = await startFirewall(host, { policy, words });
     await peer.traffic.listenUdp({ port: 6004 });
     const destination = { address: peer.ipv4, port: 6004, timeoutMs: 500 };
     assert.equal((await host.traffic.sendUdp({ ...destination, say: "forged" })).outcome, "silent");
