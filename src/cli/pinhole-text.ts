@@ -8,6 +8,15 @@ import {
 } from "../client/index.ts";
 import { alignTable } from "./output.ts";
 
+/** Why a pinhole ended, for people. */
+const END_WORDS: Readonly<Record<NonNullable<PinholeReport["reason"]>, string>> = {
+  expired: "its lease ran out",
+  deleted: "it was closed",
+  conflict: "a block came",
+  admin: "an administrator ended it",
+  backend: "the packet filter would not have it",
+};
+
 const ARROWS = { in: "<-", out: "->", both: "<->" } as const;
 
 function portsText(ports: readonly [number, number] | null | undefined): string {
@@ -38,12 +47,30 @@ function leftText(remaining: number | null): string {
   return remaining === null ? "for ever" : `${remaining} s`;
 }
 
-/** What a pinhole lets through, in one line: `udp 10.1.0.7:5004 <-> 198.51.100.9:6004`. */
-function flowText({ spec }: PinholeReport): string {
+/**
+ * What a pinhole lets through, in one line: `udp 10.1.0.7:5004 <-> 198.51.100.9:6004`, and with translation
+ * ` as 198.51.100.1:40000`.
+ */
+function flowText({ spec, outside }: PinholeReport): string {
   const { protocol, internal, external, direction = "both", kind } = spec;
   if (kind === "reserve") return `${protocolText(protocol)} ${spec.portCount ?? 1} ports`;
   const arrow = kind === "block" ? "-x-" : ARROWS[direction];
-  return `${protocolText(protocol)} ${endpointText(internal)} ${arrow} ${endpointText(external)}`;
+  const flow = `${protocolText(protocol)} ${endpointText(internal)} ${arrow} ${endpointText(external)}`;
+  return outside === undefined ? flow : `${flow} as ${leaseText(outside)}`;
+}
+
+/** What stands for one end of a pinhole: `198.51.100.1:40000-40001`. */
+function leaseText({ address, port, count }: NonNullable<PinholeReport["outside"]>): string {
+  if (count === 0) return address;
+  const family = address.includes(":") ? 6 : 4;
+  return endpointText({ family, address, ports: [port, port + count - 1] });
+}
+
+/** When and why a pinhole ended; undefined while it lives. */
+function endText({ reason, endedAt }: PinholeReport): string | undefined {
+  if (reason === undefined) return undefined;
+  const time = endedAt === undefined ? "" : `${new Date(endedAt).toISOString()}, `;
+  return `${time}${END_WORDS[reason]}`;
 }
 
 function pinholeRow(pinhole: PinholeReport, withTraffic: boolean): string[] {
@@ -64,6 +91,7 @@ export function pinholesText(pinholes: readonly PinholeReport[], withTraffic: bo
 /** One pinhole, all of it. */
 export function pinholeText(pinhole: PinholeReport): string {
   const { id, pid, clientId, owner, group, state, revision, granted, remaining, reason, traffic } = pinhole;
+  const { outside, inside } = pinhole;
   const labels = Object.entries(pinhole.spec.labels ?? {}).map(([name, value]) => `${name}=${value}`);
   const limits = Object.entries(pinhole.spec.limit ?? {}).map(([name, value]) => `${name} ${value}`);
   const rows: readonly (readonly [string, string | undefined])[] = [
@@ -73,7 +101,10 @@ export function pinholeText(pinhole: PinholeReport): string {
     ["owner", owner],
     ["group", group],
     ["state", reason === undefined ? state : `${state} (${reason})`],
+    ["ended", endText(pinhole)],
     ["flow", flowText(pinhole)],
+    ["outside", outside === undefined ? undefined : leaseText(outside)],
+    ["inside", inside === undefined ? undefined : leaseText(inside)],
     ["lease", `${leftText(granted)}, ${leftText(remaining)} left`],
     ["revision", String(revision)],
     ["labels", labels.join(", ")],

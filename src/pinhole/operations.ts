@@ -22,6 +22,15 @@ type Enable = Extract<StagedOperation, { op: "enable" }>;
 /** Room that all agents share. */
 export type Room = Pick<LimitValues, "pinholes" | "pinholeElements">;
 
+/** What a transaction finds where it is carried out. */
+export interface House {
+  readonly room: Room;
+  /** True: strangers' pinholes look as if they were not there. */
+  readonly hideForeign: boolean;
+  /** A pinhole that has ended a while ago and that the agent may see. */
+  readonly findEnded: (id: string) => Pinhole | undefined;
+}
+
 /** One transaction on the workbench. */
 export class Assignment {
   readonly #bench: Workbench;
@@ -29,6 +38,7 @@ export class Assignment {
   readonly #cause: Cause;
   readonly #room: Room;
   readonly #hideForeign: boolean;
+  readonly #findEnded: House["findEnded"];
   /** Ids that were promised for pinholes that turned out to be there already. */
   readonly #aliases: Map<string, string> = new Map();
 
@@ -38,17 +48,13 @@ export class Assignment {
    * @param cause - when, and for which generation
    * @param house - room for all, and whether strangers' pinholes look as if they were not there
    */
-  constructor(
-    bench: Workbench,
-    agent: Agent,
-    cause: Cause,
-    house: { readonly room: Room; readonly hideForeign: boolean },
-  ) {
+  constructor(bench: Workbench, agent: Agent, cause: Cause, house: House) {
     this.#bench = bench;
     this.#agent = agent;
     this.#cause = cause;
     this.#room = house.room;
     this.#hideForeign = house.hideForeign;
+    this.#findEnded = house.findEnded;
   }
 
   /** @throws {PinholeRefusal} when it must not be; the workbench may be half changed then */
@@ -155,7 +161,9 @@ export class Assignment {
     const pinhole = population.get(known) ?? population.byClientId(this.#agent.name, known);
     const isHidden = pinhole !== undefined && this.#hideForeign && !maySee(this.#agent, pinhole.owner);
     if (pinhole !== undefined && !isHidden) return pinhole;
-    throw new PinholeRefusal("NO_SUCH_PINHOLE", `There is no pinhole ${id}.`);
+    const reason = this.#findEnded(known)?.end?.reason;
+    const message = reason === undefined ? `There is no pinhole ${id}.` : `${id} has ended: ${reason}.`;
+    throw new PinholeRefusal("NO_SUCH_PINHOLE", message);
   }
 
   #mine(id: string, revision: number | undefined): Pinhole {

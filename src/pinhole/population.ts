@@ -8,6 +8,8 @@
 import { invariant, type Milliseconds } from "../base/index.ts";
 import { grown } from "./column.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
+import { hostEndpoint } from "./endpoint.ts";
+import { concerns, type PacketFacts } from "./judgement.ts";
 import { OrderedRows } from "./ordered-rows.ts";
 import { type Pair, PairIndex } from "./pair-index.ts";
 import type { Pinhole } from "./pinhole.ts";
@@ -105,6 +107,20 @@ export class Population {
   /** Enabled pinholes of a kind that have packets in common with a pair. */
   meeting(kind: "permit" | "block", pair: Pair): Pinhole[] {
     return this.#index[kind].meeting(pair).map((row) => this.#at(row));
+  }
+
+  /** Enabled pinholes of a kind that speak of a packet. */
+  concerning(kind: "permit" | "block", packet: PacketFacts): Pinhole[] {
+    const { family, protocol } = packet;
+    const source = hostEndpoint(family, packet.source, packet.sourcePort);
+    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
+    const pairs = [
+      { protocol, near: source, far: destination },
+      { protocol, near: destination, far: source },
+    ];
+    const met = pairs.flatMap((pair) => this.meeting(kind, pair));
+    const each = new Map(met.map((pinhole) => [pinhole.id, pinhole]));
+    return [...each.values()].filter((pinhole) => concerns(pinhole, packet));
   }
 
   /** An instant before which nothing ends; undefined when nothing ends by itself. */

@@ -58,7 +58,15 @@ test("a pinhole is the same after it was a text, with every word of what was ask
     fc.property(pinholes, (pinhole) => {
       const text = packPinhole(pinhole);
       assert.deepEqual(unpackPinhole(text), pinhole);
-      const end = { id: pinhole.id, revision: 7, generation: 8, end: { reason: "expired", at: 9 } } as const;
+      const { id, owner, clientId } = pinhole;
+      const end = {
+        id,
+        owner,
+        clientId,
+        revision: 7,
+        generation: 8,
+        end: { reason: "expired", at: 9 },
+      } as const;
       assert.deepEqual(unpackPinhole({ ...end, text }), { ...pinhole, ...end, state: "ended" });
       assert.equal(idIn(text), pinhole.id);
       assert.ok(hasId(text, pinhole.id));

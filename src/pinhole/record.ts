@@ -29,6 +29,8 @@ export interface PinholeRecord {
 /** A pinhole that has ended: its text while it lived, and what is different since. */
 export interface EndedPinhole {
   readonly id: string;
+  readonly owner: string;
+  readonly clientId: string | undefined;
   readonly text: string;
   readonly revision: number;
   readonly generation: number;

@@ -12,9 +12,8 @@ import { invariant, type LimitValues, type Milliseconds, SECOND } from "../base/
 import type { Agent } from "./access-profile.ts";
 import { AnswerMemory, type KeptAnswer } from "./answer-memory.ts";
 import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from "./commit.ts";
-import { hostEndpoint } from "./endpoint.ts";
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
-import { concerns, type PacketFacts } from "./judgement.ts";
+import type { PacketFacts } from "./judgement.ts";
 import { cutListOf } from "./cut-list.ts";
 import type { DesiredState } from "./backend.ts";
 import type { Element } from "./element.ts";
@@ -193,8 +192,9 @@ export class PinholeStore {
   /** A pinhole, living or ended a while ago; undefined when there is none that the agent may see. */
   find(agent: Agent, id: string): Pinhole | undefined {
     const { population } = this.#bench;
-    const found = population.get(id) ?? population.byClientId(agent.name, id) ?? this.#tombstones.get(id);
-    return found !== undefined && maySee(agent, found.owner) ? found : undefined;
+    const found = population.get(id) ?? population.byClientId(agent.name, id);
+    if (found === undefined) return this.#findEnded(agent, id);
+    return maySee(agent, found.owner) ? found : undefined;
   }
 
   /** A living pinhole by its number in SIMCO, whoever owns it. */
@@ -276,12 +276,14 @@ export class PinholeStore {
 
   /** True when a packet is permitted, and no block stands against it. */
   permits(packet: PacketFacts): boolean {
-    return this.#concerning("permit", packet).length > 0 && this.#concerning("block", packet).length === 0;
+    const { population } = this.#bench;
+    const isPermitted = population.concerning("permit", packet).length > 0;
+    return isPermitted && population.concerning("block", packet).length === 0;
   }
 
   /** Every pinhole that permits a packet, blocks or not. */
   permitting(packet: PacketFacts): Pinhole[] {
-    return this.#concerning("permit", packet);
+    return this.#bench.population.concerning("permit", packet);
   }
 
   /** True when some pinhole has limits. */
@@ -335,17 +337,9 @@ export class PinholeStore {
     return { head: this.journalHead, put, remove: over, keep: [], forget: [] };
   }
 
-  #concerning(kind: "permit" | "block", packet: PacketFacts): Pinhole[] {
-    const { family, protocol } = packet;
-    const source = hostEndpoint(family, packet.source, packet.sourcePort);
-    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
-    const pairs = [
-      { protocol, near: source, far: destination },
-      { protocol, near: destination, far: source },
-    ];
-    const met = pairs.flatMap((pair) => this.#bench.population.meeting(kind, pair));
-    const each = new Map(met.map((pinhole) => [pinhole.id, pinhole]));
-    return [...each.values()].filter((pinhole) => concerns(pinhole, packet));
+  #findEnded(agent: Agent, id: string): Pinhole | undefined {
+    const found = this.#tombstones.get(id) ?? this.#tombstones.byClientId(agent.name, id);
+    return found !== undefined && maySee(agent, found.owner) ? found : undefined;
   }
 
   #revive(pinhole: Pinhole): void {
@@ -411,8 +405,13 @@ export class PinholeStore {
   }
 
   #results(transaction: Transaction, cause: Cause): CommitAnswer["results"] {
-    const house = { room: this.#options.limits, hideForeign: this.hidesForeign };
-    const assignment = new Assignment(this.#bench, transaction.agent, cause, house);
+    const { agent } = transaction;
+    const house = {
+      room: this.#options.limits,
+      hideForeign: this.hidesForeign,
+      findEnded: (id: string) => this.#findEnded(agent, id),
+    };
+    const assignment = new Assignment(this.#bench, agent, cause, house);
     return transaction.operations.map((operation, index) => {
       try {
         return assignment.carryOut(operation);

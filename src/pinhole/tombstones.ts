@@ -6,10 +6,16 @@ import { type EndedPinhole, unpackPinhole } from "./record.ts";
 /** How long an ended pinhole can be read. */
 const KEPT_MS = 300_000;
 
+function ownName({ owner, clientId }: Pick<EndedPinhole, "owner" | "clientId">): string | undefined {
+  return clientId === undefined ? undefined : `${owner}\0${clientId}`;
+}
+
 /** Ended pinholes, the oldest first to go. */
 export class Tombstones {
   readonly #capacity: number;
   readonly #ended: Map<string, EndedPinhole> = new Map();
+  /** Of each name that an owner gave, the pinhole that ended last; never more than there are pinholes. */
+  readonly #byClientId: Map<string, EndedPinhole> = new Map();
 
   /** @param capacity - pinholes that are kept at most */
   constructor(capacity: number) {
@@ -17,7 +23,11 @@ export class Tombstones {
   }
 
   add(pinholes: readonly EndedPinhole[]): void {
-    for (const pinhole of pinholes) this.#ended.set(pinhole.id, pinhole);
+    for (const pinhole of pinholes) {
+      this.#ended.set(pinhole.id, pinhole);
+      const name = ownName(pinhole);
+      if (name !== undefined) this.#byClientId.set(name, pinhole);
+    }
   }
 
   get(id: string): Pinhole | undefined {
@@ -25,11 +35,19 @@ export class Tombstones {
     return found === undefined ? undefined : unpackPinhole(found);
   }
 
+  /** The one that ended last of those to which an owner gave this name. */
+  byClientId(owner: string, clientId: string): Pinhole | undefined {
+    const found = this.#byClientId.get(ownName({ owner, clientId }) ?? "");
+    return found === undefined ? undefined : unpackPinhole(found);
+  }
+
   /** @param wall - Unix time, in milliseconds */
   forget(wall: Milliseconds): void {
-    for (const [id, { end }] of this.#ended) {
-      if (this.#ended.size <= this.#capacity && end.at + KEPT_MS > wall) return;
+    for (const [id, pinhole] of this.#ended) {
+      if (this.#ended.size <= this.#capacity && pinhole.end.at + KEPT_MS > wall) return;
       this.#ended.delete(id);
+      const name = ownName(pinhole);
+      if (name !== undefined && this.#byClientId.get(name) === pinhole) this.#byClientId.delete(name);
     }
   }
 }

@@ -215,8 +215,8 @@ export class Workbench {
     invariant(state !== undefined, `${pinhole.state} cannot ${ending}`);
     const end = { reason: END_REASONS[ending], at: cause.moment.wall };
     const ended = this.#advanced(changePinhole(pinhole, { state, end }), cause);
-    const { id, revision, generation } = ended;
-    const packed = { id, text: this.#textOf(pinhole), revision, generation, end };
+    const { id, owner, clientId, revision, generation } = ended;
+    const packed = { id, owner, clientId, text: this.#textOf(pinhole), revision, generation, end };
     this.population.remove(pinhole);
     for (const element of this.elementsOf(pinhole)) this.elements.release(element, pinhole.number);
     this.limits.set(pinhole.number, undefined);
@@ -224,7 +224,7 @@ export class Workbench {
     this.#ended.push(packed);
     this.#undo.note(() => this.#ended.pop());
     this.#tell("pinhole.ended", ended, packed, cause);
-    const { owner, group } = pinhole;
+    const { group } = pinhole;
     const isLast = group !== "" && this.groups.leave(groupOf(pinhole), pinhole.number);
     if (isLast) this.#tellGroup(owner, group, cause);
     return ended;

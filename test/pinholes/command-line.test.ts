@@ -8,7 +8,9 @@ import { type Outcome, runPinholes } from "./people.ts";
 
 let house: TestHouse;
 before(async () => {
-  house = await openHouse();
+  const outside = { addresses: ["198.51.100.1"], ports: [40_000, 40_099] } as const;
+  const inside = { addresses: ["10.1.255.1"], ports: [50_000, 50_099] } as const;
+  house = await openHouse({ translation: { outside, inside } });
 });
 after(() => house.close());
 
@@ -36,6 +38,51 @@ test("a pinhole is opened, shown, renewed and closed by people", async () => {
   assert.equal((await pinholes(["list", "--label", "a=c"])).stdout, "no pinholes\n");
   assert.match((await pinholes(["renew", "--group", "g", "--lifetime", "600"])).stdout, /^ph_\w+ 600\n$/);
   assert.deepEqual(await pinholes(["close", "call:1"]), { status: 0, stdout: "1 closed\n", stderr: "" });
+});
+
+test("what has ended can be shown by one's own id, with when and why, until the id is taken again", async () => {
+  const flow = ["--internal", "10.1.0.8:5004", "--external", "198.51.100.9:6004", "--id", "call:9"];
+  await pinholes(["open", ...flow]);
+  await pinholes(["close", "call:9"]);
+  const shown = await pinholes(["show", "call:9"]);
+  assert.equal(shown.status, 0, shown.stderr);
+  assert.match(shown.stdout, /own id +call:9\n/);
+  assert.match(shown.stdout, /state +ended \(deleted\)\n/);
+  assert.match(shown.stdout, /ended +\d{4}-\d\d-\d\dT[\d:.]+Z, it was closed\n/);
+  const again = await pinholes(["close", "call:9"]);
+  assert.equal(again.status, 1);
+  assert.match(again.stderr, /operation 0: call:9 has ended: deleted\. \[NO_SUCH_PINHOLE\]/);
+  const never = await pinholes(["show", "call:10"]);
+  assert.equal(never.status, 1);
+  assert.match(never.stderr, /There is no pinhole call:10, and none of yours has ended in the last five/);
+  await pinholes(["open", ...flow]);
+  assert.match((await pinholes(["show", "call:9"])).stdout, /state +enabled\n/);
+  await pinholes(["close", "call:9"]);
+});
+
+test("a pinhole is opened with translation, and shows what was leased", async () => {
+  const flow = ["--internal", "10.1.0.9:5004-5005", "--external", "198.51.100.9:6004-6005"];
+  const wish = ["--port-mode", "pairwise", "--nat", "traditional", "--parity", "same", "--id", "n1"];
+  const opened = await pinholes(["open", ...flow, ...wish, "--outside", "198.51.100.1:40010", "--exact"]);
+  assert.equal(opened.status, 0, opened.stderr);
+  assert.match(opened.stdout, /198\.51\.100\.9:6004-6005 as 198\.51\.100\.1:40010-40011 /);
+  assert.match((await pinholes(["show", "n1"])).stdout, /outside +198\.51\.100\.1:40010-40011\n/);
+  const twice = ["--internal", "10.1.0.9:5014", "--external", "198.51.100.9:6014", "--nat", "twice"];
+  await pinholes(["open", ...twice, "--inside", "10.1.255.1:50020", "--id", "n2"]);
+  assert.match((await pinholes(["show", "n2"])).stdout, /inside +10\.1\.255\.1:50020\n/);
+  await pinholes(["close", "n1", "n2"]);
+  /** Words that make no sense, and what is said about them. */
+  const wrong: readonly (readonly [words: readonly string[], complaint: RegExp])[] = [
+    [["--outside", "198.51.100.1"], /--outside, --inside and --exact need --nat/],
+    [["--nat", "traditional", "--inside", "10.1.255.1"], /--inside needs --nat twice/],
+    [["--nat", "twice", "--outside", "198.51.100.1:1-2"], /It takes an address, or an address and a port/],
+    [["--nat", "thrice"], /Allowed choices are traditional, twice/],
+  ];
+  for (const [words, complaint] of wrong) {
+    const refused = await pinholes(["open", ...flow, ...words]);
+    assert.equal(refused.status, 2, words.join(" "));
+    assert.match(refused.stderr, complaint);
+  }
 });
 
 test("a file is applied as a whole or not at all, under a key only once", async () => {

@@ -5,6 +5,7 @@ import { FirewallError } from "../../base/index.ts";
 import {
   connectPinholes,
   DEFAULT_PINHOLE_SOCKET,
+  endpoint,
   type PinholeClient,
   type PinholeOperation,
   type PinholeQuery,
@@ -18,6 +19,9 @@ import { parseHostPort, type HostPort } from "../host-port.ts";
 import { parseCount } from "../numbers.ts";
 import { openOutput, type Output } from "../output.ts";
 import { eventText, pinholesText, pinholeStatusText, pinholeText } from "../pinhole-text.ts";
+
+type NatMode = NonNullable<PinholeWish["nat"]>["mode"];
+type NatPlace = NonNullable<NonNullable<PinholeWish["nat"]>["outside"]>;
 
 interface PlaceFlags {
   socket: string;
@@ -42,6 +46,10 @@ interface WishFlags extends PlaceFlags {
   group?: string;
   ports?: number;
   parity?: "any" | "same" | "odd" | "even";
+  nat?: NatMode;
+  outside?: NatPlace;
+  inside?: NatPlace;
+  exact?: boolean;
   label?: Record<string, string>;
   pps?: number;
   bps?: number;
@@ -121,14 +129,31 @@ function given<Field extends keyof WishFlags>(
   >;
 }
 
+/** What translation is asked for; undefined for none. */
+function natOf({ nat, outside, inside, exact }: WishFlags): PinholeWish["nat"] {
+  if (nat === undefined) {
+    if (outside === undefined && inside === undefined && exact === undefined) return undefined;
+    throw new FirewallError("USAGE", "--outside, --inside and --exact need --nat");
+  }
+  if (inside !== undefined && nat !== "twice") throw new FirewallError("USAGE", "--inside needs --nat twice");
+  return {
+    mode: nat,
+    ...(outside === undefined ? {} : { outside }),
+    ...(inside === undefined ? {} : { inside }),
+    ...(exact === undefined ? {} : { exact }),
+  };
+}
+
 function wishOf(flags: WishFlags): PinholeWish {
   const { protocol, lifetime, label, ports } = flags;
+  const nat = natOf(flags);
   const limit = given(flags, ["pps", "bps", "burst", "newPerSec", "quotaBytes"]);
   return {
     protocol,
     lifetime,
     ...given(flags, ["internal", "external", "direction", "portMode", "group", "parity"]),
     ...(label === undefined ? {} : { labels: label }),
+    ...(nat === undefined ? {} : { nat }),
     ...(ports === undefined ? {} : { portCount: ports }),
     ...(Object.keys(limit).length === 0 ? {} : { limit: limit as NonNullable<PinholeWish["limit"]> }),
   } as PinholeWish;
@@ -258,6 +283,16 @@ export function parseProtocol(text: string): ProtocolWord {
   throw new InvalidArgumentError(`It takes a number, or ${Object.keys(PROTOCOL_NUMBERS).join(", ")}.`);
 }
 
+/** `198.51.100.1`, `198.51.100.1:40000`, `[2001:db8::1]:40000`. */
+function parseNatPlace(text: string): NatPlace {
+  const { address, prefix, ports } = endpoint(text);
+  const [port, last] = ports ?? [];
+  if (address === undefined || prefix !== undefined || port !== last || Number.isNaN(port)) {
+    throw new InvalidArgumentError("It takes an address, or an address and a port: 198.51.100.1:40000.");
+  }
+  return { address, ...(port === undefined ? {} : { port }) };
+}
+
 function parseLifetime(text: string): number | null {
   return text === "for-ever" ? null : parseCount(text);
 }
@@ -296,6 +331,23 @@ function addWish(command: Command): Command {
     .option("--lifetime <seconds>", "how long; or for-ever, where the profile allows it", parseLifetime, 60)
     .option("--group <group>", "a group to be in")
     .option("--label <name=value>", "a label; may be repeated", gatherLabel)
+    .addOption(
+      new Option("--nat <mode>", "translate addresses; twice: of both ends").choices([
+        "traditional",
+        "twice",
+      ]),
+    )
+    .option("--outside <address[:port]>", "with --nat: what shall stand for our side", parseNatPlace)
+    .option("--inside <address[:port]>", "with --nat twice: what shall stand for the other", parseNatPlace)
+    .option("--exact", "with --outside or --inside: these, or none")
+    .addOption(
+      new Option("--parity <word>", "with --nat or --reserve: of the first leased port").choices([
+        "any",
+        "same",
+        "odd",
+        "even",
+      ]),
+    )
     .option("--pps <number>", "packets per second, at most", parseCount)
     .option("--bps <number>", "bits per second, at most", parseCount)
     .option("--burst <number>", "packets at once beyond --pps", parseCount)
@@ -334,14 +386,6 @@ function addChanging(pinholes: Command): void {
     .addOption(new Option("--block", "stop packets instead, whoever permits them").conflicts("reserve"))
     .option("--reserve", "reserve a place instead, for enable")
     .option("--ports <number>", "with --reserve: consecutive ports", parseCount)
-    .addOption(
-      new Option("--parity <word>", "with --reserve: of the first port").choices([
-        "any",
-        "same",
-        "odd",
-        "even",
-      ]),
-    )
     .action(open);
   addWish(addPlace(pinholes.command("enable")))
     .description("Turns a reservation into a pinhole.")

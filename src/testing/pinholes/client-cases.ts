@@ -100,8 +100,10 @@ export const CLIENT_CASES: readonly ClientCase[] = [
       for await (const pinhole of client.list({ traffic: true })) kinds.push(pinhole.spec.kind);
       assert.deepEqual(kinds.sort(), ["block", "permit"]);
       await client.close(block);
+      const { state, reason } = await client.get(block);
+      assert.deepEqual([state, reason], ["ended", "deleted"]);
       assert.equal(
-        await client.get(block).catch((error: unknown) => (error as PinholeError).code),
+        await client.get("ids:8").catch((error: unknown) => (error as PinholeError).code),
         "NO_SUCH_PINHOLE",
       );
       assert.equal((await client.getCapabilities()).agent, "root");

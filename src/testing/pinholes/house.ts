@@ -14,7 +14,7 @@ import {
   type PinholeDoor,
   PinholeService,
 } from "../../daemon/index.ts";
-import { type PinholeBackend, PinholeStore } from "../../pinhole/index.ts";
+import { type PinholeBackend, PinholeStore, type TranslationPlan } from "../../pinhole/index.ts";
 import { machineMoment } from "../../system/index.ts";
 
 /** How a house is built. */
@@ -25,6 +25,8 @@ export interface HousePlan {
   readonly limits?: Partial<LimitValues>;
   /** The simulator when absent. */
   readonly backend?: PinholeBackend;
+  /** Addresses to translate to; absent: none. */
+  readonly translation?: TranslationPlan;
   /** Doors beside the Unix socket. */
   readonly doors?: readonly OpenDoor[];
 }
@@ -58,7 +60,12 @@ export async function openHouse(plan: HousePlan = {}): Promise<TestHouse> {
   const backend = plan.backend ?? new SimulatedPinholes();
   const { expansionMax } = backend.abilities;
   const service = await PinholeService.start({
-    store: new PinholeStore({ limits, expansionMax, entropy: (bytes) => randomBytes(bytes) }),
+    store: new PinholeStore({
+      limits,
+      expansionMax,
+      entropy: (bytes) => randomBytes(bytes),
+      ...(plan.translation === undefined ? {} : { translation: plan.translation }),
+    }),
     journal: new MemoryJournal(),
     backend,
     moment: machineMoment,

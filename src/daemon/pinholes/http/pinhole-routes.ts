@@ -125,8 +125,9 @@ class PinholeDesk {
 
   async #find(agent: Agent, id: string): Promise<Pinhole> {
     const found = await this.#service.read((store) => store.find(agent, id));
-    if (found === undefined) throw new PinholeRefusal("NO_SUCH_PINHOLE", `There is no pinhole ${id}.`);
-    return found;
+    if (found !== undefined) return found;
+    const message = `There is no pinhole ${id}, and none of yours has ended in the last five minutes.`;
+    throw new PinholeRefusal("NO_SUCH_PINHOLE", message);
   }
 
   async #view(agent: Agent, id: string): Promise<PinholeView> {
