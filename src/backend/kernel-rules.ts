@@ -33,11 +33,11 @@ import { type TableContents, tableSetChange, tableSetContents } from "./plan/tab
 import { renewalText } from "./seal-text.ts";
 import {
   expectedResetText,
+  queueChains,
   switchText,
   type TablePlan,
   tableText,
   tellingText,
-  USERSPACE_CHAIN,
 } from "./table-text.ts";
 
 /** Name of our table unless somebody wants another. */
@@ -48,7 +48,10 @@ export const DEFAULT_PRIORITY = 5;
 
 /** What the kernel shall do for us. */
 export interface RulesPlan extends TablePlan {
-  /** Where packets go, and what becomes of them without a listener. */
+  /**
+   * Where packets go, and what becomes of them without a listener. With classes this is the range of the
+   * first; those of the others follow, each as long.
+   */
   readonly queues: QueueRange;
 }
 
@@ -331,7 +334,7 @@ export class KernelRules {
   /** Takes the queueing rule out, in one step for all hooks: from here on packets pass unjudged. */
   stopQueueing(): void {
     const batch = new NftablesBatch(1);
-    batch.flushChain(ours(this.#table), USERSPACE_CHAIN);
+    for (const chain of queueChains(this.#plan.classing)) batch.flushChain(ours(this.#table), chain);
     withSocket((socket) => socket.attempt(batch.end(), "Cannot take the queueing rule out", "ENOENT"));
   }
 
@@ -348,7 +351,10 @@ export class KernelRules {
 
   #startQueueing(queues: QueueRange, expression: QueueExpression): void {
     const batch = new NftablesBatch(1);
-    batch.appendQueueRule(ours(this.#table), USERSPACE_CHAIN, queues, expression);
+    for (const [at, chain] of queueChains(this.#plan.classing).entries()) {
+      const range = { ...queues, first: queues.first + at * queues.count };
+      batch.appendQueueRule(ours(this.#table), chain, range, expression);
+    }
     withSocket((socket) => socket.request(batch.end(), "Cannot send packets to the queue"));
   }
 }

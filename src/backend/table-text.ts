@@ -25,6 +25,7 @@ import {
   FirewallError,
   HOOK_NAMES,
   type HookName,
+  QUEUE_CLASSES,
 } from "../base/index.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
@@ -32,8 +33,14 @@ import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
-/** The chain that holds nothing but the queueing rule. */
-export const USERSPACE_CHAIN = "to-userspace";
+/**
+ * How packets are told apart that go up: by what the kernel's tracker knows of their flow and by protocol, or
+ * by protocol alone where connections are not tracked.
+ */
+export type QueueClassing = "state" | "protocol";
+
+/** The chain that sends packets up: it holds the queueing rule, or leads to those of the classes. */
+const USERSPACE_CHAIN = "to-userspace";
 
 /** The chain before it: where a policy asks for them, it notes states of connection tracking in the mark. */
 const TELLING_CHAIN = "telling";
@@ -56,6 +63,8 @@ export interface TablePlan {
   readonly markMask: number;
   /** Whether packets that go up tell their state in the kernel's connection tracking; false when absent. */
   readonly tellsStates?: boolean;
+  /** Present when packets of each class have queues of their own. */
+  readonly classing?: QueueClassing | undefined;
   /** Present when flows may be sealed, see seal-text.ts. */
   readonly seals?: SealForm | undefined;
 }
@@ -227,6 +236,24 @@ function checkName(table: string): void {
 }
 
 /**
+ * The chains that send packets up: a queueing rule stands in each of {@link queueChains}, and where there are
+ * several, the way to them here.
+ */
+function userspaceChains(classing: QueueClassing | undefined): string {
+  if (classing === undefined) return chainText(USERSPACE_CHAIN, []);
+  const known = "ct state { established, related } goto up-known";
+  const ways = [...(classing === "state" ? [known] : []), "meta l4proto tcp goto up-tcp", "goto up-other"];
+  return [...queueChains(classing).map((name) => chainText(name, [])), chainText(USERSPACE_CHAIN, ways)].join(
+    "\n",
+  );
+}
+
+/** Names of the chains that hold nothing but a queueing rule each, in the order of {@link QUEUE_CLASSES}. */
+export function queueChains(classing: QueueClassing | undefined): readonly string[] {
+  return classing === undefined ? [USERSPACE_CHAIN] : QUEUE_CLASSES.map((each) => `up-${each}`);
+}
+
+/**
  * The transaction that makes our table, in place of one that a crashed run may have left.
  *
  * @throws {FirewallError} `TABLE_NAME_INVALID` or `MARK_MASK_INVALID`
@@ -242,8 +269,7 @@ table inet ${plan.table} {
 ${ANSWER_SETS}
 ${ANSWER_CHAINS}
 ${refusalChains(marks, plan.seals)}
-	chain ${USERSPACE_CHAIN} {
-	}
+${userspaceChains(plan.classing)}
 ${chainText(TELLING_CHAIN, tellingRules(plan.tellsStates === true))}
 ${chainText(QUEUEING_CHAIN, [...seal, `goto ${TELLING_CHAIN}`])}
 ${hooks.map((hook) => hookChains(hook, plan, marks.mask)).join("\n")}

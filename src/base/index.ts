@@ -26,6 +26,7 @@ export {
 } from "./packet-mark.ts";
 export { Prefix } from "./prefix.ts";
 export { PROTOCOL, TCP_FLAG } from "./protocol.ts";
+export { QUEUE_CLASSES, type QueueClass } from "./queue-class.ts";
 export {
   sequenceAdd,
   sequenceAtOrBefore,

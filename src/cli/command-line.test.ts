@@ -285,7 +285,7 @@ const STATUSES: readonly { words: readonly string[]; status: number; says: RegEx
   { words: ["timeouts", "tcp.closed=soon"], status: 2, says: /tcp\.closed=soon: a timeout is set as name=/ },
   { words: ["timeouts", "tcp.bogus=1"], status: 2, says: /No timeout "tcp\.bogus"/ },
   { words: ["reload", "--socket", "/nowhere.sock"], status: 3, says: /is a firewall running/ },
-  { words: ["up", TWO_WORKERS, "--first-queue", "65535"], status: 2, says: /2 workers: at most 65534/ },
+  { words: ["up", TWO_WORKERS, "--first-queue", "65535"], status: 2, says: /2 workers: at most 65530/ },
   { words: ["up", NO_TELNET, "--table", "a b"], status: 2, says: /takes a letter/ },
   { words: ["down", "--table", "a b"], status: 2, says: /takes a letter/ },
   { words: ["up", "--help"], status: 0, says: /runs as root/ },

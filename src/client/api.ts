@@ -2,6 +2,7 @@
  * What goes over the control socket: the shapes of requests and answers, shared by the daemon and its
  * clients.
  */
+import type { QueueClass } from "../base/index.ts";
 import type { State, StateStatus } from "../view/index.ts";
 
 /** One complaint about a policy file. */
@@ -53,16 +54,17 @@ export type WatchEvent =
   /** Events that there was no room for. */
   | { readonly kind: "gap"; readonly lost: number };
 
-/** What one queue worker is doing. */
-export interface WorkerStatus {
+/** What one queue has done. */
+export interface QueueStatus {
+  readonly class: QueueClass;
+  /** Its number. */
   readonly queue: number;
-  /** Flows in its state table. */
-  readonly flows: number;
-  /** Times it was restarted after it had died. */
-  readonly restarts: number;
   /**
-   * The kernel's own counters for its queue (`/proc/net/netfilter/nfnetlink_queue`); absent when unreadable.
+   * What a packet that comes must wait for its answer, in milliseconds, by samples of the last two minutes or
+   * so: what half of them and 99 of 100 did not exceed. `null` while the queue has brought nothing.
    */
+  readonly wait: { readonly p50Ms: number | null; readonly p99Ms: number | null };
+  /** The kernel's own counters (`/proc/net/netfilter/nfnetlink_queue`); absent when unreadable. */
   readonly kernel?: {
     /** Packets waiting for a verdict. */
     readonly waiting: number;
@@ -70,7 +72,21 @@ export interface WorkerStatus {
     readonly queueDropped: number;
     /** Packets the kernel dropped because the socket's buffer was full. */
     readonly userDropped: number;
+    /** Packets that were queued since the queue was bound. */
+    readonly queued: number;
   };
+}
+
+/** What one queue worker is doing. */
+export interface WorkerStatus {
+  /** Index of the worker. */
+  readonly worker: number;
+  /** Flows in its state table. */
+  readonly flows: number;
+  /** Times it was restarted after it had died. */
+  readonly restarts: number;
+  /** Its queues, one for each class of packets. */
+  readonly queues: readonly QueueStatus[];
 }
 
 /** Answer of `GET /v1/status`. */

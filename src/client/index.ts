@@ -11,6 +11,7 @@ export {
   type StateQuery,
   type TableSource,
   type WatchEvent,
+  type QueueStatus,
   type WorkerStatus,
 } from "./api.ts";
 export type {

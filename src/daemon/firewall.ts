@@ -14,10 +14,18 @@ import {
   KernelRules,
   planPolicy,
   probeKernel,
+  type QueueClassing,
   requireQueueExpression,
   type SealForm,
 } from "../backend/index.ts";
-import { FirewallError, HOOK_NAMES, type LimitName, type Milliseconds, SECOND } from "../base/index.ts";
+import {
+  FirewallError,
+  HOOK_NAMES,
+  QUEUE_CLASSES,
+  type LimitName,
+  type Milliseconds,
+  SECOND,
+} from "../base/index.ts";
 import { type QueueExpression, SealMarks } from "../netlink/index.ts";
 import type { FirewallStatus, ReloadAnswer } from "../client/index.ts";
 import { sumCounters } from "../engine/index.ts";
@@ -69,6 +77,7 @@ interface InForce {
 /** Settings that a running firewall cannot change: kernel objects and tables were made from them. */
 const FIXED_SETTINGS = [
   "failMode",
+  "queues",
   "queueBypass",
   "workers",
   "timeouts",
@@ -274,9 +283,10 @@ export class Firewall {
       const marks = new SealMarks(connectionMarkMask);
       const tellsStates = canTellStates(inForce.policy, tracksConnections, log);
       const base = { table, hooks: HOOK_NAMES, priority: DEFAULT_PRIORITY, markMask };
-      const plan = { ...base, queues, seals: form, tellsStates };
-      rules = KernelRules.install(plan, queueing);
-      log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${firstQueue + pool.size - 1}`);
+      const classing: QueueClassing = form === undefined ? "protocol" : "state";
+      rules = KernelRules.install({ ...base, queues, classing, seals: form, tellsStates }, queueing);
+      const lastQueue = firstQueue + QUEUE_CLASSES.length * pool.size - 1;
+      log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${lastQueue}`);
       const driver = DRIVER_WORDS[queueing];
       const seals = form === undefined ? undefined : new SealService({ pool, rules, marks });
       const parts = { pool, rules, tracksConnections, driver, creatorId, lock, registry, seals };
@@ -314,7 +324,7 @@ export class Firewall {
 
   async status(): Promise<FirewallStatus> {
     const statistics = readQueueStatistics();
-    const { workers, trackers } = await this.#pool.status();
+    const { workers, trackers } = await this.#pool.status(statistics);
     const counters = sumCounters(this.#pool.counters);
     const runningForMs = performance.now() - this.#startedAt;
     return {
@@ -325,10 +335,7 @@ export class Firewall {
       driver: this.#driver,
       counters,
       offloaded: { active: sum(trackers.map(({ offloaded }) => offloaded)), total: counters.sealed },
-      workers: workers.map((worker) => {
-        const kernel = statistics.find((entry) => entry.queue === worker.queue);
-        return kernel === undefined ? worker : { ...worker, kernel };
-      }),
+      workers,
       pf: pfStatus({
         runningForMs,
         hostId: this.#creatorId,
@@ -336,7 +343,7 @@ export class Firewall {
         policy: this.#inForce.source.text,
         trackers,
         counters,
-        queues: statistics.filter(({ queue }) => workers.some((worker) => worker.queue === queue)),
+        queues: workers.flatMap(({ queues }) => queues.flatMap(({ kernel }) => kernel ?? [])),
         kernel: this.#kernel.status(),
       }),
     };

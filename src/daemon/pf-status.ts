@@ -17,7 +17,7 @@ export interface PfStatusFacts {
   /** Counters of all workers, summed. */
   readonly counters: CounterValues;
   /** The kernel's own figures of our queues. */
-  readonly queues: readonly KernelQueueStatistics[];
+  readonly queues: readonly Pick<KernelQueueStatistics, "queueDropped" | "userDropped">[];
   readonly kernel: KernelStatus | null;
 }
 

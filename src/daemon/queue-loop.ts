@@ -18,9 +18,9 @@ import {
 } from "../engine/index.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../netlink/index.ts";
 import type { FlowRule } from "../client/index.ts";
-import type { Policy, RejectWith } from "../policy/index.ts";
+import type { RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
-import { InterfaceNames, QueueSocket, type QueueSocketOptions, releaseMemory } from "../system/index.ts";
+import { InterfaceNames, type QueueSocket, releaseMemory } from "../system/index.ts";
 import type { FlowDetails, State, StateRule } from "../view/index.ts";
 import { decodePacket, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
@@ -32,6 +32,7 @@ import { RuleBook } from "./rule-book.ts";
 import { SealKeeper } from "./seal-keeper.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
 import type { WorkerMessage, WorkerMethods, WorkerSettings } from "./worker-protocol.ts";
+import { WorkerQueues } from "./worker-queues.ts";
 
 /** The kernel's form of each refusal. */
 const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
@@ -47,22 +48,6 @@ const SEAL_KIND = {
   [SEAL.DROP]: REJECT_KIND.SEAL_DROP,
 } as const;
 
-/** How the queue of a policy is bound and read. */
-export function queueOptions(queue: number, wakeFd: number, policy: Policy): QueueSocketOptions {
-  const { limits, failMode, outcomes } = policy.settings;
-  return {
-    queue,
-    wakeFd,
-    copyRangeBytes: limits.copyRangeBytes,
-    queuePackets: limits.queuePackets,
-    batchPackets: limits.batchPackets,
-    receiveBufferBytes: limits.receiveBufferBytes,
-    failOpen: failMode === "open",
-    wholeSuperPackets: true,
-    acceptUnanswered: outcomes.malformed === "ACCEPT",
-  };
-}
-
 function flowDetails(content: InspectedContent | undefined): FlowDetails | undefined {
   const serverName = content?.facts.serverName;
   const seal = content?.seal;
@@ -71,11 +56,15 @@ function flowDetails(content: InspectedContent | undefined): FlowDetails | undef
   return serverName === undefined ? { verdict } : { serverName, verdict };
 }
 
-/** The packet path of one queue. */
+/** Turns without a packet, a second each, after which a worker takes the time to collect its garbage. */
+const TIDY_AFTER_TURNS = 10;
+
+/** The packet path of one worker. */
 export class QueueLoop {
   /** Lists, kills and events of this worker's flows. */
   readonly desk: FlowDesk;
-  readonly #queue: QueueSocket;
+  readonly #queues: WorkerQueues;
+  readonly #judgeNext = (queue: QueueSocket): void => this.#judge(queue);
   readonly #engine: Engine;
   readonly #packet: Packet = new Packet();
   readonly #lines: LineBuffer;
@@ -93,8 +82,10 @@ export class QueueLoop {
   /** Resets that follow the verdicts of the batch. */
   readonly #resets: Reset[] = [];
   #prepared: EnginePolicy | undefined;
-  /** True while memory may lie about that only reading a policy needed. */
-  #isUntidy = true;
+  /** True while memory may lie about that only reading another policy needed. */
+  #isUntidy = false;
+  /** Turns without a packet, one after the other. */
+  #idleTurns = 0;
   #now: Milliseconds = 0;
 
   private constructor(
@@ -143,10 +134,7 @@ export class QueueLoop {
       eventsMax: limits.pendingEvents,
       now: () => this.#now,
     });
-    this.#queue = QueueSocket.attach(
-      settings.queueFd,
-      queueOptions(settings.queue, settings.wakeFd, initial.policy),
-    );
+    this.#queues = new WorkerQueues(settings, initial.policy);
   }
 
   /**
@@ -157,35 +145,43 @@ export class QueueLoop {
    */
   static async open(settings: WorkerSettings, send: (message: WorkerMessage) => void): Promise<QueueLoop> {
     const { policy } = await loadPolicy(settings.policy);
-    return new QueueLoop(settings, { policy, memory: settings.memory, revision: settings.revision }, send);
+    const loop = new QueueLoop(
+      settings,
+      { policy, memory: settings.memory, revision: settings.revision },
+      send,
+    );
+    // No packet waits yet, and none comes before all workers are ready.
+    releaseMemory();
+    return loop;
   }
 
   /** True when the last turn was ended by a request of the main thread. */
   get woken(): boolean {
-    return this.#queue.woken;
+    return this.#queues.woken;
   }
 
   /**
-   * Takes a batch, judges and answers it, and lets flows expire.
+   * Takes a batch from each queue that has packets, judges and answers it, and lets flows expire.
    *
    * @param waitMs - longest wait for a packet, in milliseconds
    * @returns number of packets taken
    */
   turn(waitMs: number): number {
-    const queue = this.#queue;
-    const taken = queue.receive(waitMs);
+    const queues = this.#queues;
+    queues.wait(waitMs);
     this.#now = this.#readClock();
     Atomics.add(this.#heartbeat, 0, 1);
-    while (queue.next()) this.#judge();
-    queue.flush();
+    queues.probe(this.#now);
+    const taken = queues.serve(this.#judgeNext);
+    this.#idleTurns = taken === 0 ? this.#idleTurns + 1 : 0;
     if (this.#resets.length > 0) this.#sendResets();
     this.#engine.expire(this.#now);
     this.#seals.turn(this.#engine.tracker, this.#now);
-    this.#counters[COUNTER.truncated] = queue.counters.shortCopies;
-    this.#counters[COUNTER.lateVerdicts] = queue.counters.gone;
-    this.#counters[COUNTER.unanswered] = queue.counters.unanswered;
-    this.#counters[COUNTER.refusedVerdicts] = queue.counters.refused;
-    this.#counters[COUNTER.overruns] = queue.counters.overruns;
+    this.#counters[COUNTER.truncated] = queues.count("shortCopies");
+    this.#counters[COUNTER.lateVerdicts] = queues.count("gone");
+    this.#counters[COUNTER.unanswered] = queues.count("unanswered");
+    this.#counters[COUNTER.refusedVerdicts] = queues.count("refused");
+    this.#counters[COUNTER.overruns] = queues.count("overruns");
     this.#counters[COUNTER.lostLines] = this.#lines.lost;
     this.#lines.flush();
     const events = this.desk.takeEvents();
@@ -193,9 +189,12 @@ export class QueueLoop {
     return taken;
   }
 
-  /** Gives memory back that only reading a policy needed. For when no packet comes: it takes a while. */
+  /**
+   * Gives memory back that only reading a policy needed, when no packet has come for a while: it takes a
+   * while.
+   */
   tidy(): void {
-    if (!this.#isUntidy) return;
+    if (!this.#isUntidy || this.#idleTurns < TIDY_AFTER_TURNS) return;
     this.#isUntidy = false;
     releaseMemory();
   }
@@ -335,8 +334,7 @@ export class QueueLoop {
     });
   }
 
-  #judge(): void {
-    const queue = this.#queue;
+  #judge(queue: QueueSocket): void {
     const packet = this.#packet;
     const queued = queue.packet;
     queued.describe(packet);

@@ -1,15 +1,22 @@
 /** All queue workers of a firewall: started together, asked together, and started anew when one dies. */
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { FirewallError, type Milliseconds, MINUTE, type TimeoutValues } from "../base/index.ts";
-import type { WorkerStatus } from "../client/index.ts";
+import {
+  FirewallError,
+  type Milliseconds,
+  MINUTE,
+  QUEUE_CLASSES,
+  type TimeoutValues,
+} from "../base/index.ts";
+import type { QueueStatus, WorkerStatus } from "../client/index.ts";
 import { COUNTERS_BYTES } from "../engine/index.ts";
 import type { Policy, RuleMemory } from "../policy/index.ts";
 import type { Log } from "./log.ts";
-import { QueueSocket } from "../system/index.ts";
+import { type KernelQueueStatistics, QueueSocket } from "../system/index.ts";
 import { CLOCK_START } from "./monotonic-clock.ts";
-import { queueOptions } from "./queue-loop.ts";
+import { WAIT_BYTES, waitQuantile } from "./wait-meter.ts";
 import { type HandleSettings, WorkerHandle } from "./worker-handle.ts";
+import { queueNumber, queueOptions } from "./worker-queues.ts";
 import type { State } from "../view/index.ts";
 import type {
   FlowEvent,
@@ -20,6 +27,7 @@ import type {
   WorkerLine,
   WorkerMethod,
   WorkerMethods,
+  WorkerQueue,
 } from "./worker-protocol.ts";
 
 /** Log lines of one worker in one second; a flood of drops must not fill a disk. */
@@ -49,13 +57,52 @@ export interface PoolOptions {
   readonly seals: boolean;
 }
 
+/** A queue of a seat; its waits are counted on when a worker is started anew. */
+type SeatQueue = Omit<WorkerQueue, "fd">;
+
 interface Seat {
-  readonly queue: number;
+  /** Index of the worker. */
+  readonly at: number;
+  readonly queues: readonly SeatQueue[];
   readonly counters: SharedArrayBuffer;
   worker: WorkerHandle | undefined;
   /** Revision of the policy that the worker was started with or has swapped to. */
   revision: number;
   restarts: number;
+}
+
+function seatQueues(worker: number, workers: number, first: number): SeatQueue[] {
+  return QUEUE_CLASSES.map((of) => ({
+    class: of,
+    queue: queueNumber(of, { first, workers, worker }),
+    waits: new SharedArrayBuffer(WAIT_BYTES),
+  }));
+}
+
+/** Binds the queues of a seat. @throws {FirewallError} when one is refused; then none stays bound */
+function bindQueues(queues: readonly SeatQueue[], policy: Policy): WorkerQueue[] {
+  const bound: WorkerQueue[] = [];
+  try {
+    for (const each of queues) {
+      bound.push({ ...each, fd: QueueSocket.bind(queueOptions(each.queue, each.class, policy)) });
+    }
+    return bound;
+  } catch (error) {
+    for (const { fd } of bound) QueueSocket.release(fd);
+    throw error;
+  }
+}
+
+/** What a queue has done, the kernel's own figures included where they can be read. */
+function queueStatus(
+  { class: of, queue, waits }: SeatQueue,
+  kernel: readonly KernelQueueStatistics[],
+): QueueStatus {
+  const found = kernel.find((entry) => entry.queue === queue);
+  const wait = { p50Ms: waitQuantile(waits, 0.5), p99Ms: waitQuantile(waits, 0.99) };
+  if (found === undefined) return { class: of, queue, wait };
+  const { waiting, queueDropped, userDropped, queued } = found;
+  return { class: of, queue, wait, kernel: { waiting, queueDropped, userDropped, queued } };
 }
 
 /** The workers. */
@@ -98,7 +145,8 @@ export class WorkerPool {
     for (let at = 0; at < count; at += 1) {
       const counters = new SharedArrayBuffer(COUNTERS_BYTES);
       pool.#seats.push({
-        queue: options.firstQueue + at,
+        at,
+        queues: seatQueues(at, count, options.firstQueue),
         counters,
         worker: undefined,
         revision: 0,
@@ -112,7 +160,7 @@ export class WorkerPool {
     throw refused.reason;
   }
 
-  /** Number of workers, and of queues. */
+  /** Number of workers, and of queues of each class. */
   get size(): number {
     return this.#seats.length;
   }
@@ -122,11 +170,18 @@ export class WorkerPool {
     return this.#seats.map((seat) => new Float64Array(seat.counters));
   }
 
-  /** What each worker is doing, and what those that answer have counted. */
-  async status(): Promise<{ workers: WorkerStatus[]; trackers: TrackerStatus[] }> {
-    const asked = this.#seats.map(async ({ queue, restarts, worker }) => {
+  /**
+   * What each worker is doing, and what those that answer have counted.
+   *
+   * @param kernel - what the kernel says of all queues
+   */
+  async status(
+    kernel: readonly KernelQueueStatistics[],
+  ): Promise<{ workers: WorkerStatus[]; trackers: TrackerStatus[] }> {
+    const asked = this.#seats.map(async ({ at, queues, restarts, worker }) => {
       const answer = await worker?.call("status", null).catch(() => undefined);
-      return { answer, worker: { queue, flows: answer?.flows ?? 0, restarts } };
+      const status = queues.map((each) => queueStatus(each, kernel));
+      return { answer, worker: { worker: at, flows: answer?.flows ?? 0, restarts, queues: status } };
     });
     const answers = await Promise.all(asked);
     return {
@@ -253,17 +308,15 @@ export class WorkerPool {
   }
 
   /**
-   * Binds the queue and starts a worker on it. The queue is given back when the worker's thread has ended.
+   * Binds the queues and starts a worker on them. They are given back when the worker's thread has ended.
    */
   async #seat(seat: Seat): Promise<void> {
     const { source, memory, revision, policy } = this.#policy;
-    const { queue } = seat;
-    const queueFd = QueueSocket.bind(queueOptions(queue, -1, policy));
+    const queues = bindQueues(seat.queues, policy);
     const settings: HandleSettings = {
-      queue,
-      queueFd,
+      queues,
       clockStart: CLOCK_START,
-      worker: queue - this.#options.firstQueue,
+      worker: seat.at,
       creatorId: this.#options.creatorId,
       policy: source,
       revision,
@@ -278,7 +331,9 @@ export class WorkerPool {
       events: (events, lost) => this.#tell(events, lost),
       died: (error) => void released.then(() => this.#replace(seat, error)),
     });
-    const released = worker.exited.then(() => QueueSocket.release(queueFd));
+    const released = worker.exited.then(() => {
+      for (const { fd } of queues) QueueSocket.release(fd);
+    });
     await worker.ready;
     seat.worker = worker;
     seat.revision = revision;
@@ -313,7 +368,7 @@ export class WorkerPool {
   async #replace(seat: Seat, error: Error): Promise<void> {
     seat.worker = undefined;
     if (this.#stopping) return;
-    this.#options.log.critical(`the worker of queue ${seat.queue} died: ${error.message}`);
+    this.#options.log.critical(`worker ${seat.at} died: ${error.message}`);
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((death) => now - death < MINUTE), now];
     if (this.#deaths.length > DEATHS_PER_MINUTE) {
@@ -325,9 +380,7 @@ export class WorkerPool {
     try {
       await this.#seat(seat);
       this.#replaced();
-      this.#options.log.warning(
-        `the worker of queue ${seat.queue} was started anew; its flows are adopted again`,
-      );
+      this.#options.log.warning(`worker ${seat.at} was started anew; its flows are adopted again`);
     } catch (again) {
       await this.#replace(seat, again instanceof Error ? again : new Error(String(again)));
     }

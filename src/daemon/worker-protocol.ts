@@ -5,7 +5,7 @@
  * Beside answers a worker sends the lines that its rules and its engine produced. A worker blocks in the
  * kernel and hears no message by itself; whoever posts one also signals the worker's eventfd.
  */
-import type { Milliseconds, TimeoutValues } from "../base/index.ts";
+import type { Milliseconds, QueueClass, TimeoutValues } from "../base/index.ts";
 import type { CounterValues } from "../state/index.ts";
 import type { FlowRule } from "../client/index.ts";
 import type { InterfaceStatus, State, StateRule } from "../view/index.ts";
@@ -29,15 +29,25 @@ export interface ReportSettings {
   readonly linesPerSecond: number;
 }
 
+/** A queue of a worker. */
+export interface WorkerQueue {
+  readonly class: QueueClass;
+  /** Its number. */
+  readonly queue: number;
+  /** File descriptor of the socket that is bound to it; the main thread gives it back. */
+  readonly fd: number;
+  /** Histogram of waits, see wait-meter.ts. */
+  readonly waits: SharedArrayBuffer;
+}
+
 /** What a worker is started with. */
 export interface WorkerSettings {
-  readonly queue: number;
+  /** Its queues, in the order of QUEUE_CLASSES. */
+  readonly queues: readonly WorkerQueue[];
   /** Index of the worker, 0 to 254. */
   readonly worker: number;
   /** Id of this host, 32 bits, stamped on its states. */
   readonly creatorId: number;
-  /** File descriptor of the socket that is bound to the queue; the main thread gives it back. */
-  readonly queueFd: number;
   /** Where the clock of all threads begins, see CLOCK_START. */
   readonly clockStart: Milliseconds;
   /** One 32-bit number that the worker counts up each turn: one that stands still hangs. */

@@ -54,13 +54,19 @@ function memberName(name: string, inner: string): string {
   return inner.includes(".") ? `${name}["${inner}"]` : `${name}.${inner}`;
 }
 
+/** Settings by their whole names; one that holds settings of its own is these. */
+function flattened(declared: ArgumentSet, path?: string): [string, Argument<unknown>][] {
+  return Object.entries(declared).flatMap(([inner, argument]): [string, Argument<unknown>][] => {
+    const name = path === undefined ? inner : memberName(path, inner);
+    const { members } = argument.type;
+    return members === undefined ? [[name, argument]] : flattened(members, name);
+  });
+}
+
 /** One table of all settings; those that hold settings of their own are told apart by a dot. */
 export function settingsManual(): string {
-  const flat: [string, Argument<unknown>][] = [];
-  for (const [name, argument] of Object.entries(SETTING_ARGUMENTS) as [string, Argument<unknown>][]) {
-    const { members } = argument.type;
-    if (members === undefined) flat.push([name, argument]);
-    else for (const [inner, member] of Object.entries(members)) flat.push([memberName(name, inner), member]);
-  }
-  return argumentTable(Object.fromEntries(flat)).join("\n").trim().replace("| Argument |", "| Setting |");
+  return argumentTable(Object.fromEntries(flattened(SETTING_ARGUMENTS)))
+    .join("\n")
+    .trim()
+    .replace("| Argument |", "| Setting |");
 }

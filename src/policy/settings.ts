@@ -8,6 +8,8 @@ import {
   LIMITS,
   type LimitName,
   type LimitValues,
+  QUEUE_CLASSES,
+  type QueueClass,
   PINHOLE_MARK,
   SECOND,
   TIMEOUT_MEANINGS,
@@ -146,6 +148,40 @@ const PENDING_DEFAULT: PendingSettings = {
   bytes: PENDING.bytes.fallback ?? 0,
 };
 
+const QUEUE_MEANINGS: Readonly<Record<QueueClass, string>> = {
+  known: "packets of flows that have been answered",
+  tcp: "other TCP",
+  other: "everything else, such as UDP that nobody has answered",
+};
+
+/** What a policy may say of the queues of one class of packets. */
+function queueArguments(of: QueueClass) {
+  const { min, max } = LIMITS.queuePackets;
+  return {
+    packets: optional(
+      integer({ min, max }, "packets"),
+      `Most waiting packets in each queue for ${QUEUE_MEANINGS[of]} (default \`limits.queuePackets\`).`,
+    ),
+    failMode: optional(
+      choice(["open", "closed"]),
+      `When such a queue or its buffer is full (default \`failMode\`).`,
+    ),
+  };
+}
+
+const QUEUES = {
+  known: optional(objectOf(queueArguments("known"), "queue setting"), `Queues for ${QUEUE_MEANINGS.known}.`),
+  tcp: optional(objectOf(queueArguments("tcp"), "queue setting"), `Queues for ${QUEUE_MEANINGS.tcp}.`),
+  other: optional(objectOf(queueArguments("other"), "queue setting"), `Queues for ${QUEUE_MEANINGS.other}.`),
+};
+
+/** How the queues of one class of packets are. */
+export interface QueueSettings {
+  /** Most packets that wait in one of them. */
+  readonly packets: number;
+  readonly failMode: FailMode;
+}
+
 function limitArguments(): { [Name in LimitName]: Argument<number | undefined> } {
   const set: Partial<Record<LimitName, Argument<number | undefined>>> = {};
   for (const name of Object.keys(LIMITS) as LimitName[]) {
@@ -190,6 +226,10 @@ export const SETTING_ARGUMENTS = {
     "closed",
     "When a queue or a buffer is full: let packets pass unseen (open) or drop them (closed).",
   ),
+  queues: optional(
+    objectOf(QUEUES, "class of packets"),
+    "Queues class by class; a flood of one class does not keep the others waiting.",
+  ),
   queueBypass: withDefault(
     flag,
     false,
@@ -205,7 +245,7 @@ export const SETTING_ARGUMENTS = {
   ),
   workers: optional(
     integer({ min: 1, max: 256 }, "threads"),
-    "Worker threads, each with a kernel queue of its own; by default one per processor.",
+    "Worker threads, each with kernel queues of its own, one for each class of packets; by default one per processor.",
   ),
   limits: optional(objectOf(LIMIT_ARGUMENTS, "limit"), "Limits by name."),
   timeouts: optional(objectOf(TIMEOUT_ARGUMENTS, "timeout"), "Idle times of flows by state, in seconds."),
@@ -243,6 +283,7 @@ export interface Settings {
   /** As the file writes them. */
   readonly modules: readonly string[];
   readonly failMode: FailMode;
+  readonly queues: Readonly<Record<QueueClass, QueueSettings>>;
   readonly queueBypass: boolean;
   readonly outcomes: { readonly [Cause in keyof typeof OUTCOMES]: Exclude<VerdictName, "REJECT"> };
   readonly pending: PendingSettings;
@@ -266,6 +307,15 @@ type SettingValues = ArgumentValues<typeof SETTING_ARGUMENTS>;
 function fillLimits(values: SettingValues): LimitValues {
   const given = Object.entries(values.limits ?? {}).filter(([, value]) => value !== undefined);
   return { ...defaultLimits(), ...(Object.fromEntries(given) as Partial<LimitValues>) };
+}
+
+function fillQueues(values: SettingValues, limits: LimitValues): Settings["queues"] {
+  const queueOf = (name: QueueClass): QueueSettings => {
+    const given = values.queues?.[name];
+    return { packets: given?.packets ?? limits.queuePackets, failMode: given?.failMode ?? values.failMode };
+  };
+  const queues = QUEUE_CLASSES.map((name) => [name, queueOf(name)] as const);
+  return Object.fromEntries(queues) as Record<QueueClass, QueueSettings>;
 }
 
 function fillTimeouts(values: SettingValues): Settings["timeouts"] {
@@ -294,6 +344,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     compatibilityStated,
     modules: values.modules,
     failMode: values.failMode,
+    queues: fillQueues(values, limits),
     queueBypass: values.queueBypass,
     outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP" },
     pending: values.pending ?? PENDING_DEFAULT,

@@ -9,6 +9,7 @@ export {
   enableConntrackAccounting,
   readConntrackAccounting,
 } from "./conntrack-settings.ts";
+export { BatchBuffer } from "./batch-buffer.ts";
 export { type ConntrackObserver, ConntrackWatch, type ConntrackWatchOptions } from "./conntrack-watch.ts";
 export { type DurableChange, type DurableKey, DurableStore } from "./durable-store.ts";
 export { EventFd } from "./event-fd.ts";
@@ -30,6 +31,7 @@ export { FolderLock } from "./folder-lock.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";
 export { Nftables, type NftablesError, type NftablesRun, parseNftablesErrors } from "./nftables.ts";
 export { releaseMemory, keepMemorySmall } from "./process-memory.ts";
+export { QueueSet } from "./queue-set.ts";
 export { QueueCounters, QueueSocket, type QueueSocketOptions } from "./queue-socket.ts";
 export { type KernelQueueStatistics, parseQueueStatistics, readQueueStatistics } from "./queue-statistics.ts";
 export { RawSocket } from "./raw-socket.ts";

@@ -29,7 +29,6 @@ import {
   decodeKernelAnswer,
   encodeQueueBind,
   errorNumber,
-  HOST_ORDER,
   type KernelAnswer,
   MESSAGE_HEADER_BYTES,
   MessageCursor,
@@ -42,10 +41,10 @@ import {
   VerdictWriter,
 } from "../netlink/index.ts";
 import { BatchBuffer } from "./batch-buffer.ts";
-import { EventFd } from "./event-fd.ts";
 import { readCapabilities } from "./kernel-settings.ts";
-import { close, ERRNO, lastErrno, poll, recv, recvmmsg, send } from "./libc.ts";
+import { close, ERRNO, lastErrno, recv, recvmmsg, send } from "./libc.ts";
 import { NETLINK_PROTOCOL, openNetlink, refusal, setOption } from "./netlink-socket.ts";
+import { QueueSet } from "./queue-set.ts";
 import { systemError } from "./system-error.ts";
 
 const SOL_SOCKET = 1;
@@ -55,13 +54,6 @@ const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 const MSG_DONTWAIT = 0x40;
-
-// Byte offsets in an entry of poll(2), and the bits we ask for (struct pollfd).
-const POLL_ENTRY_BYTES = 8;
-const POLL_FD = 0;
-const POLL_EVENTS = 4;
-const POLL_RESULT = 6;
-const POLL_READABLE = 1;
 
 /** Send buffer: the largest batch of verdicts, whatever the system's default (net.core.wmem_default). */
 const SEND_BUFFER_BYTES = 131_072;
@@ -115,9 +107,7 @@ export class QueueCounters {
 export class QueueSocket {
   readonly #fd: number;
   readonly #buffer: BatchBuffer;
-  readonly #polled: ArrayBuffer = new ArrayBuffer(2 * POLL_ENTRY_BYTES);
-  readonly #pollView: DataView = new DataView(this.#polled);
-  readonly #wake: EventFd | undefined;
+  readonly #alone: QueueSet;
   readonly #verdictMemory: ArrayBuffer;
   readonly #verdicts: VerdictWriter;
   readonly #message: MessageCursor = new MessageCursor();
@@ -132,21 +122,16 @@ export class QueueSocket {
   readonly bytes: DataView;
   /** What happened so far. */
   readonly counters: QueueCounters = new QueueCounters();
-  /** True when the last wait was ended by the eventfd. */
-  woken = false;
 
-  private constructor(fd: number, options: QueueSocketOptions) {
-    const { batchPackets, queue, wakeFd } = options;
-    const copied = Math.min(options.copyRangeBytes, COPY_RANGE_MAX_BYTES);
+  private constructor(fd: number, options: QueueSocketOptions, buffer: BatchBuffer) {
+    const { queue, wakeFd } = options;
     this.#fd = fd;
-    this.#buffer = new BatchBuffer(batchPackets, copied + QUEUE_METADATA_MAX_BYTES);
+    this.#buffer = buffer;
     this.bytes = this.#buffer.bytes;
-    this.#verdictMemory = new ArrayBuffer(batchPackets * VERDICT_MAX_BYTES);
+    this.#verdictMemory = new ArrayBuffer(buffer.slots * VERDICT_MAX_BYTES);
     this.#verdicts = new VerdictWriter(new DataView(this.#verdictMemory), 0, queue);
     this.#unansweredVerdict = options.acceptUnanswered ? NETFILTER_VERDICT.ACCEPT : NETFILTER_VERDICT.DROP;
-    this.#wake = wakeFd < 0 ? undefined : EventFd.attach(wakeFd);
-    this.#watch(0, fd);
-    this.#watch(1, wakeFd); // poll(2): "If this field is negative, then ... the revents field returns zero."
+    this.#alone = new QueueSet([fd], wakeFd);
   }
 
   /**
@@ -189,9 +174,26 @@ export class QueueSocket {
    * Uses a socket that is bound to its queue already.
    *
    * @param fd - its file descriptor, which {@link QueueSocket.close} gives back
+   * @param buffer - where packets go; sockets of one thread may share it, since a batch is answered before
+   *   the next
    */
-  static attach(fd: number, options: QueueSocketOptions): QueueSocket {
-    return new QueueSocket(fd, options);
+  static attach(
+    fd: number,
+    options: QueueSocketOptions,
+    buffer: BatchBuffer = QueueSocket.bufferFor(options),
+  ): QueueSocket {
+    return new QueueSocket(fd, options, buffer);
+  }
+
+  /** Receive memory for queues with these options. */
+  static bufferFor({ batchPackets, copyRangeBytes }: QueueSocketOptions): BatchBuffer {
+    const copied = Math.min(copyRangeBytes, COPY_RANGE_MAX_BYTES);
+    return new BatchBuffer(batchPackets, copied + QUEUE_METADATA_MAX_BYTES);
+  }
+
+  /** True when the last wait of {@link QueueSocket.receive} was ended by the eventfd. */
+  get woken(): boolean {
+    return this.#alone.woken;
   }
 
   /**
@@ -202,17 +204,29 @@ export class QueueSocket {
    * @throws {FirewallError} `QUEUE_FAILED` when the socket cannot be read any more
    */
   receive(timeoutMs: number): number {
+    const ready = this.#alone.wait(timeoutMs);
+    return this.take(ready === 0 ? 0 : this.#buffer.slots);
+  }
+
+  /**
+   * Takes packets that are there already, without waiting for any.
+   *
+   * @param most - of them
+   * @returns number of messages taken
+   * @throws {FirewallError} `QUEUE_FAILED` when the socket cannot be read any more
+   */
+  take(most: number): number {
     this.#received = 0;
     this.#slot = -1;
     this.#message.bind(this.bytes, 0, 0);
-    this.woken = false;
-    if (poll(this.#polled, 2, timeoutMs) <= 0) return 0;
-    if (this.#isReady(1)) {
-      this.#wake?.drain();
-      this.woken = true;
-    }
-    if (!this.#isReady(0)) return 0;
-    const count = recvmmsg(this.#fd, this.#buffer.headers, this.#buffer.slots, MSG_DONTWAIT, null);
+    if (most === 0) return 0;
+    const count = recvmmsg(
+      this.#fd,
+      this.#buffer.headers,
+      Math.min(most, this.#buffer.slots),
+      MSG_DONTWAIT,
+      null,
+    );
     if (count < 0) return this.#countReceiveError(lastErrno());
     this.#received = count;
     this.counters.batches += 1;
@@ -283,17 +297,6 @@ export class QueueSocket {
   /** Unbinds the queue; packets that wait in it are dropped, so remove the rules that fill it first. */
   close(): void {
     close(this.#fd);
-  }
-
-  #watch(entry: number, fd: number): void {
-    const at = entry * POLL_ENTRY_BYTES;
-    this.#pollView.setInt32(at + POLL_FD, fd, HOST_ORDER);
-    this.#pollView.setInt16(at + POLL_EVENTS, POLL_READABLE, HOST_ORDER);
-  }
-
-  /** True when the last poll found something at the entry: data, or an error that reading will name. */
-  #isReady(entry: number): boolean {
-    return this.#pollView.getInt16(entry * POLL_ENTRY_BYTES + POLL_RESULT, HOST_ORDER) !== 0;
   }
 
   /** True when the message brings a packet to judge; every other message is dealt with. */

@@ -9,9 +9,13 @@ const root = new URL("../../..", import.meta.url).pathname;
  * Writes a policy with a rule of one's own on UDP port 5000.
  *
  * @param body - of the rule's class
+ * @param settings - more settings of the policy
  * @returns where it lies; the folder is the caller's to remove
  */
-export function ownRule(body: string): { folder: string; policyFile: string } {
+export function ownRule(
+  body: string,
+  settings: Readonly<Record<string, unknown>> = {},
+): { folder: string; policyFile: string } {
   const folder = mkdtempSync(join(tmpdir(), "postern-bad-rule-"));
   mkdirSync(join(folder, "node_modules"));
   symlinkSync(root, join(folder, "node_modules", "postern"));
@@ -31,6 +35,7 @@ export function ownRule(body: string): { folder: string; policyFile: string } {
       workers: 1,
       modules: ["./bad.mjs"],
       outcomes: { ruleError: "DROP" },
+      ...settings,
     },
     INPUT: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "OWN" }],
     OWN: [{ name: "BadRule", action: "ACCEPT" }],

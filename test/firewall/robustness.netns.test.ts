@@ -1,20 +1,12 @@
 /** Hostile traffic: every packet gets a verdict, and the firewall stays in force. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import type { FirewallStatus } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, type RunningFirewall, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
+import { inject } from "./injection.ts";
 import { type Door, KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
 import { buildPacket } from "#wire";
-
-const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
-
-async function inject(from: Namespace, packets: readonly Uint8Array[], repeat = 1): Promise<void> {
-  const words = packets.map((packet) => Buffer.from(packet).toString("hex"));
-  const end = await from.run([process.execPath, INJECT, String(repeat), ...words]);
-  assert.equal(end.status, 0, end.output);
-}
 
 async function statusOf(host: Namespace, firewall: RunningFirewall): Promise<FirewallStatus> {
   const status = await host.run([process.execPath, POSTERN, "status", "--json", "--socket", firewall.socket]);
@@ -26,7 +18,8 @@ async function statusOf(host: Namespace, firewall: RunningFirewall): Promise<Fir
 async function settled(host: Namespace, firewall: RunningFirewall): Promise<FirewallStatus> {
   for (let attempt = 0; ; attempt += 1) {
     const status = await statusOf(host, firewall);
-    const waiting = status.workers.reduce((sum, worker) => sum + (worker.kernel?.waiting ?? 0), 0);
+    const queues = status.workers.flatMap((worker) => worker.queues);
+    const waiting = queues.reduce((sum, { kernel }) => sum + (kernel?.waiting ?? 0), 0);
     if (waiting === 0) return status;
     assert.ok(attempt < 20, `${waiting} packets wait for a verdict`);
   }
@@ -179,7 +172,8 @@ netnsTest(
     );
     await Promise.all(floods);
     const { workers } = await settled(host, firewall);
-    const lost = workers.reduce(
+    const queues = workers.flatMap((worker) => worker.queues);
+    const lost = queues.reduce(
       (sum, { kernel }) => sum + (kernel?.queueDropped ?? 0) + (kernel?.userDropped ?? 0),
       0,
     );

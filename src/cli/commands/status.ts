@@ -4,6 +4,7 @@ import {
   connect,
   DEFAULT_SOCKET,
   type FirewallStatus,
+  type QueueStatus,
   type RulesReport,
   type WorkerStatus,
 } from "../../client/index.ts";
@@ -22,11 +23,37 @@ function uptimeWords(seconds: number): string {
   return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
-function workerRow(worker: WorkerStatus): string[] {
-  const { kernel } = worker;
+function waitWords(milliseconds: number | null): string {
+  return milliseconds === null ? "-" : milliseconds.toFixed(2);
+}
+
+function queueRow(worker: number, { class: of, queue, kernel, wait }: QueueStatus): string[] {
   const counts =
-    kernel === undefined ? ["?", "?", "?"] : [kernel.waiting, kernel.queueDropped, kernel.userDropped];
-  return [worker.queue, worker.flows, worker.restarts, ...counts].map(String);
+    kernel === undefined
+      ? ["?", "?", "?", "?"]
+      : [kernel.queued, kernel.waiting, kernel.queueDropped, kernel.userDropped];
+  return [worker, queue, of, ...counts, waitWords(wait.p50Ms), waitWords(wait.p99Ms)].map(String);
+}
+
+const QUEUE_COLUMNS = [
+  "worker",
+  "queue",
+  "class",
+  "packets",
+  "waiting",
+  "dropped: queue full",
+  "dropped: buffer full",
+  "wait ms: half",
+  "99 %",
+];
+
+function workersText(workers: readonly WorkerStatus[]): string {
+  const rows = workers.map(({ worker, flows, restarts }) => [worker, flows, restarts].map(String));
+  const queues = workers.flatMap((each) => each.queues.map((queue) => queueRow(each.worker, queue)));
+  return `${alignTable([["worker", "flows", "restarts"], ...rows], [0, 1, 2])}\n${alignTable(
+    [QUEUE_COLUMNS, ...queues],
+    [0, 1, 3, 4, 5, 6, 7, 8],
+  )}`;
 }
 
 function statusText(status: FirewallStatus): string {
@@ -41,9 +68,7 @@ function statusText(status: FirewallStatus): string {
     Object.entries(status.counters).map(([name, value]) => [name, String(value)]),
     [1],
   );
-  const columns = ["queue", "flows", "restarts", "waiting", "dropped: queue full", "dropped: buffer full"];
-  const workers = alignTable([columns, ...status.workers.map(workerRow)], [0, 1, 2, 3, 4, 5]);
-  return `${head}\n${counters}\n${workers}`;
+  return `${head}\n${counters}\n${workersText(status.workers)}`;
 }
 
 /** Rules with what they have judged, and below what the kernel judged by itself. */

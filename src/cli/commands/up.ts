@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_TABLE } from "../../backend/index.ts";
-import { FirewallError } from "../../base/index.ts";
+import { FirewallError, QUEUE_CLASSES } from "../../base/index.ts";
 import { DEFAULT_SOCKET } from "../../client/index.ts";
 import { Firewall, type Log, loadPolicy, readPolicySource } from "../../daemon/index.ts";
 import { keepMemorySmall } from "../../system/index.ts";
@@ -32,6 +32,7 @@ interface UpFlags extends LogFlags, SocketFlags, PolicyPinholeFlags {
 const HIGHEST_QUEUE = 65_535;
 /** Most workers that a policy can ask for. */
 const WORKERS_MAX = 256;
+const CLASSES: number = QUEUE_CLASSES.length;
 
 function parseQueue(text: string): number {
   const queue = Number(text);
@@ -40,14 +41,14 @@ function parseQueue(text: string): number {
   return queue;
 }
 
-/** Each worker takes a queue of its own, so the last one must have a number too. */
+/** Each worker takes a queue of its own for each class of packets, so the last one must have a number too. */
 async function checkQueues(policyFile: string, firstQueue: number): Promise<void> {
-  if (firstQueue + WORKERS_MAX - 1 <= HIGHEST_QUEUE) return;
+  if (firstQueue + CLASSES * WORKERS_MAX - 1 <= HIGHEST_QUEUE) return;
   const { policy } = await loadPolicy(readPolicySource(policyFile));
   const workers = policy.settings.workers ?? availableParallelism();
-  if (firstQueue + workers - 1 <= HIGHEST_QUEUE) return;
-  const highest = HIGHEST_QUEUE - workers + 1;
-  const message = `--first-queue ${firstQueue} leaves no queue for each of ${workers} workers: at most ${highest}`;
+  if (firstQueue + CLASSES * workers - 1 <= HIGHEST_QUEUE) return;
+  const highest = HIGHEST_QUEUE - CLASSES * workers + 1;
+  const message = `--first-queue ${firstQueue} leaves no ${CLASSES} queues for each of ${workers} workers: at most ${highest}`;
   throw new FirewallError("USAGE", message);
 }
 
