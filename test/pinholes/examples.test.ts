@@ -93,16 +93,16 @@ test("the keeper renews what bears its label, old and new, and nothing else", as
   const pinholes = connectPinholes({ socket: house.socket });
   const open = async (name: string, labels: Record<string, string>): Promise<void> => {
     const change = pinholes.begin();
-    const side = { internal: "10.1.0.7", external: "198.51.100.9", protocol: "udp", lifetime: 4 } as const;
+    const side = { internal: "10.1.0.7", external: "198.51.100.9", protocol: "udp", lifetime: 10 } as const;
     change.open({ ...side, labels }, name);
     await change.commit();
   };
   await open("old", { keep: "yes" });
   await open("other", { keep: "no" });
   const keeper = new Example("lease-keeper", house.socket);
-  await keeper.until(/old renewed for 4 s/);
+  await keeper.until(/old renewed for 10 s/);
   await open("new", { keep: "yes" });
-  await keeper.until(/new renewed for 4 s/);
+  await keeper.until(/new renewed for 10 s/);
   assert.doesNotMatch(keeper.output, /other/);
   keeper.kill();
   pinholes.end();

@@ -49,7 +49,7 @@ class Pinhold {
     const command = ["pinhold", "-s", this.socket, "-u", USER, "-c", "pinholes"];
     const state = ["--state", join(this.#folder, "state")];
     const program = this.#host.start([process.execPath, POSTERN, ...command, ...state, ...words]);
-    await program.waitForLine(READY, 30_000);
+    await program.waitForLine(READY);
     this.#program = program;
     return program;
   }
