@@ -16,6 +16,7 @@ import {
   startFirewall,
   type Topology,
 } from "#lab";
+import { SEAL_GENERATIONS } from "#netlink";
 import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
 import { buildPacket } from "#wire";
@@ -222,3 +223,46 @@ netnsTest("a sealed flow lives as long as the kernel sees packets of it", HOST_P
   await waitFor(async () => (await active()) === 0);
   await firewall.stop();
 });
+
+netnsTest(
+  "seals of a generation that comes into force again keep no verdict of an old policy",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const firewall = await startFirewall(host, { policy: INSPECTING });
+    const remote = connect({ socket: firewall.socket });
+    const connections = [await openSealed(hosts, firewall)];
+    // One flow is sealed in each of the first generations, and all of them are silent from then on.
+    for (let generation = 2; generation <= 4; generation += 1) {
+      await remote.reload();
+      const localPort = 40_000 + generation;
+      const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort });
+      assert.equal(
+        await connection.exchange("GET / HTTP/1.0\r\n\r\n", PATIENCE_MS),
+        "GET / HTTP/1.0\r\n\r\n",
+      );
+      assert.equal(
+        await connection.exchange("HTTP/1.0 200 OK\r\n\r\n", PATIENCE_MS),
+        "HTTP/1.0 200 OK\r\n\r\n",
+      );
+      await exchangeMany(connection, 20);
+      const report = await remote.explainFlow(`port ${localPort}`);
+      assert.deepEqual([report.judge, report.generation], ["sealed", generation]);
+      connections.push(connection);
+    }
+    const closed = {
+      ...INSPECTING,
+      INPUT: [{ name: "PortRule", protocol: "TCP", dst_port: 80, action: "DROP" }],
+    };
+    writeFileSync(firewall.policyFile, JSON.stringify(closed));
+    // Generation 4 was the last; behind the last of all comes the first again.
+    for (let generation = 5; generation <= SEAL_GENERATIONS; generation += 1) await remote.reload();
+    for (const connection of connections) {
+      await remote.reload();
+      assert.equal(await connection.exchange("after", 300), "");
+    }
+    const { policy } = await status(firewall);
+    assert.equal(policy.revision, SEAL_GENERATIONS + connections.length);
+    await firewall.stop();
+  },
+);
