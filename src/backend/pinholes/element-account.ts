@@ -185,6 +185,8 @@ export class KindAccount {
 /** The elements of all our sets. */
 export class ElementAccount {
   readonly #kinds: Map<string, KindAccount> = new Map();
+  /** The kind that was asked for last: elements come in runs of one kind. */
+  #last: KindAccount | undefined;
 
   /** All kinds of which there was an element. */
   get kinds(): Iterable<KindAccount> {
@@ -193,12 +195,13 @@ export class ElementAccount {
 
   /** The elements of a kind of set. */
   of({ role, shape }: SetKind): KindAccount {
+    const last = this.#last;
+    if (last?.kind.role === role && last.kind.shape === shape) return last;
     const name = setSuffix({ role, shape, layer: 0 });
-    const known = this.#kinds.get(name);
-    if (known !== undefined) return known;
-    const fresh = new KindAccount({ role, shape });
-    this.#kinds.set(name, fresh);
-    return fresh;
+    const found = this.#kinds.get(name) ?? new KindAccount({ role, shape });
+    this.#kinds.set(name, found);
+    this.#last = found;
+    return found;
   }
 
   /**
@@ -217,6 +220,7 @@ export class ElementAccount {
   }
 
   clear(): void {
+    this.#last = undefined;
     this.#kinds.clear();
   }
 }
