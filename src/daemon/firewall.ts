@@ -209,7 +209,7 @@ export class Firewall {
     this.#seals = parts.seals;
     const mirror = new TableMirror(parts.rules, options.log);
     this.#mirror = mirror;
-    parts.registry.onExpired = (tables) => mirror.tell(tables);
+    parts.registry.onExpiry = (expired, all) => mirror.expired(expired, all);
     this.tables = new TableService(parts.registry, {
       changed: (table) => {
         mirror.tell([table]);

@@ -6,12 +6,15 @@
  * added to what the workers count.
  */
 import { type KernelRules, type TableContents, tallyName } from "../backend/index.ts";
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, type Milliseconds } from "../base/index.ts";
 import type { AddressTable, TableStatistics, Traffic } from "../tables/index.ts";
 import type { Log } from "./log.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
 
 type Counted = ReadonlyMap<string, Traffic>;
+
+/** How often what has ended by itself is taken out of the kernel's sets, in milliseconds. */
+const CLEANING_MS: Milliseconds = 30_000;
 
 /** What is in a table, for the kernel. */
 export function tableContents(table: AddressTable): TableContents {
@@ -25,9 +28,28 @@ export class TableMirror {
   /** What the kernel had counted when the counters of a table began. */
   readonly #begun = new Map<string, Counted>();
 
+  /** Names of tables from which entries have gone by themselves. */
+  readonly #stale = new Set<string>();
+  #cleanedAt: Milliseconds = 0;
+
   constructor(rules: KernelRules, log: Log) {
     this.#rules = rules;
     this.#log = log;
+  }
+
+  /**
+   * Told from time to time which tables entries have left by themselves. What has ended does no harm in the
+   * kernel: userspace is asked about it in vain. So it is cleared away now and then.
+   *
+   * @param all - the tables as they are
+   */
+  expired(tables: readonly AddressTable[], all: readonly AddressTable[]): void {
+    for (const { name } of tables) this.#stale.add(name);
+    const now = monotonicNow();
+    if (this.#stale.size === 0 || now - this.#cleanedAt < CLEANING_MS) return;
+    this.#cleanedAt = now;
+    this.tell(all.filter(({ name }) => this.#stale.has(name)));
+    this.#stale.clear();
   }
 
   /** Tells the kernel what is in tables that have changed. */

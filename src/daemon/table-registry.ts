@@ -86,8 +86,8 @@ export class TableRegistry {
     this.#entriesLimit = limit;
   }
 
-  /** To be told of tables from which entries have gone by themselves. */
-  onExpired: (tables: readonly AddressTable[]) => void = () => undefined;
+  /** Told every second of the tables from which entries have gone by themselves, none perhaps. */
+  onExpiry: (expired: readonly AddressTable[], all: readonly AddressTable[]) => void = () => undefined;
 
   /** Resolves when no change of policy is under way; tables are changed only then. */
   get settled(): Promise<void> {
@@ -231,7 +231,8 @@ export class TableRegistry {
 
   #expire(): void {
     const now = monotonicNow();
-    const expired = this.#set.list().filter((table) => table.expire(now) > 0);
-    if (expired.length > 0) this.onExpired(expired);
+    const all = this.#set.list();
+    const expired = all.filter((table) => table.expire(now) > 0);
+    this.onExpiry(expired, all);
   }
 }

@@ -126,6 +126,28 @@ test("a change takes out what goes before anything comes, and nothing else is to
   );
 });
 
+test("what has ended by itself has left the set: only what may have ended just now has it emptied", () => {
+  const held = new Map([
+    ["192.0.2.1", 5000],
+    ["192.0.2.2", 0],
+    ["192.0.2.3", 90_000],
+  ]);
+  const after = (now: number, ranges: readonly (readonly [string, number])[]): string[] =>
+    tableSetChange("t", held, { set: "s", ranges: new Map(ranges), now });
+  const rest = [
+    ["192.0.2.3", 90_000],
+    ["192.0.2.4", 20_000],
+  ] as const;
+  assert.deepEqual(after(6000, rest), [
+    "delete element inet t s { 192.0.2.2 }",
+    "add element inet t s { 192.0.2.4 timeout 13000ms }",
+  ]);
+  assert.deepEqual(after(4500, rest), [
+    "flush set inet t s",
+    "add element inet t s { 192.0.2.3 timeout 84500ms, 192.0.2.4 timeout 14500ms }",
+  ]);
+});
+
 test("a table of more ranges than the kernel is told is asked in userspace altogether", () => {
   const addresses = Array.from({ length: RANGES_MAX + 1 }, (_, at) => ({
     family: 4 as const,

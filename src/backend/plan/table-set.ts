@@ -172,15 +172,18 @@ export function tableSetContents(plan: number, { name, entries, now }: TableCont
 
 /**
  * The commands that lead a set from what it holds to what it shall hold. All that goes goes before anything
- * comes: ranges of a set may not overlap. What may have ended by itself cannot be taken out by name, so then
- * the set is emptied.
+ * comes: ranges of a set may not overlap. What has ended by itself has left; what may have ended just now
+ * cannot be taken out by name, so then the set is emptied.
  */
 export function tableSetChange(
   table: string,
   before: ReadonlyMap<string, number>,
   { set, ranges, now }: TableSetContents,
 ): string[] {
-  const gone = [...before].filter(([range, deadline]) => ranges.get(range) !== deadline);
+  const hasEnded = (deadline: number): boolean => deadline !== 0 && deadline <= now;
+  const gone = [...before].filter(
+    ([range, deadline]) => ranges.get(range) !== deadline && !hasEnded(deadline),
+  );
   const isEmptied =
     gone.some(([, deadline]) => deadline !== 0) || (gone.length > 0 && gone.length === before.size);
   const come = isEmptied
