@@ -98,7 +98,8 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, title: string]>
 
 /** Statements that no test proves, and why. */
 const UNPROVEN: Readonly<Record<string, string>> = {
-  "H-21": "The daemon is one process: what reads the network also speaks to the kernel.",
+  "H-21":
+    "The daemon is one process: what reads the network also speaks to the kernel. See the decisions in ARCHITECTURE.md.",
 };
 
 function allStatements(): string[] {

@@ -1,22 +1,32 @@
 /** Statements S: how sessions are opened, proven and ended. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { connect, type SecureVersion } from "node:tls";
 import { setTimeout as delay } from "node:timers/promises";
 import { Prefix } from "#base";
 import { isProof, type MessageOf, ROLE } from "#simco";
-import { octetsOf, vector, VECTOR_MESSAGES } from "#testing";
-import { Authority } from "./certificates.ts";
+import { CertificateAuthority, octetsOf, vector, VECTOR_MESSAGES } from "#testing";
 import { begin, list, permit, tid } from "./requests.ts";
 import { AgentWire, BOX_NAME, KEY, mac, SimcoRig, tokenFor } from "./rig.ts";
 
 const CHALLENGE = octetsOf("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
 const NOTHING = new Uint8Array(0);
 
-const authority = new Authority();
-const material = { ...authority.issue("fw1.example"), ca: authority.certificate };
-const agentCredentials = authority.issue("agent-1.example");
-const strangerCredentials = authority.issue("stranger.example");
+const folder = mkdtempSync(join(tmpdir(), "postern-simco-"));
+const authority = new CertificateAuthority(folder, "authority");
+
+/** A certificate for a name, with its key, PEM. */
+function issue(name: string, by = authority): { readonly cert: Buffer; readonly key: Buffer } {
+  const { cert, key } = by.issue({ commonName: name, alternativeNames: `DNS:${name}` });
+  return { cert: readFileSync(cert), key: readFileSync(key) };
+}
+
+const material = { ...issue("fw1.example"), ca: authority.cert };
+const agentCredentials = issue("agent-1.example");
+const strangerCredentials = issue("stranger.example");
 
 let rig: SimcoRig;
 /** Lets agents of this machine in without proof, and others with certificates. */
@@ -31,7 +41,7 @@ before(async () => {
 after(async () => {
   await rig.close();
   await trusting.close();
-  authority.close();
+  rmSync(folder, { recursive: true });
 });
 
 /** What SA replies carry, by name. */
@@ -52,7 +62,7 @@ function secured(
     const socket = connect({
       host: "127.0.0.1",
       port,
-      ca: authority.certificate,
+      ca: authority.cert,
       checkServerIdentity: () => undefined,
       ...credentials,
       ...(version === undefined
@@ -310,11 +320,10 @@ describe("TLS", () => {
   });
 
   it("is refused with a certificate of another authority", async () => {
-    const stranger = new Authority();
-    const wire = await secured(trusting.port, stranger.issue("agent-1.example"));
+    const stranger = new CertificateAuthority(folder, "stranger");
+    const wire = await secured(trusting.port, issue("agent-1.example", stranger));
     assert.equal(await wire?.refusal(begin()), 0x0326);
     wire?.close();
-    stranger.close();
   });
 
   it("lets an agent without a certificate prove with a token who it is", async () => {

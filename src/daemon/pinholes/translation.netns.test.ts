@@ -258,6 +258,48 @@ netnsTest("translated twice, both hosts see addresses of the firewall only", GAT
 });
 
 netnsTest(
+  "translation goes by the ends: it counts for what a pinhole without it permits between them, too",
+  GATEWAY,
+  async (hosts) => {
+    const service = await start(hosts);
+    const { client, server } = hosts;
+    for (const family of FAMILIES) {
+      const { nat: _none, ...plain } = flow(hosts, family);
+      const [ours, theirs] = [addressOf(hosts, "client", family), addressOf(hosts, "server", family)];
+      /** Sends to the other end itself, out and in, and says whom the other end heard. */
+      const heardDirectly = async (): Promise<readonly [out: string, into: string]> => {
+        forgetConnections(hosts);
+        const outer = await server.traffic.listenUdp({ port: 6004 });
+        const out = { address: theirs, port: 6004, localPort: 5004, say: "out" };
+        assert.equal((await client.traffic.sendUdp(out)).heard, "out", "answers find back");
+        const outward = lastFrom(await outer.heard());
+        await outer.close();
+        forgetConnections(hosts);
+        const inner = await client.traffic.listenUdp({ port: 5004 });
+        const into = { address: ours, port: 5004, localPort: 6004, say: "in" };
+        assert.equal((await server.traffic.sendUdp(into)).heard, "in", "answers find back");
+        const inward = lastFrom(await inner.heard());
+        await inner.close();
+        return [outward, inward];
+      };
+      await open(service, plain, BOB);
+      const untranslated = [`${ours} 5004`, `${theirs} 6004`];
+      assert.deepEqual(await heardDirectly(), untranslated);
+      const { id, outside, inside } = await open(service, flow(hosts, family, { nat: { mode: "twice" } }));
+      const sources = [outside, inside].map((lease) => `${lease?.address} ${lease?.port}`);
+      assert.deepEqual(await heardDirectly(), sources, "who sends is translated");
+      await act(service, { op: "close", id });
+      assert.deepEqual(await heardDirectly(), untranslated);
+      const traditional = await open(service, flow(hosts, family));
+      const lease = leaseOf(traditional);
+      assert.deepEqual(await heardDirectly(), [`${lease.address} ${lease.port}`, `${theirs} 6004`]);
+      await act(service, { op: "close", id: traditional.id });
+    }
+    await service.close();
+  },
+);
+
+netnsTest(
   "a host with an address of its own keeps its ports, also for protocols that have none",
   GATEWAY,
   async (hosts) => {
