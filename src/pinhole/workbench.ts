@@ -53,9 +53,9 @@ export function limitsFor(request: PinholeRequest, profile: AccessProfile): Pinh
   return request.kind === "permit" ? (request.spec.limit ?? profile.limit) : undefined;
 }
 
-/** When a lease that begins now ends. */
+/** When a lease that begins now ends: a whole millisecond, which is short to write down. */
 export function deadlineAfter(granted: number | null, now: Milliseconds): Milliseconds {
-  return granted === null ? Number.POSITIVE_INFINITY : now + granted * 1000;
+  return granted === null ? Number.POSITIVE_INFINITY : Math.ceil(now) + granted * 1000;
 }
 
 /** A lease that begins now. */
