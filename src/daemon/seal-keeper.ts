@@ -35,7 +35,7 @@ const TIMEOUT_SETTING = {
 } as const;
 
 const ESTABLISHED = CONNTRACK_TCP_STATES.indexOf("ESTABLISHED");
-const { ASSURED } = CONNTRACK_STATUS;
+const { ASSURED, SEEN_REPLY } = CONNTRACK_STATUS;
 
 /** How long the kernel has seen nothing of a flow; 0 where that cannot be told. */
 function idleMs(entry: ConntrackEntry): Milliseconds {
@@ -139,7 +139,10 @@ export class SealKeeper {
     if (slot < 0 || !tracker.flows.isOffloaded(slot)) return;
     const key = keyOf(tracker, slot);
     const entry = kernel.get(key) ?? kernel.get(turned(key));
-    if (entry !== undefined) tracker.renew(slot, now - idleMs(entry));
+    if (entry !== undefined) {
+      tracker.renew(slot, now - idleMs(entry));
+      if ((entry.status & SEEN_REPLY) !== 0) tracker.answered(slot);
+    }
     if (entry === undefined || tracker.expiry(slot) <= now) tracker.ended(slot);
   }
 

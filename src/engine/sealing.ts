@@ -10,6 +10,8 @@
  * - *The flow's state stays.* Only flows in a steady state are sealed: no segment without SYN, FIN or RST can
  *   change it, and those three still come up. With the first of them that is accepted and that the kernel's
  *   tracker vouches for, the seal ends.
+ * - *Or there is none.* Flows without a handshake are sealed when both ends have spoken, or when one has and
+ *   seems to expect no answer; should one come, it passes as well.
  * - *Or the state does not matter.* Where no rule was asked that looks at it, a connection stays sealed while
  *   it closes, and the acknowledgements of the FINs are not seen. Nor is the last one: that it has come is
  *   known when the kernel takes a SYN for the beginning of another connection, or when its entry is gone.
@@ -158,7 +160,7 @@ export class Sealing {
     now: Milliseconds,
   ): boolean {
     const { slot, flows } = this.#tracker;
-    const isSteady = (packet.tcpFlags & FIN) === 0 && flows.isSteady(slot);
+    const isSteady = (packet.tcpFlags & FIN) === 0 && this.#isSettled(slot);
     if (!isSteady && !(evaluator.verdict === VERDICT.ACCEPT && flows.isClosing(slot))) return false;
     const context = this.#context;
     context.stateMatters = false;
@@ -169,6 +171,12 @@ export class Sealing {
     const isFinal = content === undefined || (content.isSettled && content.isClosed);
     if (isFinal) this.#tracker.setOpenEnded(slot);
     return false;
+  }
+
+  /** True when no packet changes the state of a flow but one that begins or ends it, or an answer. */
+  #isSettled(slot: number): boolean {
+    const { flows } = this.#tracker;
+    return flows.isSteady(slot) || flows.isOneWay(slot);
   }
 
   /** True when the verdict is of the rules, on a packet of a flow in the table that may be sealed. */

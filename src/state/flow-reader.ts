@@ -16,7 +16,7 @@ import {
   type TimeoutName,
 } from "../base/index.ts";
 import { DATAGRAM_LEVELS, DATAGRAM_STATES, LEVEL } from "./datagram-machine.ts";
-import { FLOWING, PEER } from "./direction.ts";
+import { DIRECTION, FLOWING, PEER } from "./direction.ts";
 import { kindFamily, kindProtocol, kindZone } from "./flow-key.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import type { FlowSlab } from "./flow-slab.ts";
@@ -25,6 +25,12 @@ import { isSteady } from "./tcp-machine.ts";
 
 /** Value of {@link FlowReader.windowScale} when the peer offered none. */
 export const NO_SCALE = -1;
+
+/**
+ * Packets without an answer from which on a flow is taken for one that goes one way: more than a client asks
+ * before its first answer comes (a resolver sends two questions from one port, and repeats them).
+ */
+const UNANSWERED_PACKETS = 8;
 
 const SCALE_BITS = 4;
 const SCALE_MASK = 0x0f;
@@ -270,6 +276,15 @@ export class FlowReader {
    */
   isClosing(slot: number): boolean {
     return this.protocol(slot) === PROTOCOL.TCP && this.isReplied(slot) && isClosing(this.state(slot));
+  }
+
+  /**
+   * True for a flow without a handshake, of UDP above all, of which one end has sent so much without an
+   * answer that it seems to expect none.
+   */
+  isOneWay(slot: number): boolean {
+    if (this.protocol(slot) === PROTOCOL.TCP || DATAGRAM_STATES[this.state(slot)] !== "SINGLE") return false;
+    return this.packets(slot, DIRECTION.ORIGINAL) >= UNANSWERED_PACKETS;
   }
 
   #has(slot: number, flag: number): boolean {

@@ -24,7 +24,7 @@ import {
 import { decodeQuoted, NO_USER, Packet } from "../wire/index.ts";
 import { COMMIT } from "./commit.ts";
 import { COUNTER, Counters, type CounterValues } from "./counter.ts";
-import { stepDatagram } from "./datagram-machine.ts";
+import { DATAGRAM_STATES, stepDatagram } from "./datagram-machine.ts";
 import { DIRECTION, FLOWING } from "./direction.ts";
 import { FlowKey, isEchoRequest } from "./flow-key.ts";
 import { FlowReader } from "./flow-reader.ts";
@@ -271,6 +271,16 @@ export class Tracker {
     const { slab } = this.#table;
     const at = doublesAt(slot) + DOUBLE.LAST_SEEN;
     slab.doubles(slot)[at] = Math.max(slab.doubles(slot)[at] as number, lastSeen);
+  }
+
+  /**
+   * Notes that both ends of a flow without a handshake have been seen by somebody else. A connection of TCP
+   * is left alone.
+   */
+  answered(slot: number): void {
+    if (this.flows.protocol(slot) === PROTOCOL.TCP) return;
+    const flags = this.#table.slab.half(slot, HALF.FLAGS) | FLOW_FLAG.REPLIED;
+    this.#table.setState(slot, DATAGRAM_STATES.indexOf("MULTIPLE"), flags);
   }
 
   /** Ends a flow that the kernel has seen end. A slot that holds none is left alone. */

@@ -113,6 +113,8 @@ const FAR = 0x4000_0000;
 /** One flow: its ends and where it is met. */
 const flow = fc.record({
   isUdp: fc.boolean(),
+  /** Of UDP: nobody answers at first. */
+  isOneWay: fc.boolean(),
   remote: fc.constantFrom("192.0.2.1", "198.51.100.7", "10.0.0.1"),
   local: fc.constantFrom("192.0.2.130", "192.0.3.7"),
   port: fc.constantFrom(22, 53, 443),
@@ -135,9 +137,11 @@ class Speaker {
     this.#conversation = new Conversation({ remote, local, remotePort, localPort: port, forwarded });
   }
 
-  /** The handshake; of UDP two datagrams each way. */
+  /** The handshake; of UDP two datagrams each way, or many one way. */
   opening(): Packet[] {
-    if (this.#flow.isUdp) return [false, true, false, true].map((isSent) => this.#datagram(isSent, 0));
+    const { isUdp, isOneWay } = this.#flow;
+    const ways = isOneWay ? new Array<boolean>(10).fill(false) : [false, true, false, true];
+    if (isUdp) return ways.map((isSent) => this.#datagram(isSent, 0));
     const conversation = this.#conversation;
     return [conversation.received("S"), conversation.sent("SA"), conversation.received("A")];
   }

@@ -266,3 +266,62 @@ netnsTest(
     await firewall.stop();
   },
 );
+
+/** Lets pass what is under way, and begins at a port. */
+const underWay = (protocol: string, port: number): object => {
+  const rules = [
+    { name: "FlowRule", is: "known", action: "ACCEPT" },
+    { name: "PortRule", protocol, dst_port: port, action: "ACCEPT" },
+  ];
+  return { default_chain: "DROP", INPUT: rules, OUTPUT: rules };
+};
+
+/** Answers datagrams that ask for it, and no others. */
+const SILENT_SERVER = `
+  const socket = require("node:dgram").createSocket("udp4");
+  socket.on("message", (data, from) => {
+    if (String(data) === "answer") socket.send("answered", from.port, from.address);
+  });
+  socket.bind(5000, () => console.log("listening"));`;
+
+/** Says much, some time later as much again, then asks for an answer, and goes on. */
+const talker = (address: string): string => `
+  const socket = require("node:dgram").createSocket("udp4");
+  const send = (text) => new Promise((sent) => socket.send(text, 5000, "${address}", sent));
+  const many = async (done) => {
+    for (let at = 0; at < 40; at += 1) await send("on and on");
+    console.log(done);
+  };
+  socket.on("message", (data) => console.log(String(data)));
+  many("said much");
+  setTimeout(() => many("said more"), 4000);
+  setTimeout(() => send("answer"), 6000);
+  setInterval(() => send("still here"), 300);`;
+
+netnsTest(
+  "a flow that nobody answers is sealed, and lives on when it is answered",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const settings = { workers: 1, offload: "flows", timeouts: { "udp.single": 5 } };
+    const firewall = await startFirewall(host, { policy: { settings, ...underWay("UDP", 5000) } });
+    const server = host.start([process.execPath, "-e", SILENT_SERVER]);
+    await server.waitForLine(/listening/);
+    const speaker = client.start([process.execPath, "-e", talker(host.ipv4)]);
+    await speaker.waitForLine(/said much/, PATIENCE_MS);
+    await waitFor(async () => (await status(firewall)).offloaded.active === 1);
+    // What was said at once has come up as a whole, and the packet behind it: of connections that begin at
+    // once the kernel keeps one, which need not be the one with the seal.
+    await delay(2000);
+    const seen = await packetsSeen(firewall);
+    await speaker.waitForLine(/said more/, PATIENCE_MS);
+    await speaker.waitForLine(/answered/, PATIENCE_MS);
+    assert.equal(await packetsSeen(firewall), seen, "no packet came up");
+    // The firewall hears of the answer when it asks the kernel whether the flow is still alive.
+    await waitFor(async () => (await ownStates(firewall)).some(({ dst }) => dst.levelName === "MULTIPLE"));
+    assert.equal((await status(firewall)).offloaded.active, 1);
+    await speaker.stop("SIGKILL");
+    await server.stop("SIGKILL");
+    await firewall.stop();
+  },
+);
