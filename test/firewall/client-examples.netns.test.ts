@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, type RunningFirewall, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { netnsTest, PATIENCE_MS } from "#testing";
 
 const settings = { compatibility: "strict", offload: "none" };
 
@@ -110,9 +110,11 @@ netnsTest(
     await host.traffic.listenTcp({ port: 80 });
     const words = ["--most", "8", "--table", "flooders"];
     const guard = host.start(commandOf(firewall, "half-open-alert.mjs", words));
-    const knock = (port: number): Promise<{ outcome: string }> =>
-      client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs: 100 });
-    for (let port = 0; port < 12; port += 1) assert.equal((await knock(80)).outcome, "connected");
+    const knock = (port: number, timeoutMs = 100): Promise<{ outcome: string }> =>
+      client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs });
+    for (let count = 0; count < 12; count += 1) {
+      assert.equal((await knock(80, PATIENCE_MS)).outcome, "connected");
+    }
     assert.equal(guard.output, "", "finished handshakes are no flood");
     while (!guard.output.includes("put into table")) {
       await Promise.all([knock(7777), knock(7777), knock(7777)]);

@@ -1,10 +1,9 @@
 /** Another policy while traffic flows: no packet lost, no flow lost, and nothing changed by a bad one. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "#client";
 import { HOST_PAIR, POSTERN, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { netnsTest, PATIENCE_MS, SILENCE_MS } from "#testing";
 import { KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
 
 /** Accepts connections that are known; whatever port is named is open to anybody. */
@@ -69,12 +68,12 @@ netnsTest(
     const firewall = await startFirewall(host, { policy: policyFor(80) });
     await host.traffic.listenTcp({ port: 80 });
     await host.traffic.listenTcp({ port: 81 });
-    const open = async (port: number): Promise<string> =>
-      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs: 300 })).outcome;
+    const open = async (port: number, timeoutMs = SILENCE_MS): Promise<string> =>
+      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs })).outcome;
     writeFileSync(firewall.policyFile, JSON.stringify(policyFor(81)));
     firewall.program.kill("SIGHUP");
     await firewall.program.waitForLine(/policy revision 2 is in force/);
-    assert.deepEqual([await open(80), await open(81)], ["timeout", "connected"]);
+    assert.deepEqual([await open(80), await open(81, PATIENCE_MS)], ["timeout", "connected"]);
 
     writeFileSync(firewall.policyFile, '{ "INPUT": [ { "name": "PortRul" } ] }');
     firewall.program.kill("SIGHUP");
@@ -82,7 +81,7 @@ netnsTest(
     const reload = await host.run([process.execPath, POSTERN, "reload", "--socket", firewall.socket]);
     assert.equal(reload.status, 1);
     assert.match(reload.output, /:1:24: error: there is no rule "PortRul"/);
-    assert.deepEqual([await open(80), await open(81)], ["timeout", "connected"]);
+    assert.deepEqual([await open(80), await open(81, PATIENCE_MS)], ["timeout", "connected"]);
     await firewall.stop();
   },
 );
@@ -99,8 +98,8 @@ netnsTest("knocks survive the change of other rules", HOST_PAIR, async ({ client
   firewall.program.kill("SIGHUP");
   await firewall.program.waitForLine(/policy revision 2/);
   await knock(client, host.ipv4, TWO_DOORS.slice(1));
-  await sleep(50);
-  const result = await client.traffic.connectTcp({ address: host.ipv4, port: KNOCKED_PORT, timeoutMs: 500 });
+  const behind = { address: host.ipv4, port: KNOCKED_PORT, timeoutMs: PATIENCE_MS };
+  const result = await client.traffic.connectTcp(behind);
   assert.equal(result.outcome, "connected");
   await firewall.stop();
 });

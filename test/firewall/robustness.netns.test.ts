@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import type { FirewallStatus } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, type RunningFirewall, startFirewall } from "#lab";
-import { netnsTest } from "#testing";
+import { netnsTest, PATIENCE_MS, SILENCE_MS } from "#testing";
 import { inject } from "./injection.ts";
 import { type Door, KNOCKED_PORT, knock, knockingRules, TWO_DOORS } from "../knocking.ts";
 import { buildPacket } from "#wire";
@@ -179,9 +179,9 @@ netnsTest(
     );
     assert.ok(lost > 0, "the flood was larger than the queue");
     assert.equal(workers[0]?.restarts, 0);
-    const attempt = async (port: number): Promise<string> =>
-      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs: 500 })).outcome;
-    assert.deepEqual([await attempt(80), await attempt(23)], ["connected", "timeout"]);
+    const attempt = async (port: number, timeoutMs = SILENCE_MS): Promise<string> =>
+      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs })).outcome;
+    assert.deepEqual([await attempt(80, PATIENCE_MS), await attempt(23)], ["connected", "timeout"]);
     await firewall.stop();
   },
 );
@@ -197,7 +197,8 @@ netnsTest(
     await host.traffic.listenTcp({ port: KNOCKED_PORT });
     for (const address of [host.ipv4, host.ipv6]) {
       await knock(client, address, doors);
-      const result = await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs: 500 });
+      const behind = { address, port: KNOCKED_PORT, timeoutMs: PATIENCE_MS };
+      const result = await client.traffic.connectTcp(behind);
       assert.equal(result.outcome, "connected", address);
     }
     const { workers } = await statusOf(host, firewall);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, connectPinholes, type FirewallStatus } from "#client";
 import { GATEWAY, HOST_PAIR, POSTERN, startFirewall } from "#lab";
-import { eventually, netnsTest } from "#testing";
+import { eventually, netnsTest, PATIENCE_MS, SILENCE_MS } from "#testing";
 
 const POLICY = {
   INPUT: [],
@@ -26,8 +26,8 @@ netnsTest("a policy lets pass what a pinhole permits, from its commit to its end
   const pinholes = connectPinholes({ socket });
   await server.traffic.listenUdp({ port: 6004 });
   await server.traffic.listenTcp({ port: 8080 });
-  const send = async (localPort: number): Promise<string> => {
-    const destination = { address: server.ipv4, port: 6004, localPort, timeoutMs: 500 };
+  const send = async (localPort: number, timeoutMs = SILENCE_MS): Promise<string> => {
+    const destination = { address: server.ipv4, port: 6004, localPort, timeoutMs };
     return (await client.traffic.sendUdp({ ...destination, say: "media" })).outcome;
   };
   const connect = async (): Promise<string> =>
@@ -46,7 +46,7 @@ netnsTest("a policy lets pass what a pinhole permits, from its commit to its end
   change.open({ ...web, direction: "out" });
   await change.commit();
   assert.deepEqual(
-    [await send(5004), await send(5006), await connect()],
+    [await send(5004, PATIENCE_MS), await send(5006), await connect()],
     ["answered", "silent", "connected"],
   );
   assert.ok(
