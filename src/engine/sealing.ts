@@ -102,12 +102,24 @@ function describe(future: Packet, packet: Packet, isTurned: boolean): void {
   future.destinationPort = isTurned ? packet.sourcePort : packet.destinationPort;
 }
 
+/** True when no further byte can change what is known of a flow. */
+function isFinal(content: InspectedContent | undefined): boolean {
+  return content === undefined || (content.isSettled && content.isClosed);
+}
+
 /**
  * True unless a rule asks for the state that the kernel's connection tracking gives a packet, and that may
  * change: `established` a connection remains, once both its ends have spoken, for as long as it has a seal.
+ *
+ * Packets of other states come up past a seal, and where they are judged by bytes, those must be known by
+ * then: a seal that began before would have kept them from us.
  */
-function isLasting({ policy }: Evaluator, { conntrackState }: Packet): boolean {
-  return !policy.asksConntrack || conntrackState === 0 || conntrackState === ESTABLISHED;
+function isLasting(
+  { policy }: Evaluator,
+  { conntrackState }: Packet,
+  content: InspectedContent | undefined,
+): boolean {
+  return !policy.asksConntrack || (conntrackState === ESTABLISHED && isFinal(content));
 }
 
 /** Decides on seals for one engine. */
@@ -145,7 +157,7 @@ export class Sealing {
     const { verdict } = evaluator;
     if (!this.#isAllowed(verdict) || !this.#isPlain(packet)) return SEAL.NONE;
     if (verdict === VERDICT.DROP && content?.seal?.verdict === VERDICT.DROP) return SEAL.DROP;
-    if (!this.#isCandidate(evaluator) || !isLasting(evaluator, packet)) return SEAL.NONE;
+    if (!this.#isCandidate(evaluator) || !isLasting(evaluator, packet, content)) return SEAL.NONE;
     const isSealed =
       this.#tracker.flows.isOffloaded(this.#tracker.slot) || this.#ask(evaluator, packet, content, now);
     if (!isSealed) return SEAL.NONE;
@@ -168,8 +180,7 @@ export class Sealing {
     context.content = content;
     context.strictTcp = this.#tracker.isStrict || evaluator.policy.settings.strictTcp;
     if (this.#isSealed(evaluator, packet) && (isSteady || !context.stateMatters)) return true;
-    const isFinal = content === undefined || (content.isSettled && content.isClosed);
-    if (isFinal) this.#tracker.setOpenEnded(slot);
+    if (isFinal(content)) this.#tracker.setOpenEnded(slot);
     return false;
   }
 

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  conntrackStateNumber,
   HOOK,
   type Hook,
   type Milliseconds,
@@ -46,6 +47,27 @@ function endsOf(packet: Packet): string {
 
 function isAnyOf(packet: Packet, flags: number): boolean {
   return packet.isTcp && (packet.tcpFlags & flags) !== 0;
+}
+
+/** What the kernel's tracker says of packets; both engines are told the same. */
+class ConntrackStates {
+  /** Who has spoken, by the ends of a flow. */
+  readonly #speakers = new Map<string, Set<string>>();
+
+  /**
+   * The packet's state.
+   *
+   * @param fits - whether it fits its connection
+   * @param reopens - whether it begins another
+   */
+  next(packet: Packet, fits: boolean, reopens: boolean): number {
+    if (!fits) return conntrackStateNumber("invalid");
+    const ends = endsOf(packet);
+    if (reopens) this.#speakers.delete(ends);
+    const speakers = this.#speakers.get(ends) ?? new Set();
+    this.#speakers.set(ends, speakers.add(`${packet.source.join()} ${packet.sourcePort}`));
+    return conntrackStateNumber(speakers.size > 1 ? "established" : "new");
+  }
 }
 
 /** The kernel's half: what our table in it does with packets, and what its tracker tells. */
@@ -176,13 +198,16 @@ function run(source: RuleArguments, flows: readonly Flow[], steps: readonly Step
   const whole = openEngine(policy);
   const engine = openEngine(policy);
   const kernel = new SealingKernel(engine);
+  const states = new ConntrackStates();
   let now = 1000;
   const compare = (packet: Packet, fits: boolean): void => {
     now += 1;
     packet.vouched = false;
-    const expected = whole.judge(packet, now);
     const isRequest = packet.isTcp && (packet.tcpFlags & (SYN | FIN | RST | TCP_FLAG.ACK)) === SYN;
-    const reopens = isRequest && whole.stateBefore === CLOSED;
+    whole.tracker.lookup(packet, now);
+    const reopens = isRequest && whole.tracker.tcpState === CLOSED;
+    packet.conntrackState = states.next(packet, fits, reopens);
+    const expected = whole.judge(packet, now);
     assert.equal(kernel.judge(packet, now, fits, reopens), expected);
   };
   const speakers = flows.map((each, index) => new Speaker(each, index));
