@@ -20,6 +20,14 @@ import type { ElementAccount, KindAccount } from "./element-account.ts";
 import { failureOf } from "./plan-failure.ts";
 import { type SetIdentity, setSuffix } from "./set-shape.ts";
 
+/** How often sets are read anew because of transactions that others carry out meanwhile. */
+const INSPECTIONS_MAX = 16;
+
+/**
+ * Up to this many elements that a list lacks are asked for one by one: more are put again, which is harmless.
+ */
+export const CONFIRMED_MAX = 4096;
+
 /** An element that is in force, and shall not be there or not so. */
 export interface Stranger {
   readonly set: SetIdentity;
@@ -49,12 +57,14 @@ export interface Findings {
 /** What an inspection works with. */
 export interface InspectionParts {
   /** For long lists, and nothing else meanwhile. */
-  readonly lists: NetlinkSocket;
+  readonly lists: Pick<NetlinkSocket, "list">;
   /** For single questions. */
-  readonly socket: NetlinkSocket;
+  readonly socket: Pick<NetlinkSocket, "exchange">;
   readonly account: ElementAccount;
   /** The clock of the deadlines. */
   readonly clock: () => Milliseconds;
+  /** False as soon as nobody wants to know any more: the rest of a list is passed over. */
+  readonly isWanted: () => boolean;
   readonly nameOf: (set: SetIdentity) => SetName;
 }
 
@@ -68,12 +78,13 @@ export function describe(set: SetIdentity, { key, keyEnd, data }: ElementFacts):
 
 /** Inspects one set. */
 async function inspectSet(set: SetIdentity, parts: InspectionParts, findings: Findings): Promise<void> {
-  const { lists, account, clock, nameOf } = parts;
+  const { lists, account, clock, isWanted, nameOf } = parts;
   const kind = account.of(set);
   const { table, name: setName } = nameOf(set);
   const reader = new ElementReader();
   const suffix = setSuffix(set);
   const end = await lists.list(encodeElementsDump(table, setName), (bytes, cursor) => {
+    if (!isWanted()) return;
     const now = clock();
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     reader.scan(bytes, cursor.at, cursor.end, () => {
@@ -107,17 +118,21 @@ function isHeld({ kind, key }: Fault, layer: number, { socket, nameOf }: Inspect
  * Inspects all sets. What the account says of an element while its set is read counts.
  *
  * @param sets - that exist
+ * @returns not all, once it is not wanted any more
  * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
  */
-export async function inspect(sets: Iterable<SetIdentity>, parts: InspectionParts): Promise<Findings> {
-  const { account, clock } = parts;
+export async function inspect(sets: readonly SetIdentity[], parts: InspectionParts): Promise<Findings> {
+  const { account, clock, isWanted } = parts;
   const findings: Findings = { held: 0, strangers: new Map(), missing: [], stale: [], isInterrupted: false };
+  // Also kinds of which nothing has ever been in force here must know what leaves meanwhile.
+  for (const set of sets) account.of(set);
   for (const kind of account.kinds) kind.beginInspection();
   try {
-    for (const set of sets) await inspectSet(set, parts, findings);
+    for (const set of sets) if (isWanted()) await inspectSet(set, parts, findings);
   } finally {
     for (const kind of account.kinds) kind.endInspection();
   }
+  if (!isWanted()) return findings;
   const now = clock();
   for (const kind of account.kinds) {
     for (const [key] of kind.unseen(now)) findings.missing.push({ kind, key });
@@ -133,4 +148,20 @@ export function confirmMissing(missing: readonly Fault[], parts: InspectionParts
     const layer = fault.kind.layerOf(row);
     return (fault.kind.kind.shape.isInterval && layer === 0) || !isHeld(fault, layer, parts);
   });
+}
+
+/**
+ * Inspects until nothing interrupts a list: no plan does, and others may. They may do so for ever, also where
+ * they leave our sets alone; so the last list counts in any case.
+ *
+ * @returns what is missing indeed
+ * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
+ */
+export async function inspectAtRest(sets: readonly SetIdentity[], parts: InspectionParts): Promise<Findings> {
+  let findings = await inspect(sets, parts);
+  for (let read = 1; findings.isInterrupted && read < INSPECTIONS_MAX; read += 1) {
+    findings = await inspect(sets, parts);
+  }
+  const { missing } = findings;
+  return missing.length > CONFIRMED_MAX ? findings : { ...findings, missing: confirmMissing(missing, parts) };
 }

@@ -160,6 +160,43 @@ netnsTest(
   },
 );
 
+/** Keeps the event loop busy, in milliseconds. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+const SET = "inet postern-pinholes pinholes-pass-v4-saddr.sport.daddr.dport.proto";
+
+netnsTest(
+  "a lease ends at its time, however long a restoration waited for an audit, which ends early for it",
+  GATEWAY,
+  async ({ firewall }) => {
+    const backend = openIn(firewall);
+    const began = performance.now();
+    const clock = (): number => performance.now() - began;
+    const elements = manyElements(20_000, 10_000);
+    await backend.restore({ now: clock(), generation: 1, elements, limits: [] });
+    await firewall.must(["nft", `flush set ${SET}`]);
+    await backend.restore({ now: clock(), generation: 1, elements, limits: [] });
+    let looks = 0;
+    const counting = (): number => {
+      looks += 1;
+      return clock();
+    };
+    const audit = backend.audit(counting);
+    const come = manyElements(10, 40_000);
+    const desired = { now: clock(), generation: 2, elements: [...elements, ...come], limits: [] };
+    const restoration = backend.restore(desired);
+    // More than what an audit lets pass.
+    block(1500);
+    assert.equal(await audit, undefined);
+    assert.equal(looks, 0, "an audit that has been overtaken looks at nothing more");
+    assert.deepEqual([...(await restoration).added].sort(), keysOf(come));
+    assert.deepEqual((await backend.audit(clock))?.renewed, []);
+    await backend.close();
+  },
+);
+
 netnsTest(
   "a lease ends at its time, however long the disk took before the kernel was told",
   GATEWAY,

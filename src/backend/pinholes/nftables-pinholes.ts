@@ -37,11 +37,13 @@ import { SetChanges } from "./set-changes.ts";
 import { ElementAccount, type KindAccount } from "./element-account.ts";
 import { type HeldStructure, readStructure } from "./held-structure.ts";
 import {
+  CONFIRMED_MAX,
   confirmMissing,
   describe,
   type Fault,
   type Findings,
   inspect,
+  inspectAtRest,
   type InspectionParts,
   type Stranger,
 } from "./inspection.ts";
@@ -74,14 +76,6 @@ const ABILITIES: BackendAbilities = {
   expansionMax: EXPANSION_MAX,
 };
 
-/** How often sets are inspected that somebody else changes meanwhile. */
-const INSPECTIONS_MAX = 16;
-
-/**
- * Up to this many elements that a list lacks are asked for one by one: more are put again, which is harmless.
- */
-const CONFIRMED_MAX = 4096;
-
 /** Elements that an audit puts right in one transaction: a few milliseconds of the event loop. */
 const MENDED_AT_ONCE = 256;
 
@@ -95,6 +89,15 @@ function faultName({ kind, key }: Fault): string {
 
 function removedNames({ strangers }: Findings): string[] {
   return Array.from(strangers.values(), ({ set, facts }) => describe(set, facts));
+}
+
+/**
+ * What the kernel refuses may stand against what an interrupted list did not name: no pinhole is to blame.
+ */
+function withoutCulprit(cause: unknown): unknown {
+  if (!(cause instanceof FirewallError) || cause.code !== "BACKEND_REFUSED") return cause;
+  const message = `The sets change faster than they can be read: ${cause.message}`;
+  return new FirewallError("BACKEND_UNAVAILABLE", message, { cause });
 }
 
 /** From one generation to the next. */
@@ -167,9 +170,12 @@ export class NftablesPinholes implements PinholeBackend {
   /** @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED` */
   restore(desired: DesiredState): Promise<Restoration> {
     this.#restorations += 1;
+    // What shall be in force is told as of now, and the audit that is on its way may take long.
+    const began = performance.now();
+    const clock = (): Milliseconds => desired.now + performance.now() - began;
     return attempt(async () => {
       await this.#auditing;
-      return this.#restore(desired);
+      return this.#restore(desired, clock);
     });
   }
 
@@ -235,16 +241,14 @@ export class NftablesPinholes implements PinholeBackend {
     this.#nftables.close();
   }
 
-  async #restore(desired: DesiredState): Promise<Restoration> {
-    const began = performance.now();
-    const clock = (): Milliseconds => desired.now + performance.now() - began;
+  async #restore(desired: DesiredState, clock: () => Milliseconds): Promise<Restoration> {
     this.#generation = undefined;
     this.#account.clear();
     const elements = this.#enter(desired.elements);
     const limits = [...desired.limits];
     const structure = readStructure(this.#plan, this.#socket);
     this.#nftables.run(structureText(this.#plan, structure.sets, structure.limitMaps));
-    const findings = await this.#inspectAtRest(structure, clock);
+    const findings = await inspectAtRest(structure.sets, this.#inspectionParts(clock));
     this.#learn(structure);
     const changes = new SetChanges(this.#plan, this.#features);
     restoreLimits(structure, limits, this.#adopt(elements), {
@@ -262,7 +266,11 @@ export class NftablesPinholes implements PinholeBackend {
     const now = clock();
     for (const element of missing) this.#put(changes, element, now);
     for (const element of stale) this.#put(changes, element, now);
-    this.#send(changes, { from: structure.generation, to: desired.generation, now });
+    try {
+      this.#send(changes, { from: structure.generation, to: desired.generation, now });
+    } catch (error) {
+      throw findings.isInterrupted ? withoutCulprit(error) : error;
+    }
     return {
       found: structure.generation,
       held: findings.held,
@@ -310,24 +318,10 @@ export class NftablesPinholes implements PinholeBackend {
     return limited;
   }
 
-  /** Inspects until nothing changes meanwhile: no plan does, and others may. */
-  async #inspectAtRest({ sets }: HeldStructure, clock: () => Milliseconds): Promise<Findings> {
-    const parts = this.#inspectionParts(clock);
-    for (let attempt = 0; attempt < INSPECTIONS_MAX; attempt += 1) {
-      const findings = await inspect(sets, parts);
-      const { missing } = findings;
-      if (findings.isInterrupted) continue;
-      return missing.length > CONFIRMED_MAX
-        ? findings
-        : { ...findings, missing: confirmMissing(missing, parts) };
-    }
-    throw new FirewallError("BACKEND_UNAVAILABLE", "The sets change faster than they can be read.");
-  }
-
-  #inspectionParts(clock: () => Milliseconds): InspectionParts {
+  #inspectionParts(clock: () => Milliseconds, isWanted = (): boolean => true): InspectionParts {
     const table = { family: TABLE_FAMILY.INET, name: this.#plan.table };
     const nameOf = (set: SetIdentity): SetName => ({ table, name: setName(this.#plan, set) });
-    return { lists: this.#lists, socket: this.#socket, account: this.#account, clock, nameOf };
+    return { lists: this.#lists, socket: this.#socket, account: this.#account, clock, isWanted, nameOf };
   }
 
   async #audit(clock: () => Milliseconds): Promise<Restoration | undefined> {
@@ -337,7 +331,7 @@ export class NftablesPinholes implements PinholeBackend {
     this.#nftables.run(structureText(this.#plan, structure.sets, []));
     const restorations = this.#restorations;
     const isCurrent = (): boolean => restorations === this.#restorations && this.#generation !== undefined;
-    const found = await inspect(structure.sets, this.#inspectionParts(clock));
+    const found = await inspect(structure.sets, this.#inspectionParts(clock, isCurrent));
     const mended = await this.#mendAll(found, isCurrent, clock);
     return mended === undefined ? undefined : { found: structure.generation, held: found.held, ...mended };
   }
