@@ -8,12 +8,17 @@ import { netnsTest } from "#testing";
 /** How long an end waits to hear of the end, in milliseconds; one that hears nothing is asked no more. */
 const PATIENCE_MS = 20_000;
 
-/** Says by which word a socket ends: an error's code, or that nothing was heard. */
+/**
+ * Says by which word a socket ends: an error's code, or that nothing was heard. Node takes a reset for the
+ * end of the stream when it comes together with bytes; whoever then writes is told the truth.
+ */
 const SAY_END = `
   const sayEnd = (socket) => {
     socket.resume();
     socket.on("error", (error) => { console.log("end " + error.code); process.exit(); });
-    socket.on("end", () => { console.log("end FIN"); process.exit(); });
+    socket.on("end", () => {
+      socket.write("?", (error) => { if (!error) { console.log("end FIN"); process.exit(); } });
+    });
     setTimeout(() => { console.log("end nothing heard"); process.exit(); }, ${PATIENCE_MS});
   };`;
 
@@ -37,14 +42,14 @@ const SPEAK = `
 
 const SERVER = `${SAY_END}${SPEAK}
   const [port, form] = process.argv.slice(1);
-  require("net").createServer((socket) => {
+  require("net").createServer({ allowHalfOpen: true }, (socket) => {
     sayEnd(socket);
     if (form !== "listen") speak(socket, form);
   }).listen(Number(port), "::", () => console.log("listening"));`;
 
 const CLIENT = `${SAY_END}${SPEAK}
   const [address, port, form] = process.argv.slice(1);
-  const socket = require("net").connect(Number(port), address);
+  const socket = require("net").connect({ port: Number(port), host: address, allowHalfOpen: true });
   sayEnd(socket);
   if (form !== "listen") socket.on("connect", () => speak(socket, form));`;
 
