@@ -29,7 +29,13 @@ import type { KernelPlan } from "./plan/kernel-plan.ts";
 import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { tallyTexts } from "./plan/table-lines.ts";
-import { type TableContents, tableSetChange, tableSetContents } from "./plan/table-set.ts";
+import {
+  type TableContents,
+  tableSetChange,
+  type TableSetContents,
+  tableSetContents,
+  withoutLateRanges,
+} from "./plan/table-set.ts";
 import { renewalText } from "./seal-text.ts";
 import {
   expectedResetText,
@@ -252,6 +258,12 @@ export class KernelRules {
     const wanted = tables
       .filter(({ name }) => plan.tables.includes(name))
       .flatMap((contents) => tableSetContents(plan.number, contents));
+    this.#write(plan, wanted);
+    const late = wanted.flatMap((each) => withoutLateRanges(each) ?? []);
+    this.#write(plan, late);
+  }
+
+  #write(plan: BuiltPlan, wanted: readonly TableSetContents[]): void {
     const commands = wanted.flatMap((each) =>
       tableSetChange(this.#table, plan.held.get(each.set) ?? new Map(), each),
     );

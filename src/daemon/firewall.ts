@@ -211,9 +211,12 @@ export class Firewall {
     this.#mirror = mirror;
     parts.registry.onExpiry = (expired, all) => mirror.expired(expired, all);
     this.tables = new TableService(parts.registry, {
-      changed: (table) => {
-        mirror.tell([table]);
-        return parts.seals?.renewSoon();
+      changed: async (table) => {
+        try {
+          mirror.tell([table]);
+        } finally {
+          await parts.seals?.renewSoon();
+        }
       },
       statistics: (table) => mirror.statistics(table),
       zeroed: ({ name }) => mirror.zero(name),

@@ -7,7 +7,7 @@
  */
 import { type KernelRules, type TableContents, tallyName } from "../backend/index.ts";
 import { FirewallError, type Milliseconds } from "../base/index.ts";
-import type { AddressTable, TableStatistics, Traffic } from "../tables/index.ts";
+import type { AddressTable, TableEntryView, TableStatistics, Traffic } from "../tables/index.ts";
 import type { Log } from "./log.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
 
@@ -18,7 +18,15 @@ const CLEANING_MS: Milliseconds = 30_000;
 
 /** What is in a table, for the kernel. */
 export function tableContents(table: AddressTable): TableContents {
-  return { name: table.name, entries: table.show(), now: monotonicNow() };
+  return { name: table.name, size: table.size, entries: entriesOf(table), clock: monotonicNow };
+}
+
+/** One after the other: as objects, all of a large table would take hundreds of bytes each at once. */
+function* entriesOf(table: AddressTable): Iterable<TableEntryView> {
+  for (const number of table.order()) {
+    const entry = table.entry(number);
+    if (entry !== undefined) yield entry;
+  }
 }
 
 /** See above. */
@@ -61,8 +69,19 @@ export class TableMirror {
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
       this.#log.warning(`the kernel judges no packet by itself any more: ${error.message}`);
+      this.#askUserspace();
+    }
+  }
+
+  /** Takes the plan back. That fails when somebody has removed our table; then nothing judges packets. */
+  #askUserspace(): void {
+    try {
       this.#rules.rollbackPlan();
       this.#rules.commitPlan();
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      const words = "the kernel does not take our rules, packets may pass unjudged; start the firewall anew";
+      this.#log.critical(`${words}: ${error.message}`);
     }
   }
 

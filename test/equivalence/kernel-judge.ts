@@ -285,7 +285,12 @@ export class KernelJudge {
     inNamespace(this.#hosts.firewall.fullName, () => {
       this.#rules.tellStates(policy.asksConntrack);
       const tables = policy.attachTables(this.#reference?.memory ?? {});
-      const contents = tables.map((table) => ({ name: table.name, entries: table.show(), now: 0 }));
+      const contents = tables.map((table) => ({
+        name: table.name,
+        size: table.size,
+        entries: table.show(),
+        clock: () => 0,
+      }));
       this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false }, contents);
       this.#rules.commitPlan();
       this.#rules.renewSeals(this.#generation);

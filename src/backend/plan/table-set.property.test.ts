@@ -7,6 +7,7 @@ import { wordsToNumber } from "./line-run.ts";
 import {
   MARGIN_MS,
   RANGES_MAX,
+  type TableContents,
   tableSetChange,
   type TableSetContents,
   tableSetContents,
@@ -51,7 +52,12 @@ function tableOf(list: readonly { network: string; negated: boolean; ends: numbe
 }
 
 function contentsOf(table: AddressTable): TableSetContents[] {
-  return tableSetContents(7, { name: table.name, entries: table.show(), now: 0 });
+  return tableSetContents(7, {
+    name: table.name,
+    size: table.size,
+    entries: table.show(),
+    clock: () => 0,
+  });
 }
 
 /** Names of the sets that hold an address, without the plan's number. */
@@ -155,7 +161,13 @@ test("a table of more ranges than the kernel is told is asked in userspace altog
     length: 32,
     negated: false,
   }));
-  const sets = tableSetContents(1, { name: "many", entries: addresses, now: 0 });
+  const contents = (entries: typeof addresses): TableContents => ({
+    name: "many",
+    size: RANGES_MAX,
+    entries,
+    clock: () => 0,
+  });
+  const sets = tableSetContents(1, contents(addresses));
   assert.deepEqual(
     sets.map(({ set, ranges }) => `${set}: ${[...ranges.keys()].join()}`),
     [
@@ -165,6 +177,15 @@ test("a table of more ranges than the kernel is told is asked in userspace altog
       "plan1-ask-many-6: ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     ],
   );
-  const fits = tableSetContents(1, { name: "many", entries: addresses.slice(1), now: 0 });
+  const fits = tableSetContents(1, contents(addresses.slice(1)));
   assert.equal(fits[0]?.ranges.size, RANGES_MAX);
+  const unseen: Iterable<never> = {
+    [Symbol.iterator]: () => assert.fail("the entries of so large a table are not looked at"),
+  };
+  assert.deepEqual(
+    tableSetContents(1, { name: "many", size: RANGES_MAX + 1, entries: unseen, clock: () => 0 }).map(
+      ({ ranges }) => [...ranges.keys()],
+    ),
+    sets.map(({ ranges }) => [...ranges.keys()]),
+  );
 });

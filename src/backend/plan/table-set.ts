@@ -5,13 +5,17 @@
  * so the table is told as what follows from its entries. The set `in` holds the addresses that are surely in
  * the table; the set `ask` those whose entry ends by itself at some time. Of these, what is in the table
  * until then is in `in` too, with a lifetime that ends {@link MARGIN_MS} before: in that last second
- * userspace says which packet is the first that the entry does not meet. A table that makes more ranges than
- * {@link RANGES_MAX} is asked in userspace altogether.
+ * userspace says which packet is the first that the entry does not meet. The kernel counts lifetimes from
+ * when it takes them, so writing them may last as long as that margin and no longer (see withoutLateRanges).
+ * A table of more than {@link RANGES_MAX} entries or ranges is asked in userspace altogether.
  */
 import { type AddressWords, type Family, familyBits } from "../../base/index.ts";
 import { addressText, type KeyRange, wordsToNumber } from "./line-run.ts";
 
-/** Most ranges of a table that the kernel is told; a change of the table costs time with their number. */
+/**
+ * Most entries and most ranges of a table that the kernel is told; a change of the table costs time and
+ * memory with their number.
+ */
 export const RANGES_MAX = 65_536;
 
 /** How long before an entry ends by itself userspace is asked about it, in milliseconds. */
@@ -31,12 +35,18 @@ export interface TableEntryFacts {
   readonly deadline?: number;
 }
 
-/** What is in a table: IPv4 first, by address, shorter prefixes before longer ones. */
+/** What is in a table. */
 export interface TableContents {
   readonly name: string;
+  /** How many entries it has. */
+  readonly size: number;
+  /**
+   * IPv4 first, by address, shorter prefixes before longer ones. Not looked at where there are more than
+   * {@link RANGES_MAX}.
+   */
   readonly entries: Iterable<TableEntryFacts>;
-  /** On the clock of their deadlines, in milliseconds. */
-  readonly now: number;
+  /** The clock of their deadlines, in milliseconds. */
+  readonly clock: () => number;
 }
 
 /** A set and what it holds. */
@@ -44,7 +54,9 @@ export interface TableSetContents {
   readonly set: string;
   /** Ranges as nftables writes them, each with when it is to end, in milliseconds; 0 when it stays. */
   readonly ranges: ReadonlyMap<string, number>;
+  /** When that was, in milliseconds. */
   readonly now: number;
+  readonly clock: () => number;
 }
 
 interface OpenEntry {
@@ -106,21 +118,23 @@ class RangeSweep {
   }
 }
 
-function sweep(entries: Iterable<TableEntryFacts>, family: Family): ListedRange[] {
-  const found = new RangeSweep();
+type FamilyRanges = Readonly<Record<Family, readonly ListedRange[]>>;
+
+function sweep(entries: Iterable<TableEntryFacts>): FamilyRanges {
+  const found = { 4: new RangeSweep(), 6: new RangeSweep() };
   for (const entry of entries) {
-    if (entry.family !== family) continue;
-    const low = wordsToNumber(family, entry.words);
-    const size = 1n << BigInt(familyBits(family) - entry.length);
-    found.enter({ low, high: low + size - 1n, list: listOf(entry), deadline: entry.deadline ?? 0 });
+    const { family, words, length, deadline = 0 } = entry;
+    const low = wordsToNumber(family, words);
+    const size = 1n << BigInt(familyBits(family) - length);
+    found[family].enter({ low, high: low + size - 1n, list: listOf(entry), deadline });
   }
-  found.end();
-  return found.ranges;
+  for (const each of [found[4], found[6]]) each.end();
+  return { 4: found[4].ranges, 6: found[6].ranges };
 }
 
-const EVERYTHING: Readonly<Record<Family, KeyRange>> = {
-  4: { low: 0n, high: (1n << 32n) - 1n },
-  6: { low: 0n, high: (1n << 128n) - 1n },
+const EVERYTHING: FamilyRanges = {
+  4: [{ low: 0n, high: (1n << 32n) - 1n, list: "ask", deadline: 0 }],
+  6: [{ low: 0n, high: (1n << 128n) - 1n, list: "ask", deadline: 0 }],
 };
 
 /** Name of a set of a plan. */
@@ -144,12 +158,15 @@ export function tableSetTexts(plan: number, table: string): string[] {
 }
 
 /** What the sets of a table of a plan shall hold. */
-export function tableSetContents(plan: number, { name, entries, now }: TableContents): TableSetContents[] {
-  const all = [...entries];
-  const swept = FAMILIES.map((family) => [family, sweep(all, family)] as const);
-  const isLarge = swept.reduce((sum, [, ranges]) => sum + ranges.length, 0) > RANGES_MAX;
-  return swept.flatMap(([family, ranges]) => {
-    const told = isLarge ? [{ ...EVERYTHING[family], list: "ask" as const, deadline: 0 }] : ranges;
+export function tableSetContents(
+  plan: number,
+  { name, size, entries, clock }: TableContents,
+): TableSetContents[] {
+  const swept = size > RANGES_MAX ? EVERYTHING : sweep(entries);
+  const isLarge = swept[4].length + swept[6].length > RANGES_MAX;
+  const now = clock();
+  return FAMILIES.flatMap((family) => {
+    const told = (isLarge ? EVERYTHING : swept)[family];
     const text = ({ low, high }: KeyRange): string => {
       const from = addressText(family, low);
       return low === high ? from : `${from}-${addressText(family, high)}`;
@@ -166,6 +183,7 @@ export function tableSetContents(plan: number, { name, entries, now }: TableCont
       set: tableSetName(plan, name, list, family),
       ranges: new Map(sets[list]),
       now,
+      clock,
     }));
   });
 }
@@ -178,7 +196,7 @@ export function tableSetContents(plan: number, { name, entries, now }: TableCont
 export function tableSetChange(
   table: string,
   before: ReadonlyMap<string, number>,
-  { set, ranges, now }: TableSetContents,
+  { set, ranges, now }: Omit<TableSetContents, "clock">,
 ): string[] {
   const hasEnded = (deadline: number): boolean => deadline !== 0 && deadline <= now;
   const gone = [...before].filter(
@@ -199,4 +217,19 @@ export function tableSetChange(
     ...(isEmptied ? [`flush set inet ${table} ${set}`] : command("delete", removed)),
     ...command("add", added),
   ];
+}
+
+/**
+ * What a set holds when the ranges that end by themselves are taken out again, because writing them took
+ * longer than {@link MARGIN_MS}: in the kernel they might outlive their entries. Userspace is asked about
+ * them.
+ *
+ * @param contents - what was written
+ * @returns `undefined` when it was written in time
+ */
+export function withoutLateRanges(contents: TableSetContents): TableSetContents | undefined {
+  const { ranges, now, clock } = contents;
+  if (clock() - now <= MARGIN_MS) return undefined;
+  const lasting = [...ranges].filter(([, deadline]) => deadline === 0);
+  return lasting.length === ranges.size ? undefined : { ...contents, ranges: new Map(lasting) };
 }
