@@ -125,12 +125,17 @@ async function watch(words: readonly string[], flags: TableFlags): Promise<void>
   }
 }
 
+function quantity(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
 function reportKill(flags: TableFlags, answer: KillAnswer): void {
   const output = openOutput(flags);
   if (output.json) output.write(`${JSON.stringify(answer)}\n`);
   else {
-    const resets = answer.resets === 0 ? "" : `, ${answer.resets} resets sent`;
-    output.write(`killed ${answer.own} states of the firewall and ${answer.kernel} of the kernel${resets}\n`);
+    const resets = answer.resets === 0 ? "" : `, ${quantity(answer.resets, "reset")} sent`;
+    const own = quantity(answer.own, "state");
+    output.write(`killed ${own} of the firewall and ${answer.kernel} of the kernel${resets}\n`);
   }
   if (answer.own + answer.kernel === 0) process.exitCode = EXIT.NO;
 }
@@ -202,28 +207,36 @@ export function addStatesCommand(program: Command): void {
   const states = program.command("states").summary("the state table: list, show, watch, kill, clear");
   addTableOptions(states.command("list [filter...]", { isDefault: true }))
     .summary("list states")
+    .description("Lists states, those of the firewall and of the kernel as one table.")
     .option("-v, --verbose", "pf's verbose form")
     .option("--chapter", "the form of py-pf's manual")
     .addOption(new Option("--sort <key>", "largest first").choices(SORT_KEYS))
     .option("--top <number>", "only the first ones", parseCount)
     .addHelpText("after", FILTER_HELP)
     .action(list);
-  addTableOptions(states.command("show <id>")).summary("one state by its id").action(show);
+  addTableOptions(states.command("show <id>"))
+    .summary("one state by its id")
+    .description("Shows one state with all that is known of it.")
+    .action(show);
   addTableOptions(states.command("watch [filter...]"))
     .summary("a live screen; through a pipe, one line an event")
+    .description("Watches states with their rates; through a pipe, prints one line an event.")
     .action(watch);
   addTableOptions(states.command("kill <filter...>"))
     .summary("end flows; exit status 1 when there was none")
+    .description("Ends flows for good, whoever judges them. Exit status 1 when there was none.")
     .option("--reset", "send a TCP reset to both ends; needs a running firewall")
     .addHelpText("after", FILTER_HELP)
     .action(kill);
   addTableOptions(states.command("clear"))
     .summary("end all flows")
+    .description("Ends all flows for good, whoever judges them.")
     .option("--reset", "send a TCP reset to both ends; needs a running firewall")
     .action(clear);
   states
     .command("accounting")
     .summary("what the kernel keeps of connections; exit status 1 when something is off")
+    .description("Says what the kernel keeps of connections. Exit status 1 when something is off.")
     .option("--enable", "have it count packets and bytes, note times and send news, from now on")
     .option("--json", "one JSON object")
     .action(accounting);
