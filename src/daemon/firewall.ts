@@ -291,7 +291,8 @@ export class Firewall {
       const lastQueue = firstQueue + QUEUE_CLASSES.length * pool.size - 1;
       log.info(`Set up nftables: table inet ${table}, queues ${firstQueue} to ${lastQueue}`);
       const driver = DRIVER_WORDS[queueing];
-      const seals = form === undefined ? undefined : new SealService({ pool, rules, marks });
+      const seals =
+        form === undefined ? undefined : new SealService({ pool, rules, marks, log, clear: clearSeals });
       const parts = { pool, rules, tracksConnections, driver, creatorId, lock, registry, seals };
       const firewall = new Firewall(options, inForce, parts);
       firewall.#preparePlan(inForce);

@@ -290,12 +290,13 @@ export class QueueLoop {
     this.#engine.allowSeals({ accepted: false, dropped: false });
   }
 
-  /**
-   * Takes all flows back, and seals again where policy and log allow it: a line for each packet needs each
-   * one.
-   */
-  resumeSeals(): void {
+  /** Takes all flows back: no seal is in force any more. */
+  takeBack(): void {
     this.#engine.takeBack();
+  }
+
+  /** Seals again where policy and log allow it: a line for each packet needs each one. */
+  resumeSeals(): void {
     const { offload } = this.#engine.evaluator.policy.settings;
     const isWanted = this.#takesSeals && (offload === "full" || offload === "flows");
     const { level } = this.#reporter;

@@ -78,6 +78,10 @@ async function run(settings: WorkerSettings): Promise<void> {
       loop.holdSeals();
       return null;
     },
+    takeBack: () => {
+      loop.takeBack();
+      return null;
+    },
     resumeSeals: () => {
       loop.resumeSeals();
       return null;

@@ -4,12 +4,14 @@
  * A new generation voids all seals: when another policy comes into force, an address table changes, a worker
  * has died. In order: workers stop sealing, each after the batch in hand, and since the kernel acts on a
  * verdict while it is being sent, no wish is on its way any more; the kernel gets the next generation; what
- * was the reason takes place; workers take their flows back and seal again.
+ * was the reason takes place; workers take their flows back and seal again. Where the kernel does not get it,
+ * old seals stay in force, so workers keep in mind which flows are sealed, and only seal again.
  *
- * There are 63 generations. One that is about to be used again, and all of them at the start, must stand in
- * no connection's mark, so the kernel's table is gone through and old marks are taken away.
+ * There are 63 generations. One that is used again must stand in no connection's mark, so at the start and
+ * once all are used up the kernel's table is gone through, which takes long, and all marks are taken away.
  */
 import type { KernelRules } from "../backend/index.ts";
+import { FirewallError } from "../base/index.ts";
 import {
   ConntrackEntry,
   type ConntrackKey,
@@ -18,25 +20,42 @@ import {
   type SealMarks,
 } from "../netlink/index.ts";
 import { Conntrack, ConntrackList } from "../system/index.ts";
+import type { Log } from "./log.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
 /** The generation at the start. */
 export const FIRST_GENERATION = 1;
 
+/** Lists of the kernel's table that are begun before it counts as changing all the time. */
+const LISTS_MAX = 8;
+
 /**
- * Takes seals off the kernel's connections, in the network namespace of the process.
+ * The connections that bear a seal.
  *
- * @param generation - only of this one; all when absent
+ * @throws {FirewallError} `CONNTRACK_INTERRUPTED` when no list was whole
  */
-export function clearSeals(marks: SealMarks, generation?: number): void {
-  const keys: ConntrackKey[] = [];
-  const list = ConntrackList.open();
-  try {
+export function sealedKeys(
+  list: Pick<ConntrackList, "begin" | "readAll" | "interrupted">,
+  marks: SealMarks,
+): ConntrackKey[] {
+  for (let begun = 0; begun < LISTS_MAX; begun += 1) {
+    const keys: ConntrackKey[] = [];
     list.begin();
     list.readAll(new ConntrackEntry(), (entry) => {
-      const found = marks.generationOf(entry.mark);
-      if (found !== 0 && (generation === undefined || found === generation)) keys.push(keyOf(entry));
+      if (marks.generationOf(entry.mark) !== 0) keys.push(keyOf(entry));
     });
+    if (!list.interrupted) return keys;
+  }
+  const reason = `the kernel's table of connections changed under each of ${LISTS_MAX} lists; try again`;
+  throw new FirewallError("CONNTRACK_INTERRUPTED", `Cannot find the sealed connections: ${reason}`);
+}
+
+/** Takes all seals off the kernel's connections, in the network namespace of the process. */
+export function clearSeals(marks: SealMarks): void {
+  const list = ConntrackList.open();
+  let keys: ConntrackKey[];
+  try {
+    keys = sealedKeys(list, marks);
   } finally {
     list.close();
   }
@@ -51,16 +70,23 @@ export function clearSeals(marks: SealMarks, generation?: number): void {
 
 /** What the service works with. */
 export interface SealServiceParts {
-  readonly pool: WorkerPool;
-  readonly rules: KernelRules;
+  readonly pool: Pick<WorkerPool, "onReplaced" | "tellAll">;
+  readonly rules: Pick<KernelRules, "renewSeals">;
   readonly marks: SealMarks;
+  readonly log: Pick<Log, "error" | "warning">;
+  /** Takes all seals off the kernel's connections: {@link clearSeals}. */
+  readonly clear: (marks: SealMarks) => void;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** See the head of this file. */
 export class SealService {
   readonly #parts: SealServiceParts;
   #generation = FIRST_GENERATION;
-  /** Generations that were in force so far. */
+  /** Generations that may stand in the marks of connections. */
   #used = 1;
   #renewing: Promise<unknown> = Promise.resolve();
   #soon: Promise<void> | undefined;
@@ -81,21 +107,41 @@ export class SealService {
 
   /** Lets workers seal flows. */
   async start(): Promise<void> {
-    this.#parts.pool.onReplaced(() => void this.renewSoon());
+    const { pool, log } = this.#parts;
+    pool.onReplaced(() => {
+      this.renewSoon().catch((error: unknown) => {
+        log.error(`seals of a worker that died stay in force until the next change: ${messageOf(error)}`);
+      });
+    });
     await this.#parts.pool.tellAll("resumeSeals");
   }
 
-  /** Voids all seals; requests that come before that begins are one. */
+  /**
+   * Voids all seals; requests that come before that begins are one.
+   *
+   * @throws {FirewallError} when the kernel refuses: seals stay in force
+   */
   renewSoon(): Promise<void> {
-    this.#soon ??= this.renew(() => {
+    if (this.#soon !== undefined) return this.#soon;
+    const forget = (): void => {
       this.#soon = undefined;
-    });
+    };
+    this.#soon = this.renew(forget);
+    this.#soon.catch(forget);
     return this.#soon;
   }
 
-  /** Takes the seals off the kernel's connections: they would mean something to the next run. */
+  /**
+   * Takes the seals off the kernel's connections: they would mean something to another program. Where the
+   * kernel refuses, the next start does it.
+   */
   close(): void {
-    clearSeals(this.#parts.marks);
+    const { log, marks, clear } = this.#parts;
+    try {
+      clear(marks);
+    } catch (error) {
+      log.warning(`marks of seals stay on connections: ${messageOf(error)}`);
+    }
   }
 
   /**
@@ -103,6 +149,7 @@ export class SealService {
    *
    * @param during - what makes them void; it takes place while no seal is in force
    * @throws {unknown} what `during` throws; seals are void then too, and workers go on
+   * @throws {FirewallError} when the kernel refuses: seals stay in force, and `during` has not taken place
    */
   renew(during: () => Promise<void> | void = () => undefined): Promise<void> {
     const renewed = this.#renewing.then(() => this.#renew(during));
@@ -111,16 +158,24 @@ export class SealService {
   }
 
   async #renew(during: () => Promise<void> | void): Promise<void> {
-    const { pool, rules, marks } = this.#parts;
+    const { pool, rules, marks, clear } = this.#parts;
+    let isVoid = false;
     await pool.tellAll("holdSeals");
     try {
       const next = (this.#generation % SEAL_GENERATIONS) + 1;
-      if (this.#used >= SEAL_GENERATIONS) clearSeals(marks, next);
+      if (this.#used >= SEAL_GENERATIONS) {
+        clear(marks);
+        isVoid = true;
+        // The one in force may be set again if the kernel refuses the next.
+        this.#used = 1;
+      }
       rules.renewSeals(next);
+      isVoid = true;
       this.#generation = next;
       this.#used += 1;
       await during();
     } finally {
+      if (isVoid) await pool.tellAll("takeBack");
       await pool.tellAll("resumeSeals");
     }
   }

@@ -234,7 +234,7 @@ export class WorkerPool {
   }
 
   /** Tells all workers the same; one that has died need not hear it. */
-  async tellAll(method: "holdSeals" | "resumeSeals"): Promise<void> {
+  async tellAll(method: "holdSeals" | "takeBack" | "resumeSeals"): Promise<void> {
     await Promise.allSettled(this.#seats.flatMap(({ worker }) => worker?.call(method, null) ?? []));
   }
 

@@ -132,7 +132,9 @@ export interface WorkerMethods {
   setTimeouts: { params: Partial<TimeoutValues>; result: TimeoutValues };
   /** Seals no flow from now on. */
   holdSeals: { params: null; result: null };
-  /** Takes all flows back that the kernel judged, and seals again where policy and log allow it. */
+  /** Takes all flows back that the kernel judged: no seal is in force any more. */
+  takeBack: { params: null; result: null };
+  /** Seals again where policy and log allow it. */
   resumeSeals: { params: null; result: null };
   stop: { params: null; result: null };
 }
