@@ -138,6 +138,13 @@ export const LIMITS = {
     max: 4_194_304,
     meaning: "answers remembered under idempotency keys; beyond it the oldest is forgotten",
   },
+  pinholeAnswerBytes: {
+    unit: "bytes",
+    default: 67_108_864,
+    min: 0,
+    max: 17_179_869_184,
+    meaning: "length of all answers remembered under idempotency keys; beyond it the oldest is forgotten",
+  },
   pinholeTombstones: {
     unit: "entries",
     default: 16_384,

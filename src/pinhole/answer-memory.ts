@@ -18,10 +18,14 @@ const KEPT_MS = 24 * HOUR;
 /** Longest key, in characters. */
 const KEY_MAX = 255;
 
-/** An answer as it is kept, in memory and in the journal. */
-export interface KeptAnswer {
+/** Names an answer. */
+export interface AnswerName {
   readonly agent: string;
   readonly key: string;
+}
+
+/** An answer as it is kept, in memory and in the journal. */
+export interface KeptAnswer extends AnswerName {
   /** A row in JSON. */
   readonly text: string;
 }
@@ -76,19 +80,27 @@ function nameOf(agent: string, key: string): string {
   return `${agent}\0${key}`;
 }
 
+/** Unix time until which a text is kept: it begins with that. */
+function untilIn(text: string): Milliseconds {
+  return Number.parseFloat(text.slice(1));
+}
+
 /** Keeps answers, the oldest first to go. */
 export class AnswerMemory {
-  readonly #capacity: number;
+  readonly #room: { readonly count: number; readonly bytes: number };
   readonly #undo: UndoLog;
   /** Texts by agent and key. */
   readonly #kept: Map<string, string> = new Map();
+  /** Their length, names and all. */
+  #bytes = 0;
 
   /**
-   * @param capacity - answers that are kept at most
+   * @param room - how many answers are kept at most, and how long they are together; what is kept since the
+   *   last {@link AnswerMemory.forget} comes on top
    * @param undo - where every change is noted
    */
-  constructor(capacity: number, undo: UndoLog) {
-    this.#capacity = capacity;
+  constructor(room: { readonly count: number; readonly bytes: number }, undo: UndoLog) {
+    this.#room = room;
     this.#undo = undo;
   }
 
@@ -131,14 +143,15 @@ export class AnswerMemory {
     const name = nameOf(agent, key);
     const row: AnswerRow = [wall + KEPT_MS, fingerprint, generation, appliedAt, results.map(resultRow)];
     const text = JSON.stringify(row);
-    this.#kept.set(name, text);
-    this.#undo.note(() => this.#kept.delete(name));
+    this.#set(name, text);
+    this.#undo.note(() => this.#delete(name, text));
     return { agent, key, text };
   }
 
-  /** Takes an answer of a former run. */
-  restore({ agent, key, text }: KeptAnswer): void {
-    this.#kept.set(nameOf(agent, key), text);
+  /** Takes the answers of a former run, in whatever order they come. */
+  restore(answers: Iterable<KeptAnswer>): void {
+    const oldestFirst = [...answers].sort((a, b) => untilIn(a.text) - untilIn(b.text));
+    for (const { agent, key, text } of oldestFirst) this.#set(nameOf(agent, key), text);
   }
 
   /**
@@ -146,15 +159,26 @@ export class AnswerMemory {
    *
    * @returns what is forgotten
    */
-  forget(wall: Milliseconds): KeptAnswer[] {
-    const forgotten: KeptAnswer[] = [];
+  forget(wall: Milliseconds): AnswerName[] {
+    const forgotten: AnswerName[] = [];
+    const { count, bytes } = this.#room;
     for (const [name, text] of this.#kept) {
-      // A text begins with the instant until which it is kept.
-      if (Number.parseFloat(text.slice(1)) > wall && this.#kept.size <= this.#capacity) break;
-      this.#kept.delete(name);
+      const isTooMuch = this.#kept.size > count || this.#bytes > bytes;
+      if (untilIn(text) > wall && !isTooMuch) break;
+      this.#delete(name, text);
       const [agent = "", ...key] = name.split("\0");
-      forgotten.push({ agent, key: key.join("\0"), text });
+      forgotten.push({ agent, key: key.join("\0") });
     }
     return forgotten;
+  }
+
+  #set(name: string, text: string): void {
+    this.#kept.set(name, text);
+    this.#bytes += name.length + text.length;
+  }
+
+  #delete(name: string, text: string): void {
+    this.#kept.delete(name);
+    this.#bytes -= name.length + text.length;
   }
 }

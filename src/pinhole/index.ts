@@ -10,7 +10,7 @@ export {
   type Right,
   type WildcardRights,
 } from "./access-profile.ts";
-export type { KeptAnswer } from "./answer-memory.ts";
+export type { AnswerName, KeptAnswer } from "./answer-memory.ts";
 export type {
   BackendAbilities,
   Cut,

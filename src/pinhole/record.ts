@@ -5,7 +5,7 @@
  * objects cost it more than everything else that a commit does. What a text says is read when somebody asks.
  */
 import type { Milliseconds } from "../base/index.ts";
-import type { KeptAnswer } from "./answer-memory.ts";
+import type { AnswerName, KeptAnswer } from "./answer-memory.ts";
 import type { PinholeLimits } from "./kernel-plan.ts";
 import type { EndReason, PinholeState } from "./life-cycle.ts";
 import type { Moment } from "./moment.ts";
@@ -57,7 +57,7 @@ export interface JournalChanges {
   /** Ids of pinholes that are no more. */
   readonly remove: readonly string[];
   readonly keep: readonly KeptAnswer[];
-  readonly forget: readonly KeptAnswer[];
+  readonly forget: readonly AnswerName[];
 }
 
 /** A whole journal. */

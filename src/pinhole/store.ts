@@ -10,7 +10,7 @@
  */
 import { invariant, type LimitValues, type Milliseconds, SECOND } from "../base/index.ts";
 import type { Agent } from "./access-profile.ts";
-import { AnswerMemory, type KeptAnswer } from "./answer-memory.ts";
+import { AnswerMemory, type AnswerName, type KeptAnswer } from "./answer-memory.ts";
 import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from "./commit.ts";
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
 import type { PacketFacts } from "./judgement.ts";
@@ -31,6 +31,7 @@ import {
 import { PinholeRefusal } from "./refusal.ts";
 import { type NatMode, PinholeRequest, type PinholeSpec } from "./specification.ts";
 import { Tombstones } from "./tombstones.ts";
+import { OpenTransactions } from "./open-transactions.ts";
 import { Transaction } from "./transaction.ts";
 import { type TranslationPlan, Translations } from "./translation.ts";
 import { type PinholeFilter, type PinholePage, passes } from "./pinhole-list.ts";
@@ -62,10 +63,12 @@ export class PinholeStore {
   readonly #translations: Translations | undefined;
   readonly #bench: Workbench;
   readonly #answers: AnswerMemory;
+  /** Answers that are forgotten here, and that the journal must forget. */
+  #toForget: AnswerName[] = [];
   readonly #tombstones: Tombstones;
   readonly #ids: IdSource;
   readonly #transactionIds: IdSource;
-  readonly #transactions: Map<string, Transaction> = new Map();
+  readonly #transactions: OpenTransactions;
   #numbers: NumberSource;
   #generation = 0;
   #isPrepared = false;
@@ -80,9 +83,13 @@ export class PinholeStore {
       options.translation === undefined
         ? undefined
         : new Translations(options.translation, this.#undo, entropy);
+    this.#transactions = new OpenTransactions(limits.pinholeTransactions);
     const groupNumbers = NumberSource.begin(entropy);
     this.#bench = new Workbench(this.#undo, groupNumbers, this.#translations, options.expansionMax);
-    this.#answers = new AnswerMemory(limits.pinholeAnswers, this.#undo);
+    this.#answers = new AnswerMemory(
+      { count: limits.pinholeAnswers, bytes: limits.pinholeAnswerBytes },
+      this.#undo,
+    );
     this.#tombstones = new Tombstones(limits.pinholeTombstones);
   }
 
@@ -117,14 +124,9 @@ export class PinholeStore {
    * @throws {PinholeRefusal} `QUOTA_EXCEEDED` when the agent has too many open ones
    */
   begin(agent: Agent, moment: Moment): Transaction {
-    this.#dropOverdue(moment.now);
-    const open = [...this.#transactions.values()].filter((one) => one.agent.name === agent.name).length;
-    if (open >= this.#options.limits.pinholeTransactions) {
-      const message = `You have ${open} open transactions. Commit some, or roll them back.`;
-      throw new PinholeRefusal("QUOTA_EXCEEDED", message);
-    }
+    this.#transactions.checkRoom(agent, moment);
     const transaction = this.stage(agent, moment);
-    this.#transactions.set(transaction.id, transaction);
+    this.#transactions.add(transaction);
     return transaction;
   }
 
@@ -148,16 +150,22 @@ export class PinholeStore {
    * @throws {PinholeRefusal} `NO_SUCH_TRANSACTION`
    */
   transaction(agent: Agent, id: string, moment: Moment): Transaction {
-    this.#dropOverdue(moment.now);
-    const found = this.#transactions.get(id);
-    if (found !== undefined && found.agent.name === agent.name) return found;
-    throw new PinholeRefusal("NO_SUCH_TRANSACTION", `There is no open transaction ${id}.`);
+    return this.#transactions.get(agent, id, moment);
   }
 
   /** Gives a transaction up. Nothing of it stays. */
   rollback(transaction: Transaction): void {
-    transaction.finish();
-    this.#transactions.delete(transaction.id);
+    this.#transactions.abandon(transaction);
+  }
+
+  /** Ends a transaction that is to be committed: nothing more is staged on it. */
+  take(transaction: Transaction): void {
+    this.#transactions.take(transaction);
+  }
+
+  /** Gives up the transactions whose time is over. */
+  dropOverdue(moment: Moment): void {
+    this.#transactions.dropOverdue(moment);
   }
 
   /**
@@ -167,10 +175,10 @@ export class PinholeStore {
    */
   prepare(requests: readonly CommitRequest[], moment: Moment): PreparedCommit {
     const before = this.#open();
-    const forgotten = this.#answers.forget(moment.wall);
+    for (const name of this.#answers.forget(moment.wall)) this.#toForget.push(name);
     const kept: KeptAnswer[] = [];
     const outcomes = requests.map((request) => this.#decide(request, moment, kept));
-    return this.#prepared({ outcomes, before, moment, kept, forgotten, due: [] });
+    return this.#prepared({ outcomes, before, moment, kept, due: [] });
   }
 
   /** Ends what is overdue. Undefined when nothing is. */
@@ -330,7 +338,7 @@ export class PinholeStore {
       else this.#revive(pinhole);
       if (!isSameBoot && pinhole.deadline > moment.now) put.push({ id, text: this.#textOf(id) });
     }
-    for (const answer of contents.answers) this.#answers.restore(answer);
+    this.#answers.restore(contents.answers);
     this.#bench.settle();
     this.#undo.settle();
     if (isSameBoot && over.length === 0) return undefined;
@@ -359,7 +367,7 @@ export class PinholeStore {
     this.#generation += 1;
     const cause = { moment, generation: this.#generation, origin: "" };
     for (const pinhole of pinholes) this.#bench.end(pinhole, ending, cause);
-    return this.#prepared({ outcomes: [], before, moment, kept: [], forgotten: [], due: pinholes });
+    return this.#prepared({ outcomes: [], before, moment, kept: [], due: pinholes });
   }
 
   #open(): number {
@@ -426,10 +434,9 @@ export class PinholeStore {
     readonly before: number;
     readonly moment: Moment;
     readonly kept: readonly KeptAnswer[];
-    readonly forgotten: readonly KeptAnswer[];
     readonly due: readonly Pinhole[];
   }): PreparedCommit {
-    const { outcomes, before, moment, kept, forgotten, due } = batch;
+    const { outcomes, before, moment, kept, due } = batch;
     const elements = this.#bench.elements.changes();
     const { put, remove } = elements;
     const limits = this.#bench.limits.changes();
@@ -448,11 +455,12 @@ export class PinholeStore {
         putLimits: limits.put,
         removeLimits: limits.remove,
       },
-      journal: { head: this.journalHead, ...this.#records(changed), keep: kept, forget: forgotten },
+      journal: { head: this.journalHead, ...this.#records(changed), keep: kept, forget: [...this.#toForget] },
       events,
       cut: cutListOf(elements),
       settle: () => {
         this.#close();
+        this.#toForget = [];
         this.#tombstones.add(ended);
         this.#tombstones.forget(moment.wall);
       },
@@ -488,12 +496,5 @@ export class PinholeStore {
       else put.push({ id, text });
     }
     return { put, remove };
-  }
-
-  #dropOverdue(now: Milliseconds): void {
-    for (const transaction of this.#transactions.values()) {
-      if (transaction.deadline > now) return;
-      this.rollback(transaction);
-    }
   }
 }

@@ -199,8 +199,14 @@ export class Transaction {
     }
   }
 
-  /** No more operations: it is committed, rolled back, or its time is over. */
+  /** No more operations: it is committed. */
   finish(): void {
+    this.#isOpen = false;
+  }
+
+  /** Gives it up, and lets go of its operations; without effect when it is over already. */
+  abandon(): void {
+    if (this.#isOpen) this.#operations = [];
     this.#isOpen = false;
   }
 

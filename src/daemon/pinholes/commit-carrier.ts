@@ -14,7 +14,7 @@ import {
   type PinholeStore,
   type RefusalCode,
 } from "../../pinhole/index.ts";
-import type { Enforcer } from "./enforcer.ts";
+import type { Enforcer, Writing } from "./enforcer.ts";
 
 /** Failures of the packet filter and the journal as refusals of what was asked for. */
 const REFUSED_AS: Readonly<Record<string, RefusalCode>> = {
@@ -72,15 +72,20 @@ export class CommitCarrier {
    *
    * @returns what became of each, in their order
    */
-  carry(requests: readonly CommitRequest[]): Promise<CommitOutcome[]> {
-    return this.#carry(requests, true);
+  async carry(requests: readonly CommitRequest[]): Promise<CommitOutcome[]> {
+    const outcomes = await this.#carry(requests, "first");
+    // What was refused is off the disk before anybody is told.
+    await this.#enforcer.writeRest();
+    return outcomes;
   }
 
-  async #carry(requests: readonly CommitRequest[], mustBeWritten: boolean): Promise<CommitOutcome[]> {
+  async #carry(requests: readonly CommitRequest[], writing: Writing): Promise<CommitOutcome[]> {
     const prepared = this.#store.prepare(requests, this.#moment());
-    const failed = await this.#enforcer.enforce(prepared, mustBeWritten, () =>
-      tellWritten(requests, prepared.outcomes),
-    );
+    let isWritten = false;
+    const failed = await this.#enforcer.enforce(prepared, writing, () => {
+      isWritten = true;
+      tellWritten(requests, prepared.outcomes);
+    });
     if (failed === undefined) return [...prepared.outcomes];
     if (failed.code === "JOURNAL_UNAVAILABLE" && requests.some(isProtective)) {
       return this.#carryUnwritten(requests, failed);
@@ -90,18 +95,46 @@ export class CommitCarrier {
         outcome instanceof PinholeRefusal ? outcome : refusalOf(failed),
       );
     }
+    if (isWritten) return this.#carryWritten(requests, prepared.outcomes);
+    return this.#carryHalves(requests, writing);
+  }
+
+  async #carryHalves(requests: readonly CommitRequest[], writing: Writing): Promise<CommitOutcome[]> {
     const middle = requests.length >> 1;
     return [
-      ...(await this.#carry(requests.slice(0, middle), mustBeWritten)),
-      ...(await this.#carry(requests.slice(middle), mustBeWritten)),
+      ...(await this.#carry(requests.slice(0, middle), writing)),
+      ...(await this.#carry(requests.slice(middle), writing)),
     ];
+  }
+
+  /**
+   * Carries out what stands of commits that were written together. They stay on the disk until that is known
+   * and written in their place: who was told that his commit survives a crash relies on it. What was not
+   * written with them is not among them, and is decided once more behind them.
+   */
+  async #carryWritten(
+    requests: readonly CommitRequest[],
+    decided: readonly CommitOutcome[],
+  ): Promise<CommitOutcome[]> {
+    const isRefused = (index: number): boolean => decided[index] instanceof PinholeRefusal;
+    const written = requests.filter((_request, index) => !isRefused(index));
+    const others = requests.filter((_request, index) => isRefused(index));
+    const carried = await this.#carryHalves(written, "later");
+    await this.#enforcer.writeRest();
+    const rest = others.length === 0 ? [] : await this.#carry(others, "first");
+    const outcomes = [...decided];
+    for (const index of decided.keys()) {
+      const outcome = (isRefused(index) ? rest : carried).shift();
+      if (outcome !== undefined) outcomes[index] = outcome;
+    }
+    return outcomes;
   }
 
   async #carryUnwritten(requests: readonly CommitRequest[], failed: FirewallError): Promise<CommitOutcome[]> {
     const outcomes: CommitOutcome[] = [];
     for (const request of requests) {
       if (!isProtective(request)) outcomes.push(refusalOf(failed));
-      else outcomes.push(...(await this.#carry([request], false)));
+      else outcomes.push(...(await this.#carry([request], "if-possible")));
     }
     return outcomes;
   }

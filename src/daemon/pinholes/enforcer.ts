@@ -20,6 +20,7 @@ import {
 } from "../../pinhole/index.ts";
 import { BackendHealth, type HealthChange } from "./health.ts";
 import type { PinholeJournal } from "./journal.ts";
+import { JournalBacklog } from "./journal-backlog.ts";
 
 /** What an enforcer works with. */
 export interface EnforcerParts {
@@ -32,6 +33,13 @@ export interface EnforcerParts {
   /** Told what has happened, once it is in force. */
   readonly publish: (news: readonly PinholeNews[]) => void;
 }
+
+/**
+ * When a decision is written: `first`, or it is not carried out; before it is carried out `if-possible`, and
+ * else when the disk can be written again; `later`, when {@link Enforcer.writeRest} is called, for what is on
+ * the disk in another form already.
+ */
+export type Writing = "first" | "if-possible" | "later";
 
 /** How often a filter that is short of something is asked again, and how long after, in milliseconds. */
 const RETRY_AFTER_MS = [50, 200, 800];
@@ -72,11 +80,13 @@ export class Enforcer {
   /** How the ends of leases fare; what else works may hide that they do not. */
   readonly expiryHealth: BackendHealth = new BackendHealth();
   readonly #parts: EnforcerParts;
-  /** What happened while the journal could not be written. */
-  #unwritten: JournalChanges[] = [];
+  /** What is decided and not written. */
+  readonly #backlog: JournalBacklog = new JournalBacklog();
   #mustRestore = true;
-  /** Something is not as it should be, and an audit will put it right. */
-  #isSuspect = false;
+  /** Times that something was not as it should be. */
+  #suspicions = 0;
+  /** How many of them an audit has put right. */
+  #suspicionsEnded = 0;
   /** Ends of connections that are on their way. */
   readonly #endings: Set<Promise<void>> = new Set();
   /** Those of them that nobody waits for yet. */
@@ -88,7 +98,7 @@ export class Enforcer {
 
   /** Elements that are in force, of those that shall be. */
   get enforced(): number {
-    return this.#mustRestore || this.#isSuspect ? 0 : this.#parts.store.elementCount;
+    return this.#mustRestore || this.#suspicions > this.#suspicionsEnded ? 0 : this.#parts.store.elementCount;
   }
 
   /** True when the filter must be read and put right before anything else. */
@@ -99,16 +109,18 @@ export class Enforcer {
   /**
    * Carries one decision out.
    *
-   * @param mustBeWritten - false: also when the journal cannot be written
    * @param onWritten - called when it is written and not yet in force; not when it could not be written
-   * @returns why it could not be done, and then it is taken back; undefined when it is in force
+   * @returns why it could not be done, and then it is taken back, in the journal by the next write; undefined
+   *   when it is in force
    */
   async enforce(
     prepared: PreparedCommit,
-    mustBeWritten: boolean,
+    writing: Writing,
     onWritten: () => void = () => undefined,
   ): Promise<FirewallError | undefined> {
     if (!prepared.hasEffect) {
+      const { keep, forget } = prepared.journal;
+      if (keep.length + forget.length > 0) this.#backlog.add(prepared.journal);
       prepared.settle();
       return undefined;
     }
@@ -120,8 +132,8 @@ export class Enforcer {
       prepared.takeBack();
       return failure(error);
     }
-    const unwritten = await this.#write(prepared.journal, mustBeWritten);
-    if (unwritten === undefined && this.#unwritten.length === 0) onWritten();
+    const unwritten = await this.#write(prepared.journal, writing);
+    if (unwritten === undefined && this.#backlog.isEmpty) onWritten();
     const failed = unwritten ?? (await this.#commit(ready));
     if (failed === undefined) {
       this.#finish(prepared);
@@ -129,8 +141,17 @@ export class Enforcer {
     }
     backend.rollback(ready);
     const inverse = prepared.takeBack();
-    if (unwritten === undefined) await this.#write(inverse, false);
+    if (unwritten === undefined) this.#backlog.add(inverse);
     return failed;
+  }
+
+  /** Writes what is decided and not written. It stays to be written when it cannot be. */
+  async writeRest(): Promise<void> {
+    try {
+      await this.#catchUp();
+    } catch (error) {
+      failure(error);
+    }
   }
 
   /**
@@ -139,7 +160,7 @@ export class Enforcer {
    * @returns false when the packet filter would not, and then everything is as before
    */
   async expire(due: PreparedCommit): Promise<boolean> {
-    const failed = await this.enforce(due, false);
+    const failed = await this.enforce(due, "if-possible");
     if (failed === undefined) {
       const isRecovered = this.expiryHealth.succeed() === "recovered";
       if (isRecovered) this.announce("backend.recovered", "Leases whose time is over end again.");
@@ -176,10 +197,11 @@ export class Enforcer {
    */
   async restore(): Promise<Restoration> {
     this.#mustRestore = true;
+    const suspicions = this.#suspicions;
     try {
       const restoration = await this.#restoreDespiteCulprits();
       this.#mustRestore = false;
-      this.#isSuspect = false;
+      this.#suspicionsEnded = suspicions;
       this.#tellHealth(this.health.succeed());
       return restoration;
     } catch (error) {
@@ -196,9 +218,11 @@ export class Enforcer {
   async audit(): Promise<Restoration | undefined> {
     const { backend, moment } = this.#parts;
     if (this.#mustRestore || backend.audit === undefined) return undefined;
+    // What is noticed from now on may be about what this audit has read already.
+    const suspicions = this.#suspicions;
     try {
       const restoration = await backend.audit(() => moment().now);
-      if (restoration !== undefined) this.#isSuspect = false;
+      if (restoration !== undefined) this.#suspicionsEnded = suspicions;
       return restoration;
     } catch (error) {
       // What stands in the way is met again by the restoration, and told.
@@ -209,7 +233,7 @@ export class Enforcer {
 
   /** Something is not as it should be: nothing counts as enforced until it is audited or restored. */
   suspect(): void {
-    this.#isSuspect = true;
+    this.#suspicions += 1;
   }
 
   /** Nothing may be changed before everything is restored. */
@@ -223,19 +247,36 @@ export class Enforcer {
     publish([{ type, generation: store.generation, at: moment().wall, origin: "", text }]);
   }
 
-  async #write(changes: JournalChanges, mustBeWritten: boolean): Promise<FirewallError | undefined> {
-    this.#unwritten.push(changes);
+  /** @throws {FirewallError} `JOURNAL_UNAVAILABLE` */
+  async #catchUp(): Promise<void> {
+    const { changes } = this.#backlog;
+    if (changes === undefined) return;
+    await this.#parts.journal.append(changes);
+    this.#backlog.clear();
+  }
+
+  /** Writes changes behind what is not written yet. */
+  async #write(changes: JournalChanges, writing: Writing): Promise<FirewallError | undefined> {
+    if (writing === "later") {
+      this.#backlog.add(changes);
+      return undefined;
+    }
+    if (!this.#backlog.isEmpty && writing === "if-possible") {
+      // The rest is tried once for all of them: each try takes as long as there is much of it.
+      this.#backlog.add(changes);
+      this.counters.journalFailures += 1;
+      return undefined;
+    }
     try {
-      for (let first = this.#unwritten[0]; first !== undefined; first = this.#unwritten[0]) {
-        await this.#parts.journal.append(first);
-        this.#unwritten.shift();
-      }
+      await this.#catchUp();
+      await this.#parts.journal.append(changes);
       return undefined;
     } catch (error) {
       this.counters.journalFailures += 1;
-      if (!mustBeWritten) return undefined;
-      this.#unwritten.pop();
-      return failure(error);
+      const failed = failure(error);
+      if (writing === "first") return failed;
+      this.#backlog.add(changes);
+      return undefined;
     }
   }
 
@@ -346,7 +387,8 @@ export class Enforcer {
     if (culprits.length === 0) return;
     this.counters.refusals += culprits.length;
     const { store, moment } = this.#parts;
-    const failed = await this.enforce(store.fail(culprits, moment()), false);
+    const failed = await this.enforce(store.fail(culprits, moment()), "if-possible");
+    await this.writeRest();
     if (failed !== undefined) throw failed;
   }
 

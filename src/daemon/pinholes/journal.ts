@@ -5,7 +5,13 @@
  * A commit is written before the packet filter hears of it and long before its owner does. So after a crash
  * the journal may know a commit that nobody was told of, and never the other way round.
  */
-import type { JournalChanges, JournalContents, JournalHead, KeptAnswer } from "../../pinhole/index.ts";
+import type {
+  AnswerName,
+  JournalChanges,
+  JournalContents,
+  JournalHead,
+  KeptAnswer,
+} from "../../pinhole/index.ts";
 import { type DurableChange, DurableStore } from "../../system/index.ts";
 
 /** A journal of pinholes. */
@@ -25,7 +31,7 @@ const HEAD = "head";
 const PINHOLE = "pinhole";
 const ANSWER = "answer";
 
-function answerKey({ agent, key }: KeptAnswer): readonly [string, string, string] {
+function answerKey({ agent, key }: AnswerName): readonly [string, string, string] {
   return [ANSWER, agent, key];
 }
 

@@ -172,7 +172,7 @@ export class PinholeService {
    */
   async commit(transaction: Transaction, options: CommitOptions = {}): Promise<CommitAnswer> {
     const isOver = !transaction.isOpen || transaction.deadline <= this.moment.now;
-    this.#options.store.rollback(transaction);
+    this.#options.store.take(transaction);
     if (isOver) throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
     checkLimits(transaction, this.abilities);
     const request = { transaction, options };
@@ -274,6 +274,7 @@ export class PinholeService {
   async close(): Promise<void> {
     this.#limitWatch.close();
     await this.#loop.close();
+    await this.#enforcer.writeRest();
     await this.#options.journal.close();
     await this.#options.backend.close();
   }
@@ -288,7 +289,7 @@ export class PinholeService {
     const corrections = store.load(journal.load(), moment, bootId);
     if (corrections !== undefined) await journal.append(corrections);
     await this.#enforcer.restore();
-    backend.watch((drift) => this.#loop.drifted(drift));
+    backend.watch((drift) => void this.#loop.drifted(drift));
     this.#loop.start();
     this.#limitWatch.start();
   }

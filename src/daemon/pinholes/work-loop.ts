@@ -122,14 +122,21 @@ export class WorkLoop {
     return this.#nextAudit;
   }
 
-  /** Somebody else changed what is ours: it is put right next. */
-  drifted(drift: Drift): void {
+  /**
+   * Somebody else changed what is ours: it is put right next.
+   *
+   * @returns settled when that was tried; a failure of the filter is told as its health
+   */
+  async drifted(drift: Drift): Promise<void> {
     const { enforcer } = this.#parts;
     const culprit = drift.culprit === "" ? "Somebody" : drift.culprit;
     enforcer.announce("backend.drift", `${culprit} changed our rules: ${drift.what}.`);
     enforcer.suspect();
-    // What stands in the way is told as the health of the filter.
-    this.audit().catch(() => undefined);
+    try {
+      await this.audit();
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+    }
   }
 
   /** Takes no more commits, and resolves when what is on its way is finished. */
@@ -150,6 +157,7 @@ export class WorkLoop {
       do {
         if (this.#parts.enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
         await this.#expire();
+        await this.#parts.enforcer.writeRest();
         this.#letRead();
         await this.#gather();
         batch = this.#takeBatch();
@@ -218,6 +226,7 @@ export class WorkLoop {
   async #expire(): Promise<void> {
     const { store, moment, enforcer } = this.#parts;
     const now = moment();
+    store.dropOverdue(now);
     const due = now.now < this.#expiry.notBefore ? undefined : store.expire(now);
     if (due === undefined) return;
     if (await enforcer.expire(due)) this.#expiry.succeed();

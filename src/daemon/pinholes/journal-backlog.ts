@@ -1,0 +1,68 @@
+/**
+ * What the journal has not been told yet, as one change: of each pinhole and of each answer only the last
+ * word counts. So however long the disk is full, this does not grow beyond the pinholes and answers that were
+ * touched meanwhile.
+ */
+import type { AnswerName, JournalChanges, KeptAnswer, PinholeRecord } from "../../pinhole/index.ts";
+
+function keyOf({ agent, key }: AnswerName): string {
+  return `${agent}\0${key}`;
+}
+
+/** What the journal has not been told yet. */
+export class JournalBacklog {
+  #head: JournalChanges["head"] | undefined;
+  /** Texts of pinholes by their ids; undefined for those that are no more. */
+  readonly #pinholes: Map<string, string | undefined> = new Map();
+  /** By agent and key. */
+  readonly #kept: Map<string, KeptAnswer> = new Map();
+  readonly #forgotten: Map<string, AnswerName> = new Map();
+
+  /** True when the journal knows everything. */
+  get isEmpty(): boolean {
+    return this.#head === undefined;
+  }
+
+  /** Adds what comes after everything that is here. */
+  add({ head, put, remove, keep, forget }: JournalChanges): void {
+    this.#head = head;
+    for (const id of remove) this.#pinholes.set(id, undefined);
+    for (const { id, text } of put) this.#pinholes.set(id, text);
+    for (const { agent, key } of forget) {
+      const name = keyOf({ agent, key });
+      this.#kept.delete(name);
+      this.#forgotten.set(name, { agent, key });
+    }
+    for (const answer of keep) {
+      const name = keyOf(answer);
+      this.#forgotten.delete(name);
+      this.#kept.set(name, answer);
+    }
+  }
+
+  /** All of it as one change; undefined when there is nothing. */
+  get changes(): JournalChanges | undefined {
+    if (this.#head === undefined) return undefined;
+    const put: PinholeRecord[] = [];
+    const remove: string[] = [];
+    for (const [id, text] of this.#pinholes) {
+      if (text === undefined) remove.push(id);
+      else put.push({ id, text });
+    }
+    return {
+      head: this.#head,
+      put,
+      remove,
+      keep: [...this.#kept.values()],
+      forget: [...this.#forgotten.values()],
+    };
+  }
+
+  /** All of it is written. */
+  clear(): void {
+    this.#head = undefined;
+    this.#pinholes.clear();
+    this.#kept.clear();
+    this.#forgotten.clear();
+  }
+}
