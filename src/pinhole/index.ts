@@ -73,6 +73,7 @@ export {
   type PacketFacts,
   type Passage,
 } from "./judgement.ts";
+export type { LimitHit } from "./limit-hits.ts";
 export type { EnforcedLimit, KernelPlan, PinholeLimits, StandingLimits } from "./kernel-plan.ts";
 export { type EndReason, LIFE_CYCLE, nextState, type PinholeState } from "./life-cycle.ts";
 export type { Moment } from "./moment.ts";

@@ -25,6 +25,11 @@ export class LimitLedger {
     return this.#standing.size === 0;
   }
 
+  /** The limits of a pinhole; undefined when it has none. */
+  of(number: number): PinholeLimits | undefined {
+    return this.#standing.get(number);
+  }
+
   /** @param limits - undefined: none any more */
   set(number: number, limits: PinholeLimits | undefined): void {
     const former = this.#standing.get(number);

@@ -112,6 +112,11 @@ export class PairIndex {
     return this.candidates(pair).filter((value) => this.#meets(value, pair));
   }
 
+  /** How many {@link PairIndex.meeting} would compare. */
+  weigh({ near, far }: Pair): number {
+    return Math.min(this.#near.weigh(near), this.#far.weigh(far));
+  }
+
   /** What {@link PairIndex.meeting} compares. */
   candidates({ near, far }: Pair): number[] {
     if (this.size === 0) return [];

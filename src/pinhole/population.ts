@@ -22,6 +22,17 @@ function pairOf({ request }: Pinhole): Pair {
   return { protocol: request.protocol, near: request.internal, far: request.external };
 }
 
+/** What a packet is between, if it goes out, and if it comes in. */
+function pairsOf(packet: PacketFacts): [out: Pair, back: Pair] {
+  const { family, protocol } = packet;
+  const source = hostEndpoint(family, packet.source, packet.sourcePort);
+  const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
+  return [
+    { protocol, near: source, far: destination },
+    { protocol, near: destination, far: source },
+  ];
+}
+
 /** What is filed of a pinhole, and stays the same as long as it lives in one state. */
 type Filing = "permit" | "block" | "none";
 
@@ -109,18 +120,22 @@ export class Population {
     return this.#index[kind].meeting(pair).map((row) => this.#at(row));
   }
 
-  /** Enabled pinholes of a kind that speak of a packet. */
-  concerning(kind: "permit" | "block", packet: PacketFacts): Pinhole[] {
-    const { family, protocol } = packet;
-    const source = hostEndpoint(family, packet.source, packet.sourcePort);
-    const destination = hostEndpoint(family, packet.destination, packet.destinationPort);
-    const pairs = [
-      { protocol, near: source, far: destination },
-      { protocol, near: destination, far: source },
-    ];
-    const met = pairs.flatMap((pair) => this.meeting(kind, pair));
-    const each = new Map(met.map((pinhole) => [pinhole.id, pinhole]));
-    return [...each.values()].filter((pinhole) => concerns(pinhole, packet));
+  /** True when an enabled pinhole of a kind speaks of a packet. Reads pinholes up to the first that does. */
+  isConcerned(kind: "permit" | "block", packet: PacketFacts): boolean {
+    const index = this.#index[kind];
+    return pairsOf(packet).some((pair) => index.meeting(pair).some((row) => concerns(this.#at(row), packet)));
+  }
+
+  /** How many pinholes {@link Population.numbersAround} would compare. */
+  weigh(kind: "permit" | "block", packet: PacketFacts): number {
+    const [out, back] = pairsOf(packet);
+    return this.#index[kind].weigh(out) + this.#index[kind].weigh(back);
+  }
+
+  /** Numbers of the enabled pinholes of a kind between the ends of a packet; some may not speak of it. */
+  numbersAround(kind: "permit" | "block", packet: PacketFacts): Set<number> {
+    const rows = pairsOf(packet).flatMap((pair) => this.#index[kind].meeting(pair));
+    return new Set(rows.map((row) => this.#numbers[row] ?? 0));
   }
 
   /** An instant before which nothing ends; undefined when nothing ends by itself. */

@@ -15,8 +15,9 @@ import type { CommitAnswer, CommitOutcome, CommitRequest, PreparedCommit } from 
 import { type Entropy, IdSource, NumberSource } from "./identifier.ts";
 import type { PacketFacts } from "./judgement.ts";
 import { cutListOf } from "./cut-list.ts";
-import type { DesiredState } from "./backend.ts";
+import type { DesiredState, Overrun } from "./backend.ts";
 import type { Element } from "./element.ts";
+import { findLimitHits, type LimitHit } from "./limit-hits.ts";
 import type { Moment } from "./moment.ts";
 import { Assignment, maySee } from "./operations.ts";
 import type { Pinhole, PinholeGroup } from "./pinhole.ts";
@@ -285,13 +286,12 @@ export class PinholeStore {
   /** True when a packet is permitted, and no block stands against it. */
   permits(packet: PacketFacts): boolean {
     const { population } = this.#bench;
-    const isPermitted = population.concerning("permit", packet).length > 0;
-    return isPermitted && population.concerning("block", packet).length === 0;
+    return population.isConcerned("permit", packet) && !population.isConcerned("block", packet);
   }
 
-  /** Every pinhole that permits a packet, blocks or not. */
-  permitting(packet: PacketFacts): Pinhole[] {
-    return this.#bench.population.concerning("permit", packet);
+  /** Whose limits refused packets: every pinhole that permits them and has such a limit, up to a bound. */
+  limitHits(overruns: readonly Overrun[]): LimitHit[] {
+    return findLimitHits(overruns, this.#bench);
   }
 
   /** True when some pinhole has limits. */

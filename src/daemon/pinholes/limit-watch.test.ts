@@ -44,7 +44,7 @@ function overrun(limit: Overrun["limit"], port: number, theirs: string, packets:
 function makeWatch(
   specs: readonly PinholeSpec[],
   refused: Overrun[][],
-): { watch: LimitWatch; news: PinholeNews[]; asked: () => number } {
+): { watch: LimitWatch; news: PinholeNews[]; asked: () => number; store: PinholeStore } {
   const store = new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() });
   const transaction = store.stage(ALICE, MOMENT);
   for (const spec of specs) transaction.open(spec);
@@ -61,7 +61,7 @@ function makeWatch(
     wall: () => MOMENT.wall,
     publish: (some) => news.push(...some),
   });
-  return { watch, news, asked: () => asked };
+  return { watch, news, asked: () => asked, store };
 }
 
 describe("limits that refuse packets", () => {
@@ -84,22 +84,40 @@ describe("limits that refuse packets", () => {
       {
         type: "limit.hit",
         owner: ALICE.name,
-        refused: { pps: 7, quotaBytes: 1 },
-        text: "Packets were refused: 7 beyond 10 packets per second, 1 beyond 9000 bytes altogether.",
+        refused: { pps: 2 },
+        text: "Packets were refused: 2 beyond 20 packets per second.",
       },
       {
         type: "limit.hit",
         owner: ALICE.name,
-        refused: { pps: 2 },
-        text: "Packets were refused: 2 beyond 20 packets per second.",
+        refused: { pps: 7, quotaBytes: 1 },
+        text: "Packets were refused: 7 beyond 10 packets per second, 1 beyond 9000 bytes altogether.",
       },
     ]);
     assert.deepEqual(
       news.map(({ packed }) => packed && unpackPinhole(packed).limit?.pps),
-      [10, 20],
+      [20, 10],
     );
     await watch.look();
     assert.equal(news.length, 2, "nothing was refused since");
+  });
+
+  it("cost no more than so many pinholes read, and hide nobody else's, however many overlap", async (test) => {
+    const many = Array.from({ length: 3000 }, () => limited(5004, { pps: 10 }));
+    const flows = Array.from({ length: 512 }, (_, at) => overrun("pps", 5004, `198.51.100.${at % 256}`, 1));
+    const { watch, news, store } = makeWatch(
+      [...many, limited(5005, { pps: 20 })],
+      [[...flows, overrun("pps", 5005, "198.51.100.1", 2)]],
+    );
+    const parse = test.mock.method(JSON, "parse");
+    await watch.look();
+    assert.ok(parse.mock.callCount() <= 1024);
+    assert.equal(news.length, 1024);
+    assert.equal(news[0]?.text, "Packets were refused: 2 beyond 20 packets per second.");
+
+    parse.mock.resetCalls();
+    assert.equal(store.permits(overrun("pps", 5004, "198.51.100.1", 1).packet), true);
+    assert.equal(parse.mock.callCount(), 1, "the first that permits it is enough");
   });
 
   it("are not asked for while nobody has limits", async () => {

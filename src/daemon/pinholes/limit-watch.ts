@@ -9,9 +9,9 @@
 import { FirewallError, type Milliseconds } from "../../base/index.ts";
 import {
   type EnforcedLimit,
+  type LimitHit,
   type Overrun,
   packPinhole,
-  type Pinhole,
   type PinholeBackend,
   type PinholeNews,
   type PinholeStore,
@@ -38,9 +38,7 @@ const WORDS: Readonly<Record<EnforcedLimit, (value: number) => string>> = {
   quotaBytes: (value) => `${value} bytes altogether`,
 };
 
-type Refused = Partial<Record<EnforcedLimit, number>>;
-
-function textOf({ limit = {} }: Pinhole, refused: Refused): string {
+function textOf({ pinhole: { limit = {} }, refused }: LimitHit): string {
   const clauses = (Object.keys(refused) as EnforcedLimit[]).map(
     (name) => `${refused[name]} beyond ${WORDS[name](limit[name] ?? 0)}`,
   );
@@ -48,24 +46,16 @@ function textOf({ limit = {} }: Pinhole, refused: Refused): string {
 }
 
 function newsOf(overruns: readonly Overrun[], store: PinholeStore, at: Milliseconds): PinholeNews[] {
-  const hit = new Map<string, { readonly pinhole: Pinhole; readonly refused: Refused }>();
-  for (const { limit, packet, packets } of overruns) {
-    for (const pinhole of store.permitting(packet)) {
-      if (pinhole.limit?.[limit] === undefined) continue;
-      const refused: Refused = hit.get(pinhole.id)?.refused ?? {};
-      hit.set(pinhole.id, { pinhole, refused: { ...refused, [limit]: (refused[limit] ?? 0) + packets } });
-    }
-  }
   const { generation } = store;
-  return Array.from(hit.values(), ({ pinhole, refused }) => ({
+  return store.limitHits(overruns).map((hit) => ({
     type: "limit.hit",
     generation,
     at,
-    packed: packPinhole(pinhole),
-    owner: pinhole.owner,
-    refused,
+    packed: packPinhole(hit.pinhole),
+    owner: hit.pinhole.owner,
+    refused: hit.refused,
     origin: "",
-    text: textOf(pinhole, refused),
+    text: textOf(hit),
   }));
 }
 
