@@ -36,6 +36,7 @@ import { FlowService } from "./flow-service.ts";
 import type { Log } from "./log.ts";
 import { OwnerLock } from "./owner-lock.ts";
 import { pfStatus } from "./pf-status.ts";
+import { changePolicy } from "./policy-change.ts";
 import { loadPolicy, readPolicySource } from "./policy-file.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { LimitService } from "./limit-service.ts";
@@ -190,6 +191,8 @@ export class Firewall {
   readonly #seals: SealService | undefined;
   readonly #startedAt: number = performance.now();
   #inForce: InForce;
+  /** The last revision that was given to a policy; a policy that is refused after all uses one up. */
+  #revision: number;
   #control: ControlServer | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
   #tidying: NodeJS.Timeout | undefined;
@@ -197,6 +200,7 @@ export class Firewall {
   private constructor(options: FirewallOptions, inForce: InForce, parts: FirewallParts) {
     this.#options = options;
     this.#inForce = inForce;
+    this.#revision = inForce.revision;
     this.#pool = parts.pool;
     this.#rules = parts.rules;
     this.#tracksConnections = parts.tracksConnections;
@@ -427,28 +431,24 @@ export class Firewall {
     const source = readPolicySource(file);
     const { policy, warnings } = await loadPolicy(source);
     const before = this.#inForce;
-    const tables = this.#registry.prepare(policy, before.memory);
-    const next: InForce = { source, policy, memory: tables.memory, revision: before.revision + 1 };
     const isTelling = canTellStates(policy, this.#tracksConnections, this.#options.log);
-    const wasTelling = this.#rules.isTellingStates;
-    this.#preparePlan(next);
-    const replace = async (): Promise<void> => {
-      if (isTelling) this.#rules.tellStates(true);
-      await this.#pool.replacePolicy(next);
-      this.#rules.commitPlan();
-      this.#rules.tellStates(isTelling);
-      this.#commitTables(tables);
-      this.#inForce = next;
-    };
-    try {
-      await (this.#seals === undefined ? replace() : this.#seals.renew(replace));
-    } catch (error) {
-      this.#rules.rollbackPlan();
-      this.#rules.tellStates(wasTelling);
-      tables.rollback();
-      throw error;
-    }
+    const tables = this.#registry.prepare(policy, before.memory);
+    this.#revision += 1;
+    const next: InForce = { source, policy, memory: tables.memory, revision: this.#revision };
     const { log } = this.#options;
+    await changePolicy(
+      { pool: this.#pool, rules: this.#rules, seals: this.#seals, log },
+      {
+        next,
+        tables,
+        isTelling,
+        preparePlan: () => this.#preparePlan(next),
+        begun: () => {
+          this.#inForce = next;
+        },
+        commitTables: () => this.#commitTables(tables),
+      },
+    );
     const changed = changedSettings(before.policy.settings, policy.settings);
     if (changed.length > 0) log.warning(`settings that take effect at the next start: ${changed.join(", ")}`);
     log.info(`policy revision ${next.revision} is in force: ${file}`);

@@ -159,8 +159,11 @@ export class TableRegistry {
       release = resolve;
     });
     const commit = (): void => {
-      this.#commit(policy, tables, contents);
-      release();
+      try {
+        this.#commit(policy, tables, contents);
+      } finally {
+        release();
+      }
     };
     return { memory, commit, rollback: release };
   }
