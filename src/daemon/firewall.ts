@@ -222,7 +222,7 @@ export class Firewall {
           await parts.seals?.renewSoon();
         }
       },
-      statistics: (table) => mirror.statistics(table),
+      readStatistics: () => mirror.readStatistics(),
       zeroed: ({ name }) => mirror.zero(name),
     });
     this.rules = new RuleService({ pool: parts.pool, rules: parts.rules, inForce: () => this.#inForce });

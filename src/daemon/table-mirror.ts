@@ -85,9 +85,13 @@ export class TableMirror {
     }
   }
 
-  /** The counters of a table, those of the kernel included. */
-  statistics({ name, statistics }: AddressTable): TableStatistics {
+  /** Reads the kernel's counters. @returns what gives the counters of a table, those of the kernel included */
+  readStatistics(): (table: AddressTable) => TableStatistics {
     const counted = this.#rules.readTallies();
+    return (table) => this.#statistics(table, counted);
+  }
+
+  #statistics({ name, statistics }: AddressTable, counted: Counted): TableStatistics {
     const begun = this.#begun.get(name);
     const both = ({ packets, bytes }: Traffic, tally: Parameters<typeof tallyName>[1]): Traffic => {
       const key = tallyName(name, tally);

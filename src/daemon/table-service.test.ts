@@ -287,3 +287,20 @@ test("a list of a table leaves out what is deleted while it is read", async () =
   assert.equal(list.next().value?.address, "10.0.0.3");
   assert.equal(list.next().done, true);
 });
+
+test("a list of tables reads what is counted elsewhere once", async () => {
+  const { registry } = new Desk({ one: {}, two: {}, three: {} });
+  let reads = 0;
+  const service = new TableService(registry, {
+    readStatistics: () => {
+      reads += 1;
+      return ({ statistics }) => ({ ...statistics, match: 7 });
+    },
+  });
+  assert.deepEqual(
+    service.list().map(({ statistics }) => statistics.match),
+    [7, 7, 7],
+  );
+  assert.equal(reads, 1);
+  assert.equal((await service.zero("one")).statistics.match, 7);
+});

@@ -67,12 +67,14 @@ function reportEntry(entry: TableEntryView, now: Milliseconds): TableEntryReport
   };
 }
 
+type StatisticsOf = (table: AddressTable) => TableStatistics;
+
 /** Who else has a part in the tables that rules name. */
 export interface TableWatcher {
   /** Told of each change, and waited for. */
   changed?(table: AddressTable): Promise<void> | undefined;
-  /** Counters of a table, with what is counted elsewhere. */
-  statistics?(table: AddressTable): TableStatistics;
+  /** Reads what is counted elsewhere, at once for all tables; what it returns adds it to a table's counters. */
+  readStatistics?(): StatisticsOf;
   /** Told when the counters of a table begin anew. */
   zeroed?(table: AddressTable): void;
 }
@@ -89,7 +91,8 @@ export class TableService {
 
   /** All tables by name. */
   list(): TableReport[] {
-    return this.#registry.list().map((table) => this.#report(table));
+    const statisticsOf = this.#readStatistics();
+    return this.#registry.list().map((table) => this.#report(table, statisticsOf));
   }
 
   /**
@@ -223,9 +226,13 @@ export class TableService {
     return table;
   }
 
-  #report(table: AddressTable): TableReport {
+  #readStatistics(): StatisticsOf {
+    return this.#watcher.readStatistics?.() ?? (({ statistics }) => statistics);
+  }
+
+  #report(table: AddressTable, statisticsOf = this.#readStatistics()): TableReport {
     const { name, size, capacity, memory } = table;
-    const statistics = this.#watcher.statistics?.(table) ?? table.statistics;
+    const statistics = statisticsOf(table);
     const declared = this.#registry.declarationOf(name);
     return {
       name,

@@ -28,9 +28,9 @@ export const TABLE_TALLIES = [
 /** One of {@link TABLE_TALLIES}. */
 export type TableTally = (typeof TABLE_TALLIES)[number];
 
-/** Name of the counter of a table. */
+/** Name of the counter of a table. The table comes last: its name may be any, even with what is counted in it. */
 export function tallyName(table: string, tally: TableTally): string {
-  return `tally-${table}-${tally}`;
+  return `tally-${tally}-${table}`;
 }
 
 /** The counters of a table, to stand in a table block. */
