@@ -85,7 +85,9 @@ export class TableMirror {
     }
   }
 
-  /** Reads the kernel's counters. @returns what gives the counters of a table, those of the kernel included */
+  /**
+   * Reads the kernel's counters. @returns what gives the counters of a table, those of the kernel included
+   */
   readStatistics(): (table: AddressTable) => TableStatistics {
     const counted = this.#rules.readTallies();
     return (table) => this.#statistics(table, counted);

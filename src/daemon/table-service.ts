@@ -73,7 +73,9 @@ type StatisticsOf = (table: AddressTable) => TableStatistics;
 export interface TableWatcher {
   /** Told of each change, and waited for. */
   changed?(table: AddressTable): Promise<void> | undefined;
-  /** Reads what is counted elsewhere, at once for all tables; what it returns adds it to a table's counters. */
+  /**
+   * Reads what is counted elsewhere, at once for all tables; what it returns adds it to a table's counters.
+   */
   readStatistics?(): StatisticsOf;
   /** Told when the counters of a table begin anew. */
   zeroed?(table: AddressTable): void;

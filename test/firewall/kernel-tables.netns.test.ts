@@ -125,3 +125,31 @@ netnsTest(
     await firewall.stop();
   },
 );
+
+netnsTest(
+  "a packet that misses a table in the kernel and goes up behind it is looked up twice, and passes once",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await answers(client, host);
+    const ping = { name: "ICMPRule", type: "echo-request", action: "asked" };
+    const policy = policyOf([client.ipv4], ping);
+    const settings = {
+      compatibility: "strict",
+      tables: { some: { addresses: [client.ipv4] }, up: { counters: true } },
+    };
+    const asked = [
+      { name: "TableRule", table: "some", action: "ACCEPT" },
+      { name: "TableRule", table: "up", not: true, action: "ACCEPT" },
+    ];
+    const firewall = await startFirewall(host, { policy: { ...policy, settings, asked } });
+    const remote = connect({ socket: firewall.socket });
+    assert.deepEqual(await answers(client, host), [true, true]);
+    assert.equal((await remote.getStatus()).counters["packets"], 1, "only what misses goes up");
+    const [some, up] = await remote.listTables();
+    assert.deepEqual([some?.statistics.match, some?.statistics.noMatch], [1, 2]);
+    assert.equal(some?.statistics.in.pass.packets, 1);
+    assert.equal(up?.statistics.noMatch, 1);
+    assert.equal(up.statistics.in.xpass.packets, 1);
+    await firewall.stop();
+  },
+);

@@ -5,7 +5,7 @@
  * left is not in the table (see table-set.ts). The table counts look-ups, and packets by direction and by
  * what became of them: the kernel counts the same, in *tallies*, named counters that outlive a plan. So only
  * a rule after which the verdict is known stands in the kernel, and only of a table whose entries do not
- * count.
+ * count. Look-ups of a packet that goes up behind the rule are made, and counted, in both.
  */
 import type { Family, HookName } from "../../base/index.ts";
 import type { PolicyRule } from "../../policy/index.ts";
@@ -28,7 +28,9 @@ export const TABLE_TALLIES = [
 /** One of {@link TABLE_TALLIES}. */
 export type TableTally = (typeof TABLE_TALLIES)[number];
 
-/** Name of the counter of a table. The table comes last: its name may be any, even with what is counted in it. */
+/**
+ * Name of the counter of a table. The table comes last: its name may be any, even with what is counted in it.
+ */
 export function tallyName(table: string, tally: TableTally): string {
   return `tally-${tally}-${table}`;
 }
