@@ -64,6 +64,17 @@ describe("a netlink socket", () => {
     assert.throws(ask, { code: "NETLINK_REFUSED", message: /Attribute failed policy validation.*ERANGE/ });
   });
 
+  it("asks nobody else's descriptor once it is closed", () => {
+    const former = socket;
+    former.close();
+    socket = NetlinkSocket.open(NETLINK_PROTOCOL.ROUTE);
+    former.close();
+    const ask = (asked: NetlinkSocket): unknown =>
+      asked.request(question(MESSAGE_FLAG.ACK, "lo"), "Cannot ask for an interface");
+    assert.throws(() => ask(former), { code: "NETLINK_SEND" });
+    assert.ok(ask(socket));
+  });
+
   it("takes one expected refusal for an answer", () => {
     const ask = (name: string): boolean =>
       socket.attempt(question(MESSAGE_FLAG.ACK, name), "Cannot ask", "ENODEV");

@@ -123,7 +123,8 @@ export interface ListEnd {
 
 /** A netlink socket for requests. Blocks only as long as the kernel works on the request. */
 export class NetlinkSocket {
-  readonly #fd: number;
+  /** -1 once it is closed: the number may be somebody else's then. */
+  #fd: number;
   readonly #memory = new ArrayBuffer(RECEIVE_BYTES);
   readonly #view: DataView = new DataView(this.#memory);
 
@@ -241,7 +242,8 @@ export class NetlinkSocket {
 
   /** Gives the file descriptor back. */
   close(): void {
-    close(this.#fd);
+    if (this.#fd !== -1) close(this.#fd);
+    this.#fd = -1;
   }
 
   /** Reads one datagram. Returns its length, or -1 when none is left. */

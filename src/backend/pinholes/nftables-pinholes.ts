@@ -348,24 +348,26 @@ export class NftablesPinholes implements PinholeBackend {
     const renewed: string[] = [];
     const removed: string[] = [];
     const work = [
-      ...missing.map((fault) => (changes: SetChanges) => {
+      ...missing.map((fault) => (changes: SetChanges, now: Milliseconds) => {
         if (!isMany && confirmMissing([fault], parts).length === 0) return;
-        if (this.#putAgain(changes, fault, clock())) added.push(faultName(fault));
+        if (this.#putAgain(changes, fault, now)) added.push(faultName(fault));
       }),
-      ...stale.map((fault) => (changes: SetChanges) => {
-        if (this.#putAgain(changes, fault, clock())) renewed.push(faultName(fault));
+      ...stale.map((fault) => (changes: SetChanges, now: Milliseconds) => {
+        if (this.#putAgain(changes, fault, now)) renewed.push(faultName(fault));
       }),
-      ...Array.from(strangers.values(), (stranger) => (changes: SetChanges) => {
-        this.#expel(changes, stranger, clock());
+      ...Array.from(strangers.values(), (stranger) => (changes: SetChanges, now: Milliseconds) => {
+        this.#expel(changes, stranger, now);
         removed.push(describe(stranger.set, stranger.facts));
       }),
     ];
     for (let at = 0; at < work.length; at += MENDED_AT_ONCE) {
       if (!isCurrent()) return undefined;
       const changes = new SetChanges(this.#plan, this.#features);
-      for (const mend of work.slice(at, at + MENDED_AT_ONCE)) mend(changes);
+      // One time for all: the transaction counts lifetimes from where it began.
+      const now = clock();
+      for (const mend of work.slice(at, at + MENDED_AT_ONCE)) mend(changes, now);
       this.#transact(changes.encode(this.#generation, this.#generation ?? 0));
-      this.#account.apply(changes, clock());
+      this.#account.apply(changes, now);
       await turn();
     }
     return isCurrent() ? { added, renewed, removed } : undefined;

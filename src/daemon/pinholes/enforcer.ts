@@ -124,10 +124,11 @@ export class Enforcer {
       prepared.settle();
       return undefined;
     }
-    const { backend } = this.#parts;
+    const { backend, moment } = this.#parts;
     let ready: PreparedPlan;
     try {
-      ready = backend.prepare(prepared.plan);
+      // Lifetimes count from here: to decide much takes long.
+      ready = backend.prepare({ ...prepared.plan, now: moment().now });
     } catch (error) {
       prepared.takeBack();
       return failure(error);

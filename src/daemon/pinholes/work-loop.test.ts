@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SimulatedPinholes } from "../../backend/index.ts";
 import { defaultLimits, FirewallError } from "../../base/index.ts";
 import {
+  type KernelPlan,
   type Moment,
   type PinholeEventRecord,
   type PinholeRefusal,
@@ -34,6 +35,14 @@ class SlowFilter extends SimulatedPinholes {
   keepsAll = false;
   /** Plans that only remove. */
   endings = 0;
+
+  /** The last plan that puts something. */
+  putting: KernelPlan | undefined;
+
+  override prepare(plan: KernelPlan): PreparedPlan {
+    if (plan.put.length > 0) this.putting = plan;
+    return super.prepare(plan);
+  }
 
   override async commit(prepared: PreparedPlan): Promise<void> {
     await this.gate;
@@ -78,6 +87,33 @@ async function makeRig(journal = new MemoryJournal()): Promise<Rig> {
   service.listen((event) => events.push(event));
   return Object.assign(rig, { service, filter, events });
 }
+
+describe("a lease", () => {
+  it("counts from when it was decided, also when that takes long", async () => {
+    const rig = await makeRig();
+    let now = 1000;
+    // To look at the clock takes ten milliseconds here.
+    Object.defineProperty(rig, "clock", { get: () => ({ now: (now += 10), wall: 1_700_000_000_000 }) });
+    await rig.service.apply(ALICE, [{ op: "open", spec: audio(5004) }]);
+    const { putting } = rig.filter;
+    const leftMs = (putting?.put[0]?.deadline ?? 0) - (putting?.now ?? 0);
+    assert.ok(leftMs < 60_000, "what is left begins to count later than the lease");
+  });
+});
+
+describe("a service that is being shut down", () => {
+  it("begins no audit any more, whatever drifts", async (test) => {
+    const { service, filter } = await makeRig();
+    const audits = test.mock.method(filter, "restore");
+    const first = service.audit();
+    const second = service.audit();
+    await service.close();
+    const done = audits.mock.callCount();
+    await Promise.allSettled([first, second]);
+    await assert.rejects(service.audit(), { code: "BACKEND_UNAVAILABLE" });
+    assert.equal(audits.mock.callCount(), done);
+  });
+});
 
 describe("a commit that waits for the journal", () => {
   it("is answered when it is written, and is in force when it can be read", async () => {

@@ -115,6 +115,7 @@ export class WorkLoop {
     this.#nextAudit ??= (async () => {
       await this.#lastAudit;
       this.#nextAudit = undefined;
+      if (this.#isClosed) throw new FirewallError("BACKEND_UNAVAILABLE", "The service is being shut down.");
       const audit = this.#audit();
       this.#lastAudit = audit.catch(() => undefined);
       return audit;
@@ -128,6 +129,7 @@ export class WorkLoop {
    * @returns settled when that was tried; a failure of the filter is told as its health
    */
   async drifted(drift: Drift): Promise<void> {
+    if (this.#isClosed) return;
     const { enforcer } = this.#parts;
     const culprit = drift.culprit === "" ? "Somebody" : drift.culprit;
     enforcer.announce("backend.drift", `${culprit} changed our rules: ${drift.what}.`);
