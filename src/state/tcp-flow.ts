@@ -207,11 +207,14 @@ export class TcpFlows {
     return next === ESTABLISHED && !proved ? flags | FLOW_FLAG.SLOPPY : flags;
   }
 
-  /** Numbers that were seen once and forgotten under a seal are known to the kernel. */
+  /**
+   * Numbers that were seen once and forgotten under a seal are known to the kernel. It may have closed the
+   * connection by a segment that the policy dropped; what this host sends itself needs no word of it.
+   */
   #isVouchedFor(slot: number, packet: Packet): boolean {
     const isNumbered = (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
     const isKnown = this.#window.knows(slot, PEER.LOCAL) && this.#window.knows(slot, PEER.REMOTE);
-    return packet.vouched && isNumbered && !isKnown;
+    return (packet.vouched || packet.hook === HOOK.OUTPUT) && isNumbered && !isKnown;
   }
 
   /**
