@@ -48,6 +48,19 @@ function mayAsk(peer: PeerCredentials | undefined, { mode = 0o600, userId, group
   return (mode & OTHERS_MAY) !== 0;
 }
 
+/** Makes what answers requests. */
+export type OpenRoutes = (
+  target: ControlTarget,
+  mayAsk: (socket: Socket) => boolean,
+  path: string,
+) => Promise<Pick<ControlRoutes, "answer" | "close">>;
+
+/** Routes, and with them fastify, are read when somebody asks: a firewall that nobody asks needs none. */
+const openRoutesLate: OpenRoutes = async (...parts) => {
+  const { ControlRoutes: routes } = await import("./control-routes.ts");
+  return routes.open(...parts);
+};
+
 /** The control socket of a running firewall. */
 export class ControlServer {
   readonly #server: Server;
@@ -55,10 +68,12 @@ export class ControlServer {
   readonly #target: ControlTarget;
   /** Connections of processes that may ask. */
   readonly #admitted = new WeakSet<Socket>();
-  #routes: Promise<ControlRoutes> | undefined;
+  readonly #open: OpenRoutes;
+  #routes: ReturnType<OpenRoutes> | undefined;
 
-  private constructor(target: ControlTarget, place: SocketPlace) {
+  private constructor(target: ControlTarget, place: SocketPlace, open: OpenRoutes) {
     this.#target = target;
+    this.#open = open;
     this.#path = place.path;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, reply) => {
       void this.#answer(request, reply);
@@ -72,12 +87,17 @@ export class ControlServer {
   /**
    * Opens the socket.
    *
+   * @param openRoutes - called by the first request, and again by the next when it fails
    * @throws {FirewallError} `CONTROL_SOCKET` when the path is taken or cannot be used
    */
-  static async open(target: ControlTarget, place: SocketPlace): Promise<ControlServer> {
+  static async open(
+    target: ControlTarget,
+    place: SocketPlace,
+    openRoutes: OpenRoutes = openRoutesLate,
+  ): Promise<ControlServer> {
     const { path } = place;
     await clearSocketPath(path);
-    const control = new ControlServer(target, place);
+    const control = new ControlServer(target, place, openRoutes);
     const server = control.#server;
     await listenAtSocket(place, async () => {
       server.listen({ path });
@@ -86,13 +106,18 @@ export class ControlServer {
     return control;
   }
 
-  /** Closes the socket and removes it. */
+  /** Closes the socket and removes it, whatever becomes of the routes: a firewall that stops must go on. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
     await closed;
-    await (await this.#routes)?.close();
-    rmSync(this.#path, { force: true });
+    try {
+      await (await this.#routes)?.close();
+    } catch {
+      // Nobody is left who could hear of it.
+    } finally {
+      rmSync(this.#path, { force: true });
+    }
   }
 
   async #answer(request: IncomingMessage, reply: ServerResponse): Promise<void> {
@@ -104,11 +129,13 @@ export class ControlServer {
     }
   }
 
-  /** Routes, and with them fastify, are read when somebody asks: a firewall that nobody asks needs none. */
-  #openRoutes(): Promise<ControlRoutes> {
-    this.#routes ??= import("./control-routes.ts").then(({ ControlRoutes }) =>
-      ControlRoutes.open(this.#target, (socket) => this.#admitted.has(socket), this.#path),
-    );
-    return this.#routes;
+  #openRoutes(): ReturnType<OpenRoutes> {
+    if (this.#routes !== undefined) return this.#routes;
+    const opening = this.#open(this.#target, (socket) => this.#admitted.has(socket), this.#path);
+    this.#routes = opening;
+    opening.catch(() => {
+      this.#routes = undefined;
+    });
+    return opening;
   }
 }

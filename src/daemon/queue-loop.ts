@@ -274,14 +274,14 @@ export class QueueLoop {
   /** Removes the flows that a filter chooses, and takes their seals away before it is said to be done. */
   killFlows(request: WorkerMethods["killFlows"]["params"]): WorkerMethods["killFlows"]["result"] {
     const slice = this.desk.kill(request);
-    this.#seals.turn(this.#engine.tracker, this.#now, slice.count);
+    this.#seals.drain();
     return slice;
   }
 
   /** Removes the flow with an id, and its seal. @returns it as it was, `null` when it is gone */
   killFlow(id: string): State | null {
     const state = this.desk.killOne(id);
-    this.#seals.turn(this.#engine.tracker, this.#now);
+    this.#seals.drain();
     return state;
   }
 

@@ -85,6 +85,9 @@ function turned(key: ConntrackKey): ConntrackKey {
   return { ...key, original };
 }
 
+/** What is asked of the kernel's tracker. */
+type KernelTracker = Pick<Conntrack, "get" | "update" | "close">;
+
 /** See the head of this file. */
 export class SealKeeper {
   readonly #marks: SealMarks;
@@ -92,11 +95,16 @@ export class SealKeeper {
   #idle: number[] = [];
   /** Flows that have left our table. */
   #lost: ConntrackKey[] = [];
-  #kernel: Conntrack | undefined;
+  readonly #open: () => KernelTracker;
+  #kernel: KernelTracker | undefined;
 
-  /** @param marks - where seals stand in the marks of connections */
-  constructor(marks: SealMarks) {
+  /**
+   * @param marks - where seals stand in the marks of connections
+   * @param open - opens the kernel's tracker
+   */
+  constructor(marks: SealMarks, open: () => KernelTracker = () => Conntrack.open()) {
     this.#marks = marks;
+    this.#open = open;
   }
 
   /** Notes a flow that seems idle. */
@@ -110,22 +118,19 @@ export class SealKeeper {
   }
 
   /**
-   * Settles some of what was noted.
+   * Settles some of what was noted. What the kernel refuses, out of memory for instance, comes last the next
+   * time, and keeps nothing else waiting.
    *
    * @param now - the present
-   * @param most - seals to be ended and flows to be looked at, each
    */
-  turn(tracker: Tracker, now: Milliseconds, most: number = QUESTIONS_PER_TURN): void {
-    if (this.#idle.length === 0 && this.#lost.length === 0) return;
-    try {
-      this.#kernel ??= Conntrack.open();
-      const kernel = this.#kernel;
-      for (const key of this.#lost.splice(0, most)) this.#unseal(kernel, key);
-      for (const id of this.#idle.splice(0, most)) this.#look(kernel, tracker, id, now);
-    } catch (error) {
-      if (!(error instanceof FirewallError)) throw error;
-      // Out of memory or rights: the flows are asked about again.
-    }
+  turn(tracker: Tracker, now: Milliseconds): void {
+    this.#settle(this.#lost, QUESTIONS_PER_TURN, (kernel, key) => this.#unseal(kernel, key));
+    this.#settle(this.#idle, QUESTIONS_PER_TURN, (kernel, id) => this.#look(kernel, tracker, id, now));
+  }
+
+  /** Ends the seals of all flows that have left our table. */
+  drain(): void {
+    this.#settle(this.#lost, this.#lost.length, (kernel, key) => this.#unseal(kernel, key));
   }
 
   /** Gives the socket back. */
@@ -134,7 +139,20 @@ export class SealKeeper {
     this.#kernel = undefined;
   }
 
-  #look(kernel: Conntrack, tracker: Tracker, id: number, now: Milliseconds): void {
+  /** @param most - of the noted that are settled */
+  #settle<Noted>(noted: Noted[], most: number, settle: (kernel: KernelTracker, each: Noted) => void): void {
+    for (const each of noted.splice(0, most)) {
+      try {
+        this.#kernel ??= this.#open();
+        settle(this.#kernel, each);
+      } catch (error) {
+        noted.push(each);
+        if (!(error instanceof FirewallError)) throw error;
+      }
+    }
+  }
+
+  #look(kernel: KernelTracker, tracker: Tracker, id: number, now: Milliseconds): void {
     const slot = tracker.flows.slotOf(id);
     if (slot < 0 || !tracker.flows.isOffloaded(slot)) return;
     const key = keyOf(tracker, slot);
@@ -146,7 +164,7 @@ export class SealKeeper {
     if (entry === undefined || tracker.expiry(slot) <= now) tracker.ended(slot);
   }
 
-  #unseal(kernel: Conntrack, key: ConntrackKey): void {
+  #unseal(kernel: KernelTracker, key: ConntrackKey): void {
     const change = { mark: { value: 0, mask: this.#marks.mask } };
     if (!kernel.update(key, change)) kernel.update(turned(key), change);
   }

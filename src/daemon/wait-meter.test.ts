@@ -57,3 +57,14 @@ test("quantiles tell the many from the few, and old samples fade", () => {
   for (let minute = 1; minute < 30; minute += 1) wait(minute * MINUTE * 2, 1);
   assert.ok((waitQuantile(memory, 0.99) ?? 0) < 1.3);
 });
+
+test("a probe whose packet was lost on its way up ends with the queue found empty", () => {
+  const { memory, meter } = open();
+  meter.probe(1, 5, 0);
+  meter.probe(0, 5, 100);
+  meter.answered(6, 60 * MINUTE);
+  assert.equal(waitQuantile(memory, 1), null);
+  meter.probe(1, 9, 60 * MINUTE + 100);
+  meter.answered(9, 60 * MINUTE + 102);
+  assert.ok((waitQuantile(memory, 1) ?? 0) < 2.4);
+});

@@ -5,7 +5,8 @@
  * measured by probes: ten times a second the number of the newest packet in the queue is read, and when the
  * answer to that packet has been sent, the time since is what a packet that came at the moment of the probe
  * had to wait, its own judging included. A queue that is empty at the time of the probe is a wait of nothing.
- * A queue that brought no packet since the last probe has no sample: silence is no merit.
+ * A queue that brought no packet since the last probe has no sample: silence is no merit. Where the queue is
+ * found empty and the newest packet was not answered, it was lost on its way up, and its probe with it.
  *
  * Waits are counted in a histogram whose buckets grow by a fifth. The counts are halved each minute, so what
  * is read is about the last two minutes.
@@ -43,6 +44,7 @@ export class WaitMeter {
    * @param newestId - number of the newest packet, of which the lowest 32 bits count
    */
   probe(waiting: number, newestId: number, now: Milliseconds): void {
+    if (waiting === 0) this.#probedAt = -1;
     if (this.#probedAt >= 0) return;
     if (waiting > 0) {
       this.#probedAt = now;
