@@ -8,11 +8,7 @@ import { compareLives, type Life, type Segment } from "./lives.ts";
 
 const LIVES = 600;
 const ROUNDS = 2;
-
-/**
- * The same lives each time. Of some 100,000 with other seeds one differs: of a connection that is older than
- * the firewall, and whose first segments the policy drops, the kernel's tracker has seen more than ours.
- */
+/** The same lives each time: what fails then is what was changed. */
 const SEED = 1;
 
 /** Rules that tell a connection's beginning, middle and end from each other, each in its way. */
@@ -42,6 +38,16 @@ function segments(words: readonly string[], count: number): fc.Arbitrary<Segment
 }
 
 /**
+ * A life up to its first reset when it did not begin with a SYN: of a connection that is older than the
+ * firewall our table knows no numbers to hold a reset against, and the kernel's does.
+ */
+function untilReset(life: Life): Life {
+  if (life[0]?.endsWith("S") === true) return life;
+  const reset = life.findIndex((word) => word.endsWith("R") || word.endsWith("RA"));
+  return reset < 0 ? life : life.slice(0, reset);
+}
+
+/**
  * A life up to the first SYN behind both FINs: whether the last acknowledgement of a sealed connection has
  * come is the kernel's to say, and it takes any for that.
  */
@@ -62,7 +68,7 @@ const beginning = fc.oneof(
 /** A SYN with ACK has its place in a handshake only: no end sends one anywhere else. */
 const life: fc.Arbitrary<Life> = fc
   .tuple(beginning, segments(["S", "A", "A", "FA", "R", "RA"], 6))
-  .map(([lead, rest]) => untilReused([...lead, ...rest]));
+  .map(([lead, rest]) => untilReset(untilReused([...lead, ...rest])));
 
 /** Lives that the kernel's tracker and ours have seen differently, and some that every connection leads. */
 const KNOWN: readonly Life[] = [
@@ -86,7 +92,7 @@ netnsTest(
         for (const [at, policy] of POLICIES.entries()) {
           const lives = fc.sample(life, { numRuns: LIVES, seed: SEED + round * POLICIES.length + at });
           const differences = compareLives(judge, policy, [...KNOWN, ...lives]);
-          assert.deepEqual(differences, [], `${JSON.stringify(policy)}`);
+          assert.deepEqual(differences, [], JSON.stringify(policy));
         }
       }
     } finally {
