@@ -42,7 +42,7 @@ const LEVELS_MAX = 8;
 
 /**
  * Steps of a chain that a packet walks in the kernel, a run of similar rules being one. Ten thousand cost a
- * packet 0.4 ms (docs/PERFORMANCE.md, "Beside its peers").
+ * packet 0.4 ms, and userspace looks all of them up at once.
  */
 const STEPS_MAX = 128;
 
