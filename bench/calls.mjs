@@ -22,10 +22,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { GATEWAY, laboratoryObstacle, RunningProgram, withTopology } from "../dist/lab/index.js";
+import { GATEWAY, RunningProgram, withTopology } from "../dist/lab/index.js";
 import { IptablesFilter, NftProcessFilter, PinholdFilter } from "./calls/filters.mjs";
 import { ports } from "./calls/layout.mjs";
-import { deliveredUdp, describeMachine, machineWords, node, pause, quantile, say } from "./measure.mjs";
+import {
+  deliveredUdp,
+  describeMachine,
+  machineWords,
+  node,
+  pause,
+  quantile,
+  requireLaboratory,
+  say,
+} from "./measure.mjs";
 
 /** Calls with traffic: 100 packets a second each; more would measure the sender. */
 const SPEAKING_CALLS = 100;
@@ -205,11 +214,7 @@ async function main() {
       only: { type: "string" },
     },
   });
-  const obstacle = laboratoryObstacle();
-  if (obstacle !== undefined) {
-    say(`The benchmark cannot run: ${obstacle}.`);
-    process.exit(3);
-  }
+  requireLaboratory();
   const seconds = Number(values.seconds);
   const rows = [];
   for (const calls of values.calls.split(",").map(Number)) {

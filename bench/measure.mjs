@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { laboratoryObstacle } from "../dist/lab/index.js";
 import { kernelRelease } from "../dist/system/index.js";
 
 /** The path of a file in this folder. */
@@ -49,6 +50,14 @@ export function compileReference(folder) {
   }
   say("No C compiler: the loop in C is left out (Debian: apt-get install gcc libc6-dev).");
   return undefined;
+}
+
+/** Ends the program with status 3 where no network namespaces can be made, and says why. */
+export function requireLaboratory() {
+  const obstacle = laboratoryObstacle();
+  if (obstacle === undefined) return;
+  say(`The benchmark cannot run: ${obstacle}.`);
+  process.exit(3);
 }
 
 /** True when a program can be run; otherwise says what is left out. */

@@ -15,7 +15,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { HOST_PAIR, laboratoryObstacle, withTopology } from "../dist/lab/index.js";
+import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import {
   compileReference,
   describeMachine,
@@ -23,6 +23,7 @@ import {
   machineWords,
   medians,
   node,
+  requireLaboratory,
   say,
 } from "./measure.mjs";
 import { drawCharts } from "./peers/chart.mjs";
@@ -200,11 +201,7 @@ async function main() {
       chart: { type: "string" },
     },
   });
-  const obstacle = laboratoryObstacle();
-  if (obstacle !== undefined) {
-    say(`The benchmark cannot run: ${obstacle}.`);
-    process.exit(3);
-  }
+  requireLaboratory();
   // Programs that run beside us, and are none of the contenders, shall not decide the race.
   setPriority(constants.priority.PRIORITY_HIGHEST);
   const report = await benchPeers({

@@ -12,12 +12,20 @@
 import { parseArgs } from "node:util";
 import { NftablesPinholes } from "../dist/backend/index.js";
 import { defaultLimits } from "../dist/base/index.js";
-import { GATEWAY, laboratoryObstacle, withTopology } from "../dist/lab/index.js";
+import { GATEWAY, withTopology } from "../dist/lab/index.js";
 import { ADMINISTRATOR_PROFILE, PinholeStore } from "../dist/pinhole/index.js";
 import { inNamespace, machineMoment } from "../dist/system/index.js";
 import { fakeEntropy } from "../dist/testing/index.js";
 import { PINHOLES_PER_CALL, ports } from "./calls/layout.mjs";
-import { describeMachine, hasProgram, machineWords, median, node, say } from "./measure.mjs";
+import {
+  describeMachine,
+  hasProgram,
+  machineWords,
+  median,
+  node,
+  requireLaboratory,
+  say,
+} from "./measure.mjs";
 import { addressNumber, ForgedUdp } from "./sockets.mjs";
 
 const { values } = parseArgs({
@@ -137,11 +145,8 @@ ${lines.join("\n")}
 ${machineWords(report)}; median of ${values.rounds} rounds of ${values.seconds} s.`;
 }
 
-const obstacle = laboratoryObstacle();
-if (obstacle !== undefined || !hasProgram("iperf3", "goodput")) {
-  say(obstacle ?? "iperf3 is missing");
-  process.exit(3);
-}
+requireLaboratory();
+if (!hasProgram("iperf3", "the benchmark")) process.exit(3);
 
 await withTopology(GATEWAY, (bare) =>
   withTopology(GATEWAY, (few) =>

@@ -10,10 +10,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { GATEWAY, laboratoryObstacle, withTopology } from "../dist/lab/index.js";
+import { GATEWAY, withTopology } from "../dist/lab/index.js";
 import { PinholdFilter } from "./calls/filters.mjs";
 import { PINHOLES_PER_CALL } from "./calls/layout.mjs";
-import { describeMachine, machineWords, quantile, say } from "./measure.mjs";
+import { describeMachine, machineWords, quantile, requireLaboratory, say } from "./measure.mjs";
 
 /** Runs something; how long it took, and how much of that the daemon was at work. */
 async function timed(filter, work) {
@@ -126,11 +126,7 @@ async function main() {
       profile: { type: "string" },
     },
   });
-  const obstacle = laboratoryObstacle();
-  if (obstacle !== undefined) {
-    say(`The benchmark cannot run: ${obstacle}.`);
-    process.exit(3);
-  }
+  requireLaboratory();
   const calls = Math.ceil(Number(values.pinholes) / PINHOLES_PER_CALL);
   const folder = mkdtempSync(join(tmpdir(), "postern-pinholes-"));
   try {

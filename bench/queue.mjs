@@ -19,7 +19,7 @@ import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { HOST_PAIR, laboratoryObstacle, startFirewall, withTopology } from "../dist/lab/index.js";
+import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
 import { parseQueueStatistics } from "../dist/system/index.js";
 import {
   compileReference,
@@ -31,7 +31,7 @@ import {
   node,
   pause,
   processorMs,
-  say,
+  requireLaboratory,
   withQueueLoop,
 } from "./measure.mjs";
 
@@ -214,11 +214,7 @@ async function main() {
       only: { type: "string" },
     },
   });
-  const obstacle = laboratoryObstacle();
-  if (obstacle !== undefined) {
-    say(`The benchmark cannot run: ${obstacle}.`);
-    process.exit(3);
-  }
+  requireLaboratory();
   // Programs that run beside us, and are none of the contenders, shall not decide the race.
   setPriority(constants.priority.PRIORITY_HIGHEST);
   const { judge, only } = values;

@@ -10,8 +10,8 @@
  */
 import { parseArgs } from "node:util";
 import { connect } from "../dist/client/index.js";
-import { HOST_PAIR, laboratoryObstacle, startFirewall, withTopology } from "../dist/lab/index.js";
-import { describeMachine, hasProgram, machineWords, medians, pause, say } from "./measure.mjs";
+import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
+import { describeMachine, hasProgram, machineWords, medians, pause, requireLaboratory } from "./measure.mjs";
 
 const SETTLE_MS = 500;
 const TIMEOUT_MS = 60_000;
@@ -69,11 +69,8 @@ async function measure(hosts, policy) {
   }
 }
 
-const obstacle = laboratoryObstacle();
-if (obstacle !== undefined || !hasProgram("iperf3", "goodput")) {
-  say(obstacle ?? "iperf3 is missing");
-  process.exit(1);
-}
+requireLaboratory();
+if (!hasProgram("iperf3", "the benchmark")) process.exit(3);
 
 const samples = new Map(Object.keys(CONTENDERS).map((name) => [name, []]));
 await withTopology(HOST_PAIR, async (hosts) => {

@@ -10,8 +10,8 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { connect } from "../dist/client/index.js";
-import { HOST_PAIR, laboratoryObstacle, startFirewall, withTopology } from "../dist/lab/index.js";
-import { describeMachine, machineWords, median, say } from "./measure.mjs";
+import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
+import { describeMachine, machineWords, median, requireLaboratory } from "./measure.mjs";
 
 const PATIENCE_MS = 60_000;
 
@@ -33,11 +33,7 @@ const policy = (octet) => ({
   })),
 });
 
-const obstacle = laboratoryObstacle();
-if (obstacle !== undefined) {
-  say(obstacle);
-  process.exit(1);
-}
+requireLaboratory();
 
 /** One round trip of the connection, in milliseconds. */
 async function roundTrip(connection) {
