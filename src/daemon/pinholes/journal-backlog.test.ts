@@ -10,10 +10,10 @@ import {
   type Restoration,
   unpackPinhole,
 } from "../../pinhole/index.ts";
-import { ADMIN, ALICE, BOB, eventually, fakeEntropy } from "../../testing/index.ts";
+import { ADMIN, ALICE, BOB, eventually, fakeEntropy, startService } from "../../testing/index.ts";
 import { Enforcer } from "./enforcer.ts";
 import { MemoryJournal } from "./journal.ts";
-import { PinholeService } from "./service.ts";
+import type { PinholeService } from "./service.ts";
 import { WorkLoop } from "./work-loop.ts";
 
 const POISON: PinholeSpec = {
@@ -75,15 +75,7 @@ async function makeRig(journal: MemoryJournal, limits = defaultLimits()): Promis
   const filter = new SimulatedPinholes((plan) => {
     if (plan.put.some(({ box }) => box.protocol === 47)) throw new FirewallError("BACKEND_REFUSED", "no 47");
   });
-  const service = await PinholeService.start({
-    store: new PinholeStore({ limits, expansionMax: 8, entropy: fakeEntropy() }),
-    journal,
-    backend: filter,
-    moment: () => rig.clock,
-    bootId: "boot",
-    gatherMs: 0,
-    eventsKept: 100,
-  });
+  const service = await startService({ journal, backend: filter, moment: () => rig.clock, limits });
   services.push(service);
   return Object.assign(rig, { service, filter });
 }

@@ -18,7 +18,7 @@ import {
   type TranslationPlan,
   unpackPinhole,
 } from "../../pinhole/index.ts";
-import { ADMIN, ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
+import { ADMIN, ALICE, BOB, fakeEntropy, startService } from "../../testing/index.ts";
 import { MemoryJournal, type PinholeJournal } from "./journal.ts";
 import { PinholeService } from "./service.ts";
 
@@ -73,14 +73,10 @@ async function makeRig(journal: PinholeJournal = new MemoryJournal()): Promise<R
     if (isPoisoned) throw new FirewallError("BACKEND_REFUSED", "no protocol 47 here");
     if (occasion === "commit") rig.plans?.push(plan);
   });
-  const service = await PinholeService.start({
-    store: new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() }),
+  const service = await startService({
     journal,
     backend: filter,
     moment: () => rig.clock ?? { now: 0, wall: 0 },
-    bootId: "boot",
-    gatherMs: 0,
-    eventsKept: 100,
   });
   service.listen((event) => rig.events?.push(event));
   services.push(service);

@@ -2,20 +2,19 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { SimulatedPinholes } from "../../backend/index.ts";
-import { defaultLimits, FirewallError } from "../../base/index.ts";
+import { FirewallError } from "../../base/index.ts";
 import {
   type KernelPlan,
   type Moment,
   type PinholeEventRecord,
   type PinholeRefusal,
   type PinholeSpec,
-  PinholeStore,
   type PreparedPlan,
 } from "../../pinhole/index.ts";
-import { ALICE, BOB, fakeEntropy } from "../../testing/index.ts";
+import { ALICE, BOB, startService } from "../../testing/index.ts";
 import { MemoryJournal } from "./journal.ts";
 import { RETRY_FIRST_MS, RETRY_LONGEST_MS } from "./retry-delay.ts";
-import { PinholeService } from "./service.ts";
+import type { PinholeService } from "./service.ts";
 
 function audio(port: number, lifetime = 60): PinholeSpec {
   return {
@@ -73,15 +72,7 @@ afterEach(async () => {
 async function makeRig(journal = new MemoryJournal()): Promise<Rig> {
   const rig: { clock: Moment } = { clock: { now: 1000, wall: 1_700_000_000_000 } };
   const filter = new SlowFilter();
-  const service = await PinholeService.start({
-    store: new PinholeStore({ limits: defaultLimits(), expansionMax: 8, entropy: fakeEntropy() }),
-    journal,
-    backend: filter,
-    moment: () => rig.clock,
-    bootId: "boot",
-    gatherMs: 0,
-    eventsKept: 100,
-  });
+  const service = await startService({ journal, backend: filter, moment: () => rig.clock });
   services.push(service);
   const events: PinholeEventRecord[] = [];
   service.listen((event) => events.push(event));
