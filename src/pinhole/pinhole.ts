@@ -85,10 +85,18 @@ export interface PinholeGroup {
   readonly members: ReadonlySet<string>;
 }
 
-/** Whole seconds until the end, at least 1 while it lives (RFC 4540 section 8.6); null for never. */
-export function remainingSeconds(pinhole: Pinhole, now: Milliseconds): number | null {
-  if (pinhole.deadline === Number.POSITIVE_INFINITY) return null;
-  return Math.max(1, Math.ceil((pinhole.deadline - now) / 1000));
+/**
+ * Whole seconds until the end, at least 1 while it lives (RFC 4540 section 8.6); null for never.
+ *
+ * Never more than were granted, though the deadline is the whole millisecond behind the instant at which the
+ * lease ends.
+ */
+export function remainingSeconds(
+  { deadline, granted }: Pick<Pinhole, "deadline" | "granted">,
+  now: Milliseconds,
+): number | null {
+  if (deadline === Number.POSITIVE_INFINITY || granted === null) return null;
+  return Math.min(granted, Math.max(1, Math.ceil((deadline - now) / 1000)));
 }
 
 /** A pinhole as the doors show it. */
