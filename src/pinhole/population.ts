@@ -156,9 +156,13 @@ export class Population {
     }
   }
 
-  /** A pinhole comes in. */
-  add(pinhole: Pinhole): void {
-    this.#enter(pinhole);
+  /**
+   * A pinhole comes in.
+   *
+   * @param text - what packPinhole makes of it, where that is known
+   */
+  add(pinhole: Pinhole, text?: string): void {
+    this.#enter(pinhole, text);
     this.#undo.note(() => this.#drop(pinhole));
   }
 
@@ -200,12 +204,12 @@ export class Population {
     if (pinhole.deadline !== former.deadline) this.#deadlines.add(row, pinhole.deadline, this.size);
   }
 
-  #enter(pinhole: Pinhole): void {
+  #enter(pinhole: Pinhole, text = packPinhole(pinhole)): void {
     const { id, number, owner, clientId, deadline } = pinhole;
     const row = this.#idle.pop() ?? this.#texts.length;
     this.#numbers = grown(this.#numbers, row + 1);
     this.#ends = grown(this.#ends, row + 1);
-    this.#texts[row] = packPinhole(pinhole);
+    this.#texts[row] = text;
     this.#numbers[row] = number;
     this.#ends[row] = deadline;
     this.#byId.add(id, row);

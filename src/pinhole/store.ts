@@ -335,7 +335,7 @@ export class PinholeStore {
       const { id } = written;
       const pinhole = { ...written, deadline: deadlineToday(written, moment, isSameBoot) };
       if (pinhole.deadline <= moment.now) over.push(id);
-      else this.#revive(pinhole);
+      else this.#revive(pinhole, isSameBoot ? text : undefined);
       if (!isSameBoot && pinhole.deadline > moment.now) put.push({ id, text: this.#textOf(id) });
     }
     this.#answers.restore(contents.answers);
@@ -350,9 +350,9 @@ export class PinholeStore {
     return found !== undefined && maySee(agent, found.owner) ? found : undefined;
   }
 
-  #revive(pinhole: Pinhole): void {
+  #revive(pinhole: Pinhole, text?: string): void {
     this.#ids.follow(pinhole.id);
-    this.#bench.revive(pinhole);
+    this.#bench.revive(pinhole, text);
     this.#undo.settle();
   }
 

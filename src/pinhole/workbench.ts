@@ -151,10 +151,14 @@ export class Workbench {
     return admitted;
   }
 
-  /** A pinhole of a former run lives on. */
-  revive(pinhole: Pinhole): void {
+  /**
+   * A pinhole of a former run lives on.
+   *
+   * @param text - what the journal says of it, where that still holds
+   */
+  revive(pinhole: Pinhole, text?: string): void {
     this.#translations?.adopt(pinhole);
-    this.#enter(pinhole);
+    this.#enter(pinhole, text);
   }
 
   /** What carries a pinhole out; empty for a reservation. Made anew at each call: there are very many. */
@@ -230,8 +234,8 @@ export class Workbench {
     return ended;
   }
 
-  #enter(pinhole: Pinhole): void {
-    this.population.add(pinhole);
+  #enter(pinhole: Pinhole, text?: string): void {
+    this.population.add(pinhole, text);
     this.#hold(pinhole);
     if (pinhole.group !== "") this.groups.join(groupOf(pinhole), pinhole.number);
   }
