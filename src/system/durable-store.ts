@@ -92,6 +92,11 @@ export class DurableStore {
     }
   }
 
+  /** True when there is a value of this name on the disk. */
+  has(key: DurableKey): boolean {
+    return this.#database.doesExist([...key]);
+  }
+
   /** The values of a kind, in the order of their keys. */
   *read(kind: string): Generator<unknown> {
     for (const { value } of this.#database.getRange({ start: [kind], end: [kind, LAST] })) yield value;

@@ -81,7 +81,7 @@ export class Enforcer {
   readonly expiryHealth: BackendHealth = new BackendHealth();
   readonly #parts: EnforcerParts;
   /** What is decided and not written. */
-  readonly #backlog: JournalBacklog = new JournalBacklog();
+  readonly #backlog: JournalBacklog;
   #mustRestore = true;
   /** Times that something was not as it should be. */
   #suspicions = 0;
@@ -94,6 +94,7 @@ export class Enforcer {
 
   constructor(parts: EnforcerParts) {
     this.#parts = parts;
+    this.#backlog = new JournalBacklog(parts.journal);
   }
 
   /** Elements that are in force, of those that shall be. */

@@ -135,6 +135,29 @@ describe("what protects and could not be written", () => {
   });
 });
 
+describe("what came and went while the disk was full", () => {
+  it("is nothing that the journal must be told", async () => {
+    const journal = new TrialJournal();
+    const { service } = await makeRig(journal, { ...defaultLimits(), pinholeAnswers: 3 });
+    // What was on the disk has to leave it: the block ends it.
+    const [written] = (await service.apply(ALICE, [{ op: "open", spec: audio(5004) }])).results;
+    journal.isFull = true;
+    for (let round = 0; round < 50; round += 1) {
+      const open = { op: "open", spec: ATTACKER } as const;
+      const [block] = (await service.apply(BOB, [open], { idempotencyKey: `${round}` })).results;
+      await service.apply(BOB, [{ op: "close", id: block?.id ?? "" }]);
+    }
+    journal.isFull = false;
+    journal.asked.length = 0;
+    await service.close();
+    assert.equal(journal.asked.length, 1);
+    const [{ put, remove, keep, forget }] = journal.asked as [JournalChanges];
+    assert.deepEqual({ put, remove, forget }, { put: [], remove: [written?.id], forget: [] });
+    assert.ok(keep.length <= 4, `${keep.length} answers`);
+    assert.deepEqual(journal.owners, []);
+  });
+});
+
 describe("commits that were answered when they were written", () => {
   it("are on the disk at every instant from then on, also when the filter refuses one of their batch", async () => {
     const journal = new TrialJournal();

@@ -1,9 +1,11 @@
 /**
  * What the journal has not been told yet, as one change: of each pinhole and of each answer only the last
- * word counts. So however long the disk is full, this does not grow beyond the pinholes and answers that were
- * touched meanwhile.
+ * word counts, and of what came and went meanwhile the journal need not be told at all. So however long the
+ * disk is full, this does not grow beyond the pinholes and answers that there are (limits `pinholes`,
+ * `pinholeAnswers`) and those that the journal holds.
  */
 import type { AnswerName, JournalChanges, KeptAnswer, PinholeRecord } from "../../pinhole/index.ts";
+import type { JournalHoldings } from "./journal.ts";
 
 function keyOf({ agent, key }: AnswerName): string {
   return `${agent}\0${key}`;
@@ -11,12 +13,18 @@ function keyOf({ agent, key }: AnswerName): string {
 
 /** What the journal has not been told yet. */
 export class JournalBacklog {
+  readonly #journal: JournalHoldings;
   #head: JournalChanges["head"] | undefined;
   /** Texts of pinholes by their ids; undefined for those that are no more. */
   readonly #pinholes: Map<string, string | undefined> = new Map();
   /** By agent and key. */
   readonly #kept: Map<string, KeptAnswer> = new Map();
   readonly #forgotten: Map<string, AnswerName> = new Map();
+
+  /** @param journal - what shall be told, when nothing is on its way to it */
+  constructor(journal: JournalHoldings) {
+    this.#journal = journal;
+  }
 
   /** True when the journal knows everything. */
   get isEmpty(): boolean {
@@ -26,12 +34,15 @@ export class JournalBacklog {
   /** Adds what comes after everything that is here. */
   add({ head, put, remove, keep, forget }: JournalChanges): void {
     this.#head = head;
-    for (const id of remove) this.#pinholes.set(id, undefined);
+    for (const id of remove) {
+      if (this.#journal.hasPinhole(id)) this.#pinholes.set(id, undefined);
+      else this.#pinholes.delete(id);
+    }
     for (const { id, text } of put) this.#pinholes.set(id, text);
     for (const { agent, key } of forget) {
       const name = keyOf({ agent, key });
       this.#kept.delete(name);
-      this.#forgotten.set(name, { agent, key });
+      if (this.#journal.hasAnswer({ agent, key })) this.#forgotten.set(name, { agent, key });
     }
     for (const answer of keep) {
       const name = keyOf(answer);

@@ -14,8 +14,15 @@ import type {
 } from "../../pinhole/index.ts";
 import { type DurableChange, DurableStore } from "../../system/index.ts";
 
-/** A journal of pinholes. */
-export interface PinholeJournal {
+/** What a journal can be asked about what it holds. */
+export interface JournalHoldings {
+  /** True when it says something about the pinhole with this id. */
+  hasPinhole(id: string): boolean;
+  hasAnswer(name: AnswerName): boolean;
+}
+
+/** A journal of pinholes. Asked what it holds, it says what the last write that succeeded has left. */
+export interface PinholeJournal extends JournalHoldings {
   /** What a former run left. */
   load(): JournalContents;
   /**
@@ -59,6 +66,14 @@ export class DiskJournal implements PinholeJournal {
     };
   }
 
+  hasPinhole(id: string): boolean {
+    return this.#store.has([PINHOLE, id]);
+  }
+
+  hasAnswer(name: AnswerName): boolean {
+    return this.#store.has(answerKey(name));
+  }
+
   append(changes: JournalChanges): Promise<void> {
     const { head, put, remove, keep, forget } = changes;
     const written: DurableChange[] = [{ key: [HEAD], value: { ...head, bootId: this.#bootId } }];
@@ -82,6 +97,14 @@ export class MemoryJournal implements PinholeJournal {
 
   load(): JournalContents {
     return { head: this.#head, pinholes: [...this.#pinholes.values()], answers: [...this.#answers.values()] };
+  }
+
+  hasPinhole(id: string): boolean {
+    return this.#pinholes.has(id);
+  }
+
+  hasAnswer(name: AnswerName): boolean {
+    return this.#answers.has(answerKey(name).join("\0"));
   }
 
   append({ head, put, remove, keep, forget }: JournalChanges): Promise<void> {
