@@ -3,6 +3,7 @@ import type { CutList } from "./cut-list.ts";
 import type { PinholeNews } from "./event-log.ts";
 import type { KernelPlan } from "./kernel-plan.ts";
 import type { PinholeState } from "./life-cycle.ts";
+import type { Pinhole } from "./pinhole.ts";
 import type { PortLease } from "./port-pool.ts";
 import type { JournalChanges } from "./record.ts";
 import type { PinholeRefusal } from "./refusal.ts";
@@ -28,6 +29,11 @@ export interface CommitRequest {
   readonly options: CommitOptions;
   /** Told what was decided when it is written, and not yet in force; again when it is decided anew. */
   readonly written?: (answer: CommitAnswer) => void;
+  /**
+   * Told how the pinhole of the last operation stands behind it, each time that it is decided: when the
+   * commit is in force, what was told last holds.
+   */
+  readonly decided?: (pinhole: Pinhole | undefined) => void;
 }
 
 /** What became of one operation. */

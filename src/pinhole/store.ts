@@ -380,7 +380,9 @@ export class PinholeStore {
     const mark = this.#undo.length;
     const generation = this.#generation;
     try {
-      return this.#carryOut(request, moment, kept);
+      const answer = this.#carryOut(request, moment, kept);
+      if (request.decided !== undefined) request.decided(this.#bench.left(answer.results.at(-1)?.id ?? ""));
+      return answer;
     } catch (error) {
       this.#undo.takeBack(mark);
       this.#generation = generation;
@@ -455,7 +457,12 @@ export class PinholeStore {
         putLimits: limits.put,
         removeLimits: limits.remove,
       },
-      journal: { head: this.journalHead, ...this.#records(changed), keep: kept, forget: [...this.#toForget] },
+      journal: {
+        head: this.journalHead,
+        ...this.#bench.records(changed),
+        keep: kept,
+        forget: [...this.#toForget],
+      },
       events,
       cut: cutListOf(elements),
       settle: () => {
@@ -469,7 +476,7 @@ export class PinholeStore {
         this.#generation = before;
         this.#close();
         this.#bench.population.remind(due);
-        return { head: this.journalHead, ...this.#records(changed), keep: [], forget: kept };
+        return { head: this.journalHead, ...this.#bench.records(changed), keep: [], forget: kept };
       },
     };
   }
@@ -485,16 +492,5 @@ export class PinholeStore {
   get journalHead(): Omit<JournalHead, "bootId"> {
     const nextNumber = this.#numbers.upcoming;
     return { generation: this.#generation, nextNumber, nextGroupNumber: this.#bench.groups.upcoming };
-  }
-
-  #records(ids: readonly string[]): { readonly put: PinholeRecord[]; readonly remove: string[] } {
-    const put: PinholeRecord[] = [];
-    const remove: string[] = [];
-    for (const id of ids) {
-      const text = this.#bench.population.textOf(id);
-      if (text === undefined) remove.push(id);
-      else put.push({ id, text });
-    }
-    return { put, remove };
   }
 }

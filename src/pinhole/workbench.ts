@@ -19,7 +19,7 @@ import type { Moment } from "./moment.ts";
 import { changePinhole, type Pinhole } from "./pinhole.ts";
 import { Population } from "./population.ts";
 import type { PortLease } from "./port-pool.ts";
-import type { EndedPinhole, PackedPinhole } from "./record.ts";
+import { type EndedPinhole, type PackedPinhole, type PinholeRecord, unpackPinhole } from "./record.ts";
 import type { PinholeRequest } from "./specification.ts";
 import { compileTranslations, modeUnsupported, type Translations } from "./translation.ts";
 import type { UndoLog } from "./undo-log.ts";
@@ -117,6 +117,26 @@ export class Workbench {
   /** Pinholes that have ended. */
   get ended(): readonly EndedPinhole[] {
     return this.#ended;
+  }
+
+  /** What the journal must say about pinholes. */
+  records(ids: readonly string[]): { readonly put: PinholeRecord[]; readonly remove: string[] } {
+    const put: PinholeRecord[] = [];
+    const remove: string[] = [];
+    for (const id of ids) {
+      const text = this.population.textOf(id);
+      if (text === undefined) remove.push(id);
+      else put.push({ id, text });
+    }
+    return { put, remove };
+  }
+
+  /**
+   * A pinhole as the last commit that was decided leaves it; undefined when that has nothing to do with it.
+   */
+  left(id: string): Pinhole | undefined {
+    const ended = this.#ended.findLast((one) => one.id === id);
+    return ended === undefined ? this.population.get(id) : unpackPinhole(ended);
   }
 
   /** Counts from here. */

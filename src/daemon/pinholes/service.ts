@@ -13,7 +13,7 @@
  * One thing at a time, and commits that come together go together: see {@link WorkLoop}. Reading waits for
  * what is on its way: what is shown is in force.
  */
-import { FirewallError, type Milliseconds } from "../../base/index.ts";
+import { FirewallError, invariant, type Milliseconds } from "../../base/index.ts";
 import {
   type Agent,
   type BackendAbilities,
@@ -58,6 +58,13 @@ export interface ServiceOptions {
   readonly gatherMs?: Milliseconds;
   /** Events kept for listeners that come back. */
   readonly eventsKept: number;
+}
+
+/** What became of one operation. */
+export interface ChangedPinhole {
+  readonly pinhole: Pinhole;
+  /** False when an `open` found the pinhole there already. */
+  readonly isNew: boolean;
 }
 
 /** How the service fares. */
@@ -170,15 +177,8 @@ export class PinholeService {
    * @returns when the kernel has confirmed it
    * @throws {PinholeRefusal} and then nothing of it took effect; the transaction is over
    */
-  async commit(transaction: Transaction, options: CommitOptions = {}): Promise<CommitAnswer> {
-    const isOver = !transaction.isOpen || transaction.deadline <= this.moment.now;
-    this.#options.store.take(transaction);
-    if (isOver) throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
-    checkLimits(transaction, this.abilities);
-    const request = { transaction, options };
-    const outcome = await (options.wait === "journal" ? this.#write(request) : this.#loop.commit(request));
-    if (outcome instanceof PinholeRefusal) throw outcome;
-    return outcome;
+  commit(transaction: Transaction, options: CommitOptions = {}): Promise<CommitAnswer> {
+    return this.#commit({ transaction, options });
   }
 
   /**
@@ -194,6 +194,24 @@ export class PinholeService {
     const transaction = this.#options.store.stage(agent, this.moment);
     for (const operation of operations) transaction.stage(operation);
     return this.commit(transaction, options);
+  }
+
+  /**
+   * Does one thing.
+   *
+   * @returns how the pinhole stands behind it, whatever became of it since
+   * @throws {PinholeRefusal}
+   */
+  async change(agent: Agent, operation: Operation): Promise<ChangedPinhole> {
+    const transaction = this.#options.store.stage(agent, this.moment);
+    transaction.stage(operation);
+    let pinhole: Pinhole | undefined;
+    const decided = (left: Pinhole | undefined): void => {
+      pinhole = left;
+    };
+    const { results } = await this.#commit({ transaction, options: {}, decided });
+    invariant(pinhole !== undefined, "an operation leaves a pinhole");
+    return { pinhole, isNew: results.some(({ isNew }) => isNew) };
   }
 
   /** Reads what is in force, when nothing is on its way. */
@@ -292,6 +310,17 @@ export class PinholeService {
     backend.watch((drift) => void this.#loop.drifted(drift));
     this.#loop.start();
     this.#limitWatch.start();
+  }
+
+  async #commit(request: CommitRequest): Promise<CommitAnswer> {
+    const { transaction, options } = request;
+    const isOver = !transaction.isOpen || transaction.deadline <= this.moment.now;
+    this.#options.store.take(transaction);
+    if (isOver) throw new PinholeRefusal("NO_SUCH_TRANSACTION", "This transaction is over. Begin another.");
+    checkLimits(transaction, this.abilities);
+    const outcome = await (options.wait === "journal" ? this.#write(request) : this.#loop.commit(request));
+    if (outcome instanceof PinholeRefusal) throw outcome;
+    return outcome;
   }
 
   /** Carries a commit out, and answers when it is written. */

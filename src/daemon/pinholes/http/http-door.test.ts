@@ -117,6 +117,21 @@ describe("the HTTP door", () => {
     assert.equal((list.body["pinholes"] as unknown[]).length, 2);
   });
 
+  it("answers for one pinhole as it left it, also when nothing is kept of what has ended", async () => {
+    const { socket } = await house({ limits: { pinholeTombstones: 0 } });
+    const statusOf = async (method: string, path: string, body?: unknown): Promise<unknown[]> => {
+      const answer = await ask(socket, method, `/v1/pinholes/${path}`, body);
+      return [answer.status, answer.body["state"], answer.body["revision"], answer.headers["etag"]];
+    };
+    assert.deepEqual(await statusOf("PUT", "mine", AUDIO), [201, "enabled", 1, '"1"']);
+    assert.deepEqual(await statusOf("PUT", "mine", AUDIO), [200, "enabled", 2, '"2"']);
+    assert.deepEqual(await statusOf("PATCH", "mine", { lifetime: 30 }), [200, "enabled", 3, '"3"']);
+    const { status, body } = await ask(socket, "DELETE", "/v1/pinholes/mine");
+    assert.deepEqual([status, body["state"], body["clientId"]], [200, "ended", "mine"]);
+    await matches("Pinhole", body);
+    assert.equal((await ask(socket, "GET", "/v1/pinholes/mine")).status, 404);
+  });
+
   it("changes nothing when one of many is refused, and says which and why", async () => {
     const { socket, service } = await house();
     await ask(socket, "POST", "/v1/commits", {

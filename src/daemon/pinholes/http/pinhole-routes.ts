@@ -9,7 +9,7 @@ import {
   viewOf,
 } from "../../../pinhole/index.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
-import type { PinholeService } from "../service.ts";
+import type { ChangedPinhole, PinholeService } from "../service.ts";
 import { readLoneSpec, type SpecWords } from "./operation-words.ts";
 import { DoorError } from "./problem.ts";
 import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
@@ -91,30 +91,26 @@ class PinholeDesk {
   async put({ agent, params, body }: PinholeCall): Promise<PinholeReply> {
     const clientId = params["id"] ?? "";
     const spec = readLoneSpec(body as SpecWords);
-    const { id, isNew } = await this.#apply(agent, { op: "open", spec, clientId });
-    return reply(await this.#view(agent, id), isNew ? 201 : 200);
+    const { pinhole, isNew } = await this.#change(agent, { op: "open", spec, clientId });
+    return this.#reply(pinhole, isNew ? 201 : 200);
   }
 
   async renew({ agent, params, body, revision }: PinholeCall): Promise<PinholeReply> {
     const { lifetime } = body as { readonly lifetime: number | null };
     const expected = revision === undefined ? {} : { revision };
-    const { id } = await this.#apply(agent, { op: "renew", id: params["id"] ?? "", lifetime, ...expected });
-    return reply(await this.#view(agent, id));
+    const renewal = { op: "renew", id: params["id"] ?? "", lifetime, ...expected } as const;
+    return this.#reply((await this.#change(agent, renewal)).pinhole);
   }
 
   async close({ agent, params, revision }: PinholeCall): Promise<PinholeReply> {
     const expected = revision === undefined ? {} : { revision };
-    const { id } = await this.#apply(agent, { op: "close", id: params["id"] ?? "", ...expected });
-    return reply(await this.#view(agent, id));
+    const close = { op: "close", id: params["id"] ?? "", ...expected } as const;
+    return this.#reply((await this.#change(agent, close)).pinhole);
   }
 
-  async #apply(
-    agent: Agent,
-    operation: Operation,
-  ): Promise<{ readonly id: string; readonly isNew: boolean }> {
+  async #change(agent: Agent, operation: Operation): Promise<ChangedPinhole> {
     try {
-      const [answer] = (await this.#service.apply(agent, [operation])).results;
-      return { id: answer?.id ?? "", isNew: answer?.isNew ?? false };
+      return await this.#service.change(agent, operation);
     } catch (error) {
       if (!(error instanceof PinholeRefusal)) throw error;
       // There is one operation only: its index says nothing.
@@ -130,8 +126,9 @@ class PinholeDesk {
     throw new PinholeRefusal("NO_SUCH_PINHOLE", message);
   }
 
-  async #view(agent: Agent, id: string): Promise<PinholeView> {
-    return viewOf(await this.#find(agent, id), this.#service.moment.now);
+  /** What a change left of a pinhole: that it has ended long ago meanwhile is no reason not to know it. */
+  #reply(pinhole: Pinhole, status = 200): PinholeReply {
+    return reply(viewOf(pinhole, this.#service.moment.now), status);
   }
 
   async #views(pinholes: readonly Pinhole[], withTraffic: boolean): Promise<object[]> {
