@@ -39,6 +39,10 @@ const FLOOD_PORT = 9000;
 const LATENCY_PORT = 9001;
 const ROUND_TRIPS = 20_000;
 const SETTLE_MS = 500;
+/**
+ * From "ready": a second later the firewall collects what reading its policy has left, on the main thread.
+ */
+const COLLECTED_MS = 3000;
 
 /**
  * The contenders of a question. `command` answers the queue and leaves the rules to us; `policy` is for
@@ -64,6 +68,7 @@ async function withContender(firewall, contender, measure) {
     // With its rules in the kernel there would be no way through the queue.
     const running = await startFirewall(firewall, { policy: contender.policy, words: ["--no-offload"] });
     try {
+      await pause(COLLECTED_MS);
       return await measure(running.program);
     } finally {
       await running.stop();

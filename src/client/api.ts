@@ -85,6 +85,8 @@ export interface WorkerStatus {
   readonly flows: number;
   /** Times it was restarted after it had died. */
   readonly restarts: number;
+  /** True while it seals flows early, because packets wait longer than the policy's objective. */
+  readonly isPressed: boolean;
   /** Its queues, one for each class of packets. */
   readonly queues: readonly QueueStatus[];
 }
@@ -102,8 +104,11 @@ export interface FirewallStatus {
   };
   readonly driver: string;
   readonly counters: Readonly<Record<string, number>>;
-  /** Flows handed over to the kernel because their fate is sealed: at present, and since the start. */
-  readonly offloaded: { readonly active: number; readonly total: number };
+  /**
+   * Flows handed over to the kernel because their fate is sealed: at present, since the start, and of the
+   * latter those that were sealed early.
+   */
+  readonly offloaded: { readonly active: number; readonly total: number; readonly early: number };
   readonly workers: readonly WorkerStatus[];
   /** Under pf's names, the kernel's table included. */
   readonly pf: StateStatus;

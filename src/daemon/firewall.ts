@@ -342,7 +342,11 @@ export class Firewall {
       policy: { file: this.#inForce.source.file, revision: this.#inForce.revision },
       driver: this.#driver,
       counters,
-      offloaded: { active: sum(trackers.map(({ offloaded }) => offloaded)), total: counters.sealed },
+      offloaded: {
+        active: sum(trackers.map(({ offloaded }) => offloaded)),
+        total: counters.sealed,
+        early: counters.sealedEarly,
+      },
       workers,
       pf: pfStatus({
         runningForMs,

@@ -86,6 +86,8 @@ export class QueueLoop {
   #isUntidy = false;
   /** Turns without a packet, one after the other. */
   #idleTurns = 0;
+  /** True while flows are sealed early. */
+  #isPressed = false;
   #now: Milliseconds = 0;
 
   private constructor(
@@ -135,6 +137,7 @@ export class QueueLoop {
       now: () => this.#now,
     });
     this.#queues = new WorkerQueues(settings, initial.policy);
+    this.#aim();
   }
 
   /**
@@ -174,6 +177,7 @@ export class QueueLoop {
     queues.probe(this.#now);
     const taken = queues.serve(this.#judgeNext);
     this.#idleTurns = taken === 0 ? this.#idleTurns + 1 : 0;
+    if (queues.pressure.isPressed !== this.#isPressed) this.#press(!this.#isPressed);
     if (this.#resets.length > 0) this.#sendResets();
     this.#engine.expire(this.#now);
     this.#seals.turn(this.#engine.tracker, this.#now);
@@ -215,6 +219,7 @@ export class QueueLoop {
     this.#engine.swap(prepared);
     this.#prepared = undefined;
     this.#isUntidy = true;
+    this.#aim();
   }
 
   /** Packets that met each rule of the policy in force. */
@@ -238,6 +243,7 @@ export class QueueLoop {
       halfOpen,
       offloaded,
       capacity,
+      isPressed: this.#isPressed,
       counters,
       interfaces: interfaces.read().map(({ index, ...traffic }) => ({
         name: this.#interfaceName(index),
@@ -295,13 +301,33 @@ export class QueueLoop {
     this.#engine.takeBack();
   }
 
-  /** Seals again where policy and log allow it: a line for each packet needs each one. */
+  /** Seals again where policy and log allow it. */
   resumeSeals(): void {
+    const accepted = this.#maySeal();
+    this.#engine.allowSeals({ accepted, dropped: accepted && this.#reporter.level !== "INFO" });
+  }
+
+  /** Whether accepted flows may be sealed: a line for each packet needs each one. */
+  #maySeal(): boolean {
     const { offload } = this.#engine.evaluator.policy.settings;
     const isWanted = this.#takesSeals && (offload === "full" || offload === "flows");
-    const { level } = this.#reporter;
-    const accepted = isWanted && level !== "DEBUG";
-    this.#engine.allowSeals({ accepted, dropped: accepted && level !== "INFO" });
+    return isWanted && this.#reporter.level !== "DEBUG";
+  }
+
+  /** Takes the objective of the policy in force: of packets that no seal can spare there is none. */
+  #aim(): void {
+    const { queueWaitObjectiveMs } = this.#engine.evaluator.policy.settings;
+    this.#queues.pressure.aim(this.#maySeal() ? queueWaitObjectiveMs : undefined);
+  }
+
+  /** Begins to seal flows early, or ends that. */
+  #press(isPressed: boolean): void {
+    this.#isPressed = isPressed;
+    this.#engine.press(isPressed);
+    const words = isPressed
+      ? `packets wait longer than ${this.#queues.pressure.objectiveMs} ms: flows that no byte can change are sealed early`
+      : "packets wait no longer than they should: flows are sealed when rules have their bytes";
+    if (this.#lines.admits(this.#now)) this.#lines.add("WARNING", words);
   }
 
   /** Sends the last lines. The queue is the main thread's to give back. */

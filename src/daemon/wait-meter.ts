@@ -31,10 +31,20 @@ export class WaitMeter {
   #probedAt: Milliseconds = -1;
   #probedId = 0;
   #isActive = false;
+  readonly #told: (waited: Milliseconds) => void;
 
-  /** @param memory - of {@link WAIT_BYTES} */
-  constructor(memory: SharedArrayBuffer) {
+  /**
+   * @param memory - of {@link WAIT_BYTES}
+   * @param told - hears of each sample
+   */
+  constructor(memory: SharedArrayBuffer, told: (waited: Milliseconds) => void = () => undefined) {
     this.#counts = new Float64Array(memory);
+    this.#told = told;
+  }
+
+  /** How long the packet of the last probe waits, 0 when it has its answer. */
+  waiting(now: Milliseconds): Milliseconds {
+    return this.#probedAt < 0 ? 0 : now - this.#probedAt;
   }
 
   /**
@@ -72,6 +82,7 @@ export class WaitMeter {
   #count(waited: Milliseconds): void {
     const bucket = Math.min(BUCKETS - 1, Math.floor(STEPS * Math.log2(1 + waited * 1000)));
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+    this.#told(waited);
   }
 }
 

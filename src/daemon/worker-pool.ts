@@ -181,7 +181,8 @@ export class WorkerPool {
     const asked = this.#seats.map(async ({ at, queues, restarts, worker }) => {
       const answer = await worker?.call("status", null).catch(() => undefined);
       const status = queues.map((each) => queueStatus(each, kernel));
-      return { answer, worker: { worker: at, flows: answer?.flows ?? 0, restarts, queues: status } };
+      const { flows = 0, isPressed = false } = answer ?? {};
+      return { answer, worker: { worker: at, flows, restarts, isPressed, queues: status } };
     });
     const answers = await Promise.all(asked);
     return {

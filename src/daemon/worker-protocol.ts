@@ -102,6 +102,8 @@ export interface TrackerStatus {
   readonly offloaded: number;
   /** Most flows. */
   readonly capacity: number;
+  /** True while flows are sealed early, because packets wait longer than the policy's objective. */
+  readonly isPressed: boolean;
   readonly counters: CounterValues;
   /** Traffic by interface. */
   readonly interfaces: readonly InterfaceStatus[];

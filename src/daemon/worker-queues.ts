@@ -15,6 +15,7 @@ import {
   readQueueStatistics,
 } from "../system/index.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
+import { PressureGauge } from "./pressure-gauge.ts";
 import { PROBE_EVERY_MS, WaitMeter } from "./wait-meter.ts";
 import type { WorkerQueue, WorkerSettings } from "./worker-protocol.ts";
 
@@ -59,6 +60,8 @@ export class WorkerQueues {
   readonly #shares: readonly number[];
   readonly #whole: number;
   readonly #set: QueueSet;
+  /** Tells when packets wait too long in one of them. */
+  readonly pressure: PressureGauge = new PressureGauge();
   #ready = 0;
   #probedAt: Milliseconds = 0;
 
@@ -67,10 +70,11 @@ export class WorkerQueues {
     const options = queueOptions(first?.queue ?? 0, "known", policy);
     // One batch is answered before the next is taken, so one buffer is enough.
     const buffer = QueueSocket.bufferFor(options);
+    const told = (waited: Milliseconds): void => this.pressure.count(waited);
     this.#seats = queues;
     this.#whole = options.batchPackets;
     this.#shares = queues.map((each) => Math.ceil(this.#whole * SHARE[each.class]));
-    this.#meters = queues.map(({ waits }) => new WaitMeter(waits));
+    this.#meters = queues.map(({ waits }) => new WaitMeter(waits, told));
     this.#sockets = queues.map(({ fd, queue, class: of }) =>
       QueueSocket.attach(fd, queueOptions(queue, of, policy), buffer),
     );
@@ -122,6 +126,8 @@ export class WorkerQueues {
       const kernel = statistics.find((entry) => entry.queue === queue);
       if (kernel !== undefined) this.#meters[at]?.probe(kernel.waiting, kernel.queued, probedAt);
     }
+    const waiting = this.#meters.reduce((most, meter) => Math.max(most, meter.waiting(probedAt)), 0);
+    this.pressure.turn(now, waiting);
   }
 
   /** What happened at all of them so far. */

@@ -36,6 +36,10 @@ export const COUNTERS = [
   "lostLines",
   /** Flows handed over to the kernel because no later packet can get another verdict. */
   "sealed",
+  /**
+   * Those among them whose bytes rules had not done with: packets waited longer than the policy's objective.
+   */
+  "sealedEarly",
 ] as const;
 
 /** A counter by its name. */

@@ -149,6 +149,15 @@ export class Engine {
     this.#sealing.settings = settings;
   }
 
+  /**
+   * Under pressure flows are sealed without waiting for bytes that can change no verdict.
+   *
+   * @param isPressed - whether packets wait longer than they should
+   */
+  press(isPressed: boolean): void {
+    this.#sealing.isPressed = isPressed;
+  }
+
   /** All flows are judged here again: seals are void. */
   takeBack(): void {
     this.tracker.takeBack();
@@ -288,6 +297,8 @@ export class Engine {
     // Of a flow that is dropped only these still come up.
     const goesOn = packet.isTcp && (packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST)) !== 0;
     if (seal === SEAL.ACCEPT ? !wasSealed : !goesOn) this.#add(COUNTER.sealed, 1);
+    if (seal === SEAL.ACCEPT && !wasSealed && this.content?.isGivenUp === true)
+      this.#add(COUNTER.sealedEarly, 1);
   }
 
   /**

@@ -58,6 +58,10 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   readonly isMidStream: boolean;
   /** Set when a rule has ended the flow. */
   seal: Seal | undefined = undefined;
+  /** True when its bytes were let go of before a rule was done with them. */
+  isGivenUp = false;
+  /** What judges by its bytes, as far as that is known: no byte is given up while it does. */
+  neededBy: object | undefined = undefined;
   /** Id of the flow in the state table, -1 while it has none. */
   flowId = -1;
   readonly #setting: ContentSetting;
@@ -205,6 +209,12 @@ export class InspectedContent implements FlowContent, StreamConsumer {
       facts: {},
     };
     this.#isStale = true;
+  }
+
+  /** Lets go of the flow's bytes: what is unknown of them stays so. */
+  giveUp(): void {
+    this.isGivenUp = true;
+    this.#close();
   }
 
   /** Gives all memory back that is not needed for facts. */

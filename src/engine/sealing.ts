@@ -26,6 +26,10 @@
  * - *A dropped flow may be forgotten.* Its packets do not keep its entry alive, so it must be dropped as an
  *   unknown flow as well. What a rule has ended for its bytes stays ended.
  *
+ * Under pressure a flow whose bytes are not settled is sealed all the same where no byte can change what
+ * becomes of it: then recognition only informs, and what it could have told is given up. See
+ * {@link Sealing.isPressed}.
+ *
  * Asking costs about as much as judging a packet twice, so what was found is noted on the flow: sealed, or
  * open-ended until its state changes. A flow whose bytes are not settled is asked about again.
  */
@@ -129,6 +133,8 @@ export class Sealing {
   readonly #interfaceName: (index: number) => string;
   /** Which flows may be sealed now. */
   settings: SealSettings = { accepted: false, dropped: false };
+  /** True while packets wait too long: bytes that can change no verdict are not waited for. */
+  isPressed = false;
 
   /**
    * @param tracker - the state table
@@ -179,9 +185,26 @@ export class Sealing {
     context.now = now;
     context.content = content;
     context.strictTcp = this.#tracker.isStrict || evaluator.policy.settings.strictTcp;
+    if (this.isPressed) this.#giveUpBytes(evaluator, packet, content);
     if (this.#isSealed(evaluator, packet) && (isSteady || !context.stateMatters)) return true;
     if (isFinal(content)) this.#tracker.setOpenEnded(slot);
     return false;
+  }
+
+  /** Lets go of the bytes of an accepted flow where none of them can change what becomes of it. */
+  #giveUpBytes(evaluator: Evaluator, packet: Packet, content: InspectedContent | undefined): void {
+    if (content === undefined || isFinal(content) || content.neededBy === evaluator) return;
+    if (evaluator.verdict !== VERDICT.ACCEPT || evaluator.policy.asksConntrack) return;
+    if (this.#passesWhateverItSays(evaluator, packet)) content.giveUp();
+    else content.neededBy = evaluator;
+  }
+
+  #passesWhateverItSays({ foresight }: Evaluator, packet: Packet): boolean {
+    const context = this.#context;
+    return [false, true].every((isTurned) => {
+      describe(context.packet, packet, isTurned);
+      return foresight.passesWhateverItSays(context);
+    });
   }
 
   /** True when no packet changes the state of a flow but one that begins or ends it, or an answer. */

@@ -80,3 +80,69 @@ test("what a pinhole permits now need not be permitted later, and the other way 
     assert.equal(foresee("ACCEPT", "ACCEPT"), VERDICT.ACCEPT);
   }
 });
+
+/** Rules of INPUT, then what all others get, and whether bytes can change what becomes of a connection. */
+const BYTES: readonly (readonly [string, readonly object[], string, boolean])[] = [
+  ["nothing asks for bytes", [], "DROP", false],
+  [
+    "recognition that only counts",
+    [{ name: "ProtocolRule", protocols: ["TLS"], action: "ACCEPT" }],
+    "ACCEPT",
+    false,
+  ],
+  [
+    "what is told apart by bytes",
+    [{ name: "ProtocolRule", protocols: ["TLS"], action: "ACCEPT" }],
+    "DROP",
+    true,
+  ],
+  ["what bytes refuse", [{ name: "ProtocolRule", protocols: ["TLS"], action: "DROP" }], "ACCEPT", true],
+  [
+    "what bytes would refuse in the shadow",
+    [{ name: "ProtocolRule", protocols: ["TLS"], action: "DROP", shadow: true }],
+    "ACCEPT",
+    false,
+  ],
+  [
+    "a table in front, which may change",
+    [
+      { name: "TableRule", table: "some", action: "DROP" },
+      { name: "EncryptedRule", action: "ACCEPT" },
+    ],
+    "ACCEPT",
+    false,
+  ],
+  [
+    "a table that counts for some bytes only",
+    [
+      { name: "EncryptedRule", action: "ACCEPT" },
+      { name: "TableRule", table: "some", action: "DROP" },
+    ],
+    "ACCEPT",
+    true,
+  ],
+  ["states that lead to bytes", [{ name: "FlowRule", is: "reply", action: "later" }], "ACCEPT", true],
+  [
+    "a limit, which sees every packet",
+    [
+      { name: "LimitRule", rate: 5, action: "DROP" },
+      { name: "EncryptedRule", action: "ACCEPT" },
+    ],
+    "ACCEPT",
+    true,
+  ],
+];
+
+for (const [title, rules, otherwise, isNeeded] of BYTES) {
+  test(`bytes ${isNeeded ? "may change" : "change nothing of"} what becomes of a connection: ${title}`, () => {
+    for (const lookupFrom of [LOOKUP_FROM.NEVER, LOOKUP_FROM.ALWAYS]) {
+      const policy = compileValid({
+        settings: { compatibility: "strict", tables: { some: { addresses: ["192.0.2.1"] } } },
+        INPUT: [...rules, { name: "TrueRule", action: otherwise }],
+        later: [{ name: "ServerNameRule", names: ["a.example"], action: "DROP" }],
+      });
+      const { foresight } = new Evaluator(policy, allocateMemory(policy), lookupFrom);
+      assert.equal(foresight.passesWhateverItSays(new FlowContext()), !isNeeded);
+    }
+  });
+}

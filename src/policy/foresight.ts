@@ -18,6 +18,10 @@
  *
  * The fate is sealed when all outcomes are the same, ACCEPT or DROP. A REJECT has to be answered each time.
  *
+ * The same walk tells whether bytes matter at all ({@link Foresight.passesWhateverItSays}): then rules about
+ * bytes may say either, and so may those that ask what can change, state and tables. Behind the first rule
+ * about bytes all outcomes must be ACCEPT; what is dropped before it is dropped whatever the bytes are.
+ *
  * Where a chain has a lookup (rule-lookup.ts) it finds the first rule that surely matches, and another one
  * the rules that may match, by what of their conditions is constant. So a chain costs what its rules without
  * a condition cost, however long it is.
@@ -25,6 +29,7 @@
 import { type Verdict, VERDICT } from "../base/index.ts";
 import type { Condition, Test } from "./condition.ts";
 import { isInState } from "./conntrack-state.ts";
+import { CONTENT } from "./content.ts";
 import { type InterfaceNumbers, PacketFacts } from "./packet-facts.ts";
 import { type ForesightContext, NEEDS, type Rule } from "./rule.ts";
 import { firstAt, LOOKUP_FROM, type LookupRule, NOT_FOUND, RuleLookup } from "./rule-lookup.ts";
@@ -143,6 +148,10 @@ export class Foresight {
   readonly #returns: number[] = [];
   readonly #callers: number[] = [];
   #outcomes = 0;
+  /** True while it is asked whether bytes matter. */
+  #isForAnyBytes = false;
+  /** True once the walk has met a rule about bytes. */
+  #hasMetBytes = false;
 
   /** @param lookups - of the evaluator, by chain */
   constructor(row: RuleRow, lookups: readonly (RuleLookup | undefined)[]) {
@@ -162,19 +171,38 @@ export class Foresight {
   verdict(context: ForesightContext): Verdict | undefined {
     const start = this.#row.hookChains[context.packet.hook] ?? -1;
     if (start < 0) return VERDICT.ACCEPT;
+    this.#isForAnyBytes = false;
+    if (!this.#collect(start, context)) return undefined;
+    return this.#outcomes === PASSES ? VERDICT.ACCEPT : VERDICT.DROP;
+  }
+
+  /**
+   * True when no byte of the flow changes what becomes of it, whatever its state is and address tables hold:
+   * wherever a rule asks for bytes, the flow's packets pass whatever the answer. As long as the policy stays.
+   *
+   * @param context - as for {@link Foresight.verdict}; the policy asks nothing of the kernel's tracker
+   */
+  passesWhateverItSays(context: ForesightContext): boolean {
+    const start = this.#row.hookChains[context.packet.hook] ?? -1;
+    if (start < 0) return true;
+    this.#isForAnyBytes = true;
+    this.#hasMetBytes = false;
+    return this.#collect(start, context) && (this.#outcomes & IS_DROPPED) === 0;
+  }
+
+  /** Collects the outcomes. @returns false when not all of them can be told, or when they differ */
+  #collect(start: number, context: ForesightContext): boolean {
     this.#outcomes = 0;
     this.#clearReturns();
     this.#facts.bind(context.packet, context);
     try {
-      if (!this.#walk(start, context)) return undefined;
+      return this.#walk(start, context);
     } catch {
       // A rule of somebody's own that throws now throws again when it is asked.
-      return undefined;
+      return false;
     }
-    return this.#outcomes === PASSES ? VERDICT.ACCEPT : VERDICT.DROP;
   }
 
-  /** Collects the outcomes. @returns false when not all of them can be told, or when they differ */
   #walk(start: number, context: ForesightContext): boolean {
     let from = this.#row.starts[start] ?? 0;
     let chain = start;
@@ -214,7 +242,9 @@ export class Foresight {
 
   /** Notes an outcome. @returns false for one that cannot be sealed, alone or beside the others */
   #note(target: number): boolean {
+    if (this.#isForAnyBytes && !this.#hasMetBytes && target === TARGET.REJECT) return true;
     if (target !== TARGET.ACCEPT && target !== TARGET.DROP) return false;
+    if (this.#isForAnyBytes && !this.#hasMetBytes) return true;
     this.#outcomes |= target === TARGET.ACCEPT ? PASSES : IS_DROPPED;
     return this.#outcomes !== (PASSES | IS_DROPPED);
   }
@@ -272,8 +302,9 @@ export class Foresight {
     const { targets, shadow } = this.#row;
     const answer = this.#answer(place, context);
     if (answer === ANSWER.NO) return NOT_FOUND;
-    // What is met in the shadow is reported, packet by packet.
-    if (answer === ANSWER.UNKNOWN || shadow[place] === 1) return UNTOLD;
+    if (answer === ANSWER.UNKNOWN) return UNTOLD;
+    // What is met in the shadow is reported, packet by packet; of bytes, what there is to report.
+    if (shadow[place] === 1) return this.#isForAnyBytes && this.#asksBytes(place) ? NOT_FOUND : UNTOLD;
     const target = targets[place] ?? TARGET.NEXT;
     if (target === TARGET.NEXT) return NOT_FOUND;
     if (answer === ANSWER.YES) return place;
@@ -286,9 +317,23 @@ export class Foresight {
     if (rule === undefined || isGateShut(gates, place, context.packet)) return ANSWER.NO;
     if (verdictRules[place] !== undefined) return ANSWER.UNKNOWN;
     const { condition } = rule;
+    if (this.#isForAnyBytes && condition === undefined) return this.#answerForAnyBytes(place, rule);
     const answer =
       condition === undefined ? foresee(rule, context) : answerOf(condition, needs[place] ?? 0, context);
     return not[place] === 1 ? inverted(answer, needs[place] ?? 0) : answer;
+  }
+
+  /**
+   * The answer of a rule that asks more than the header. A module may bring an older copy of the base class.
+   */
+  #answerForAnyBytes(place: number, { isPure }: Partial<Rule>): number {
+    if (isPure !== true) return ANSWER.UNKNOWN;
+    if (this.#asksBytes(place) && this.#row.shadow[place] !== 1) this.#hasMetBytes = true;
+    return ANSWER.EITHER;
+  }
+
+  #asksBytes(place: number): boolean {
+    return this.#row.wants[place] !== CONTENT.NOTHING;
   }
 }
 

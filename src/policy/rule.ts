@@ -157,6 +157,12 @@ export abstract class Rule {
   readonly asksFlow: boolean = true;
 
   /**
+   * True when asking has no effect but on what is counted and reported, and never throws, so that the rule
+   * need not be asked where its answer changes no verdict.
+   */
+  readonly isPure: boolean = false;
+
+  /**
    * True when the packet meets the rule. Must not allocate, keep the packet, or wait.
    *
    * @param packet - the packet; it has no fault, and the parts named by {@link Rule.needs}

@@ -191,6 +191,7 @@ function limitArguments(): { [Name in LimitName]: Argument<number | undefined> }
   return set as { [Name in LimitName]: Argument<number | undefined> };
 }
 
+const LONGEST_OBJECTIVE_MS = 60_000;
 const LONGEST_TIMEOUT = (30 * 24 * HOUR) / SECOND;
 
 function timeoutArguments(): { [Name in keyof TimeoutValues]: Argument<number | undefined> } {
@@ -229,6 +230,11 @@ export const SETTING_ARGUMENTS = {
   queues: optional(
     objectOf(QUEUES, "class of packets"),
     "Queues class by class; a flood of one class does not keep the others waiting.",
+  ),
+  queueWaitObjectiveMs: optional(
+    integer({ min: 1, max: LONGEST_OBJECTIVE_MS }, "milliseconds"),
+    "Longest wait in a queue that 99 of 100 packets should not exceed. Past it, flows of which no byte can change " +
+      "what becomes of them are sealed without waiting for what their bytes would tell; without an objective never.",
   ),
   queueBypass: withDefault(
     flag,
@@ -284,6 +290,8 @@ export interface Settings {
   readonly modules: readonly string[];
   readonly failMode: FailMode;
   readonly queues: Readonly<Record<QueueClass, QueueSettings>>;
+  /** `undefined` for none, 1 to 60,000. */
+  readonly queueWaitObjectiveMs: number | undefined;
   readonly queueBypass: boolean;
   readonly outcomes: { readonly [Cause in keyof typeof OUTCOMES]: Exclude<VerdictName, "REJECT"> };
   readonly pending: PendingSettings;
@@ -345,6 +353,7 @@ function fillSettings(values: SettingValues, compatibilityStated: boolean): Sett
     modules: values.modules,
     failMode: values.failMode,
     queues: fillQueues(values, limits),
+    queueWaitObjectiveMs: values.queueWaitObjectiveMs,
     queueBypass: values.queueBypass,
     outcomes: values.outcomes ?? { malformed: "DROP", ruleError: "DROP" },
     pending: values.pending ?? PENDING_DEFAULT,

@@ -14,7 +14,7 @@ import {
   tcpStateIndex,
   VERDICT,
 } from "../base/index.ts";
-import { COUNTERS, Engine, SEAL } from "../engine/index.ts";
+import { COUNTER, COUNTERS, Engine, SEAL } from "../engine/index.ts";
 import { allocateMemory, type Policy } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import type { Packet } from "../wire/index.ts";
@@ -191,12 +191,21 @@ class Speaker {
 export interface SealRun {
   /** Packets that the second engine was not shown. */
   readonly spared: number;
+  /** Flows that were sealed early. */
+  readonly early: number;
 }
 
-function run(source: RuleArguments, flows: readonly Flow[], steps: readonly Step[]): SealRun {
+// oxlint-disable-next-line max-params -- a policy, and what is judged by it in which circumstances
+function run(
+  source: RuleArguments,
+  flows: readonly Flow[],
+  steps: readonly Step[],
+  isPressed: boolean,
+): SealRun {
   const policy = compileValid(source);
   const whole = openEngine(policy);
   const engine = openEngine(policy);
+  engine.press(isPressed);
   const kernel = new SealingKernel(engine);
   const states = new ConntrackStates();
   let now = 1000;
@@ -221,7 +230,7 @@ function run(source: RuleArguments, flows: readonly Flow[], steps: readonly Step
     // The kernel's tracker does not judge the numbers of a SYN on a connection that stands.
     compare(packet, !each.forged || each.kind === "S");
   }
-  return { spared: kernel.spared };
+  return { spared: kernel.spared, early: engine.counters[COUNTER.sealedEarly] ?? 0 };
 }
 
 /** How much is compared. */
@@ -230,11 +239,14 @@ export interface SealPlan {
   /** Most rules of a chain. */
   readonly rules: number;
   readonly packets: number;
+  /** Whether the second engine is under pressure. */
+  readonly isPressed?: boolean;
 }
 
-/** Compares on random policies and random flows. @returns packets that were spared, of all runs */
-export function compareSeals(plan: SealPlan): number {
+/** Compares on random policies and random flows. @returns the sums of all runs */
+export function compareSeals({ isPressed = false, ...plan }: SealPlan): SealRun {
   let spared = 0;
+  let early = 0;
   const packets = fc.array(step, { minLength: plan.packets, maxLength: plan.packets });
   const flows = fc.array(flow, { minLength: 1, maxLength: 3 });
   const strict = fc.tuple(policies(plan.rules), fc.boolean()).map(([policy, strictTcp]) => ({
@@ -242,8 +254,10 @@ export function compareSeals(plan: SealPlan): number {
     settings: { ...(policy["settings"] as object), strictTcp },
   }));
   const property = fc.property(strict, flows, packets, (policy, chosen, steps) => {
-    spared += run(policy, chosen, steps).spared;
+    const found = run(policy, chosen, steps, isPressed);
+    spared += found.spared;
+    early += found.early;
   });
   fc.assert(property, { numRuns: plan.policies });
-  return spared;
+  return { spared, early };
 }

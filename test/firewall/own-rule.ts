@@ -10,11 +10,13 @@ const root = new URL("../../..", import.meta.url).pathname;
  *
  * @param body - of the rule's class
  * @param settings - more settings of the policy
+ * @param chains - more chains; of INPUT what follows
  * @returns where it lies; the folder is the caller's to remove
  */
 export function ownRule(
   body: string,
   settings: Readonly<Record<string, unknown>> = {},
+  chains: Readonly<Record<string, readonly object[]>> = {},
 ): { folder: string; policyFile: string } {
   const folder = mkdtempSync(join(tmpdir(), "postern-bad-rule-"));
   mkdirSync(join(folder, "node_modules"));
@@ -37,7 +39,8 @@ export function ownRule(
       outcomes: { ruleError: "DROP" },
       ...settings,
     },
-    INPUT: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "OWN" }],
+    ...chains,
+    INPUT: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "OWN" }, ...(chains["INPUT"] ?? [])],
     OWN: [{ name: "BadRule", action: "ACCEPT" }],
   };
   writeFileSync(policyFile, JSON.stringify(policy));

@@ -48,9 +48,11 @@ const QUEUE_COLUMNS = [
 ];
 
 function workersText(workers: readonly WorkerStatus[]): string {
-  const rows = workers.map(({ worker, flows, restarts }) => [worker, flows, restarts].map(String));
+  const rows = workers.map(({ worker, flows, restarts, isPressed }) =>
+    [worker, flows, restarts, isPressed ? "since packets wait too long" : "no"].map(String),
+  );
   const queues = workers.flatMap((each) => each.queues.map((queue) => queueRow(each.worker, queue)));
-  return `${alignTable([["worker", "flows", "restarts"], ...rows], [0, 1, 2])}\n${alignTable(
+  return `${alignTable([["worker", "flows", "restarts", "seals early"], ...rows], [0, 1, 2])}\n${alignTable(
     [QUEUE_COLUMNS, ...queues],
     [0, 1, 3, 4, 5, 6, 7, 8],
   )}`;
@@ -62,7 +64,10 @@ function statusText(status: FirewallStatus): string {
     ["up", uptimeWords(status.uptimeSeconds)],
     ["process", `${status.pid}, postern ${status.version}`],
     ["queue driver", status.driver],
-    ["sealed flows", `${status.offloaded.active} at present, ${status.offloaded.total} in all`],
+    [
+      "sealed flows",
+      `${status.offloaded.active} at present, ${status.offloaded.total} in all, ${status.offloaded.early} of them early`,
+    ],
   ]);
   const counters = alignTable(
     Object.entries(status.counters).map(([name, value]) => [name, String(value)]),

@@ -36,6 +36,7 @@ const HEDGE_BYTES = 8192;
 export const SAMPLE_BYTES_MAX = 16_384;
 
 class EntropyRule extends ContentRule {
+  override readonly isPure: boolean = true;
   readonly wants: number = CONTENT.PROTOCOL | CONTENT.SAMPLE;
   override readonly gate: Gate = makeGate({ protocol: PROTOCOL.TCP });
   readonly #allowed: ReadonlySet<string>;
@@ -97,6 +98,7 @@ interface EncryptedQuestion {
 }
 
 class EncryptedRule extends ContentRule {
+  override readonly isPure: boolean = true;
   readonly wants: number = CONTENT.PROTOCOL | CONTENT.CLASSES;
   readonly #allowed: ReadonlySet<string>;
   readonly #budget: number;

@@ -15,6 +15,7 @@ const MEANINGS = {
 type FlowWord = keyof typeof MEANINGS;
 
 class FlowRule extends Rule {
+  override readonly isPure: boolean = true;
   override readonly needs: number = NEEDS.TRANSPORT;
   readonly #word: FlowWord;
   readonly #meanings: readonly number[];

@@ -47,6 +47,7 @@ export function protocolWords(content: FlowContent): string {
 }
 
 class ProtocolRule extends ContentRule {
+  override readonly isPure: boolean = true;
   readonly wants: number = CONTENT.PROTOCOL;
   readonly #names: ReadonlySet<string>;
   readonly #confidence: number;
@@ -76,6 +77,7 @@ function plainName(name: string): string {
 }
 
 class ServerNameRule extends ContentRule {
+  override readonly isPure: boolean = true;
   readonly wants: number = CONTENT.PROTOCOL;
   readonly #names = new Set<string>();
   /** Of `*.example.org`: `.example.org`. */
@@ -110,6 +112,7 @@ const FINGERPRINTS = ["ja3", "ja4", "hasshClient", "hasshServer"] as const;
 type FingerprintLists = { readonly [Kind in (typeof FINGERPRINTS)[number]]: ReadonlySet<string> };
 
 class FingerprintRule extends ContentRule {
+  override readonly isPure: boolean = true;
   readonly wants: number = CONTENT.PROTOCOL;
   readonly #lists: FingerprintLists;
 

@@ -43,6 +43,7 @@ function explainSide(
 }
 
 class TableRule extends Rule {
+  override readonly isPure: boolean = true;
   override readonly asksFlow: boolean = false;
   readonly #table: AddressTable;
   readonly #side: TableSide;

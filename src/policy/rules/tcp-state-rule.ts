@@ -21,6 +21,7 @@ function stateBits(names: readonly StateName[]): number {
 }
 
 class TcpStateRule extends Rule {
+  override readonly isPure: boolean = true;
   override readonly needs: number = NEEDS.TRANSPORT;
   override readonly gate: Gate = makeGate({ protocol: PROTOCOL.TCP });
   readonly #bits: number;
