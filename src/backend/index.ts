@@ -28,7 +28,7 @@ export { type PlanForm, planText } from "./plan/plan-text.ts";
 export { tallyName } from "./plan/table-lines.ts";
 export type { TableContents } from "./plan/table-set.ts";
 export type { SealForm } from "./seal-text.ts";
-export { isTableName, type QueueClassing, type TablePlan, tableText } from "./table-text.ts";
+export { type QueueClassing, type TablePlan, tableText } from "./table-text.ts";
 export {
   type Finding,
   type KernelReport,

@@ -31,6 +31,7 @@ import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
+import { isTableName } from "./table-name.ts";
 import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
 /**
@@ -222,11 +223,6 @@ export function expectedResetText(table: string, reset: ExpectedReset): string {
   const set = source.includes(":") ? "resets-v6" : "resets-v4";
   const element = `${destination} . ${destinationPort} . ${source} . ${sourcePort}`;
   return `add element inet ${table} ${set} { ${element} timeout ${ANSWER_SECONDS}s }`;
-}
-
-/** True for what a table of ours may be called. */
-export function isTableName(table: string): boolean {
-  return /^[A-Za-z][A-Za-z0-9_.-]{0,47}$/.test(table);
 }
 
 function checkName(table: string): void {

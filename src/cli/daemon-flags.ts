@@ -2,7 +2,8 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { FirewallError } from "../base/index.ts";
-import { LOG_LEVELS, Log, type LogLevel, type SocketPlace } from "../daemon/index.ts";
+import { LOG_LEVELS, Log, type LogLevel } from "../daemon/log.ts";
+import type { SocketPlace } from "../daemon/socket-place.ts";
 import { resolveGroup } from "../system/index.ts";
 
 /** How a daemon logs. */

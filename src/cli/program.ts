@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { FirewallError } from "../base/index.ts";
-import { PinholeError } from "../client/index.ts";
+import { PinholeError } from "../client/pinhole-connection.ts";
 import { EXIT } from "./exit.ts";
 
 /**

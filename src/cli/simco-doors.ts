@@ -1,7 +1,12 @@
 /** The SIMCO doors of `postern pinhold`. */
 import type { Command } from "commander";
 import { FirewallError } from "../base/index.ts";
-import { openSimcoDoor, openSimcoSocket, SIMCO_PORT, type SimcoBoxOptions } from "../daemon/index.ts";
+import {
+  openSimcoDoor,
+  openSimcoSocket,
+  SIMCO_PORT,
+  type SimcoBoxOptions,
+} from "../daemon/pinholes/simco/simco-door.ts";
 import { type HostPort, parseHostPort } from "./host-port.ts";
 import { readSimcoKey } from "./simco-key.ts";
 import { readTlsMaterial, type TlsFlags } from "./tls-file.ts";

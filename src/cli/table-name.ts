@@ -1,6 +1,6 @@
 /** Names of nftables tables on the command line. */
 import { InvalidArgumentError } from "commander";
-import { isTableName } from "../backend/index.ts";
+import { isTableName } from "../backend/table-name.ts";
 
 /** A name that our table may have. */
 export function parseTableName(text: string): string {

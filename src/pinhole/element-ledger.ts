@@ -12,7 +12,7 @@
 import type { Milliseconds } from "../base/index.ts";
 import { Claim, type Holding } from "./claim.ts";
 import { grown } from "./column.ts";
-import type { Element, ElementRole, StandingElement } from "./element.ts";
+import { type Element, type ElementRole, elementWithKey, type StandingElement } from "./element.ts";
 import type { UndoLog } from "./undo-log.ts";
 
 /** What a transaction changes in the filter. */
@@ -21,12 +21,6 @@ export interface ElementChanges {
   /** Those of `put` that were not there. */
   readonly begun: StandingElement[];
   readonly remove: Element[];
-}
-
-/** A pinhole and its elements. */
-export interface Holder {
-  readonly number: number;
-  readonly elements: readonly Element[];
 }
 
 /** How an element stands. */
@@ -98,6 +92,16 @@ export class ElementLedger {
     this.#share(key, claim ?? this.#claim(row), { number, deadline });
   }
 
+  /**
+   * The same for a pinhole of a former run, before anything else: nothing of it is noted as a change, and it
+   * cannot be taken back.
+   */
+  adopt({ key }: Element, number: number, deadline: Milliseconds): void {
+    const row = this.#rows.get(key);
+    if (row === undefined) this.#file(key, number, deadline);
+    else if (this.#holders[row] !== number) (this.#claims.get(row) ?? this.#claim(row)).set(number, deadline);
+  }
+
   /** A pinhole no longer needs an element. */
   release(element: Element, number: number): void {
     const { key } = element;
@@ -137,34 +141,24 @@ export class ElementLedger {
   }
 
   /**
-   * Everything that shall be in force.
+   * Everything that shall be in force, made of the keys.
    *
-   * @param holders - all pinholes that hold elements
    * @param without - numbers of pinholes that shall not count
    */
-  *standing(holders: Iterable<Holder>, without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
-    for (const { number, elements } of holders) {
-      if (without.has(number)) continue;
-      for (const element of elements) {
-        const row = this.#rows.get(element.key);
-        // What several hold is told once, with the first of them.
-        if (row === undefined || this.#firstOf(row, without) !== number) continue;
-        const standing = this.#standing(element, row, without);
-        if (standing !== undefined) yield stand(element, standing);
-      }
+  *standing(without: ReadonlySet<number> = NOBODY): Generator<StandingElement> {
+    for (const [key, row] of this.#rows) {
+      const element = elementWithKey(key);
+      const standing = this.#standing(element, row, without);
+      if (standing !== undefined) yield stand(element, standing);
     }
-  }
-
-  #firstOf(row: number, without: ReadonlySet<number>): number {
-    const claim = this.#claims.get(row);
-    if (claim === undefined) return this.#holders[row] ?? 0;
-    return without.size === 0 ? claim.first : claim.without(without).first;
   }
 
   #standing({ role }: Element, row: number, without: ReadonlySet<number>): Standing | undefined {
     const claim = this.#claims.get(row);
     if (claim === undefined) {
-      return { deadline: this.#deadlines[row] ?? 0, limiter: limiterOf(role, this.#holders[row] ?? 0) };
+      const holder = this.#holders[row] ?? 0;
+      if (without.has(holder)) return undefined;
+      return { deadline: this.#deadlines[row] ?? 0, limiter: limiterOf(role, holder) };
     }
     const rest = without.size === 0 ? claim : claim.without(without);
     return rest.isIdle ? undefined : { deadline: rest.deadline, limiter: limiterOf(role, rest.first) };

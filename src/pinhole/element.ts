@@ -17,7 +17,7 @@
  * instead; so what filters sees neither. Their twins for whole hosts leave the port as it is.
  */
 import type { Milliseconds } from "../base/index.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { Endpoint } from "./endpoint.ts";
 
 /** Protocol number that stands for all protocols (RFC 4540 section 4.3.8). */
 export const ANY_PROTOCOL = 0;
@@ -92,6 +92,15 @@ export function makeTranslation(way: "dnat" | "snat", box: Box, target: Endpoint
   const role = target.isAnyPort ? (`${way}-host` as const) : way;
   const { key } = makeElement(role, box);
   return { key: `${key} ${target.key}`, role, box, target };
+}
+
+/** The element with a key: a key says all that there is to say. */
+export function elementWithKey(key: string): Element {
+  const [role, protocol, from = "", to = "", target] = key.split(" ");
+  const source = Endpoint.withKey(from);
+  const box = { protocol: Number(protocol), source, destination: Endpoint.withKey(to) };
+  const element = { key, role: role as ElementRole, box };
+  return target === undefined ? element : { ...element, target: Endpoint.withKey(target) };
 }
 
 /** True for an element that translates. */

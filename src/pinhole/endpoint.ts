@@ -1,5 +1,13 @@
 /** One side of a pinhole: a network and a range of ports. */
-import { type AddressWords, type Family, familyBits, ipv4Words, type Port, Prefix } from "../base/index.ts";
+import {
+  type AddressWords,
+  type Family,
+  familyBits,
+  invariant,
+  ipv4Words,
+  type Port,
+  Prefix,
+} from "../base/index.ts";
 
 /** Largest port. */
 export const PORT_MAX = 65_535;
@@ -28,6 +36,28 @@ export function allAddresses(family: Family): Prefix {
   return new Prefix(family, family === 4 ? ipv4Words(0) : new Uint32Array(4), 0);
 }
 
+/** Networks by their names, that were read lately: many endpoints lie in few of them. */
+const networks = new Map<string, Endpoint>();
+
+const NETWORKS_MAX = 16_384;
+
+function networkNamed(name: string): Endpoint {
+  const known = networks.get(name);
+  if (known !== undefined) return known;
+  const prefix = Prefix.parse(name);
+  invariant(prefix !== undefined, "the key of an endpoint names a network");
+  const network = new Endpoint(prefix, ALL_PORTS, name);
+  if (networks.size >= NETWORKS_MAX) networks.clear();
+  networks.set(name, network);
+  return network;
+}
+
+function portsNamed(name: string): PortRange {
+  const dash = name.indexOf("-");
+  const low = Number(dash < 0 ? name : name.slice(0, dash));
+  return { low, high: dash < 0 ? low : Number(name.slice(dash + 1)) };
+}
+
 /** A network and a range of ports. Equal endpoints have equal keys. */
 export class Endpoint {
   readonly prefix: Prefix;
@@ -47,6 +77,14 @@ export class Endpoint {
     this.ports = ports;
     this.network = network;
     this.key = `${network}:${portsKey(ports)}`;
+  }
+
+  /** The endpoint with a key. */
+  static withKey(key: string): Endpoint {
+    const colon = key.lastIndexOf(":");
+    const network = networkNamed(key.slice(0, colon));
+    const ports = key.slice(colon + 1);
+    return ports === "*" ? network : network.withPorts(portsNamed(ports));
   }
 
   get family(): Family {

@@ -114,7 +114,10 @@ function endpointRow(spec: EndpointSpec | undefined): EndpointRow | null {
   return [family, address, prefix, ports === null ? 0 : (ports ?? null)];
 }
 
-function endpointOf([family, address, prefix, ports]: EndpointRow): EndpointSpec {
+function endpointOf(row: EndpointRow): EndpointSpec {
+  const [family, address, prefix, ports] = row;
+  // Nearly all of them are so, and to put an object together of parts takes much longer.
+  if (address !== null && prefix === null && ports !== null && ports !== 0) return { family, address, ports };
   return {
     family,
     ...(address === null ? {} : { address }),
@@ -136,17 +139,20 @@ function specRow(spec: PinholeSpec): SpecRow {
   return [kind, near, far, protocol, lifetime, ...words, isRare ? rare : null];
 }
 
-function specOf([
-  kind,
-  near,
-  far,
-  protocol,
-  lifetime,
-  direction,
-  portMode,
-  group,
-  rare,
-]: SpecRow): PinholeSpec {
+/** Where a specification says more than its ends, protocol, lifetime and direction. */
+const SPEC_PLAIN = 6;
+
+function specOf(row: SpecRow): PinholeSpec {
+  const [kind, near, far, protocol, lifetime, direction = null] = row;
+  if (row.length > SPEC_PLAIN || near === null || far === null) return fullSpecOf(row);
+  const [internal, external] = [endpointOf(near), endpointOf(far)];
+  return direction === null
+    ? { kind, internal, external, protocol, lifetime }
+    : { kind, internal, external, protocol, direction, lifetime };
+}
+
+function fullSpecOf(row: SpecRow): PinholeSpec {
+  const [kind, near, far, protocol, lifetime, direction, portMode, group, rare] = row;
   return {
     kind,
     ...(near === null ? {} : { internal: endpointOf(near) }),

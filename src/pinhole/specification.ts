@@ -229,16 +229,19 @@ function checkExtras(spec: PinholeSpec): void {
     const message = "A reservation has 0 to 65535 ports.";
     throw new PinholeRefusal("PORT_COUNT_ILLEGAL", message, { field: "portCount" });
   }
-  checkLabels(Object.entries(spec.labels ?? {}));
-  for (const [name, value] of Object.entries(spec.limit ?? {})) {
+  if (spec.labels !== undefined) checkLabels(Object.entries(spec.labels));
+  if (spec.limit !== undefined) checkLimit(spec.kind, spec.limit);
+}
+
+function checkLimit(kind: PinholeKind, limit: PinholeLimits): void {
+  for (const [name, value] of Object.entries(limit)) {
     if (!isWhole(value, 1, Number.MAX_SAFE_INTEGER)) {
       throw malformed(`limit.${name}`, "must be a whole number above 0");
     }
   }
-  if (spec.limit !== undefined && spec.kind !== "permit") {
-    const message = "Only what permits packets can limit them.";
-    throw new PinholeRefusal("SPEC_INCONSISTENT", message, { field: "limit" });
-  }
+  if (kind === "permit") return;
+  const message = "Only what permits packets can limit them.";
+  throw new PinholeRefusal("SPEC_INCONSISTENT", message, { field: "limit" });
 }
 
 function checkLabels(labels: readonly (readonly [string, unknown])[]): void {
@@ -258,19 +261,24 @@ function readEndpoint(endpoint: EndpointSpec | undefined, field: string, spec: P
   return readNetwork(endpoint, field).withPorts(readPorts(endpoint, field, spec.protocol));
 }
 
-/** Networks that were read lately: those of a call are asked for eight times. */
+/** Hosts that were read lately, by their addresses: those of a call are asked for eight times. */
+const hosts = new Map<string, Endpoint>();
+
+/** Other networks that were read lately. */
 const networks = new Map<string, Endpoint>();
 
 const NETWORKS_MAX = 16_384;
 
 function readNetwork(endpoint: EndpointSpec, field: string): Endpoint {
-  const { family, address = "", prefix = "" } = endpoint;
-  const name = `${family} ${address}/${prefix}`;
-  const known = networks.get(name);
-  if (known !== undefined) return known;
+  const { family, address, prefix } = endpoint;
+  const isHost = address !== undefined && prefix === undefined;
+  const read = isHost ? hosts : networks;
+  const name = isHost ? address : `${family} ${address ?? ""}/${prefix ?? ""}`;
+  const known = read.get(name);
+  if (known?.family === family) return known;
   const network = new Endpoint(readPrefix(endpoint, field), ALL_PORTS);
-  if (networks.size >= NETWORKS_MAX) networks.clear();
-  networks.set(name, network);
+  if (read.size >= NETWORKS_MAX) read.clear();
+  read.set(name, network);
   return network;
 }
 

@@ -26,7 +26,6 @@ import {
   type JournalChanges,
   type JournalContents,
   type JournalHead,
-  type PinholeRecord,
   unpackPinhole,
 } from "./record.ts";
 import { PinholeRefusal } from "./refusal.ts";
@@ -328,21 +327,21 @@ export class PinholeStore {
     this.#numbers = new NumberSource(head.nextNumber);
     this.#bench.groups.follow(head.nextGroupNumber);
     const isSameBoot = head.bootId === bootId;
-    const over: string[] = [];
-    const put: PinholeRecord[] = [];
+    const changed: string[] = [];
     for (const text of contents.pinholes) {
       const written = unpackPinhole(text);
-      const { id } = written;
-      const pinhole = { ...written, deadline: deadlineToday(written, moment, isSameBoot) };
-      if (pinhole.deadline <= moment.now) over.push(id);
-      else this.#revive(pinhole, isSameBoot ? text : undefined);
-      if (!isSameBoot && pinhole.deadline > moment.now) put.push({ id, text: this.#textOf(id) });
+      const deadline = deadlineToday(written, moment, isSameBoot);
+      const isOver = deadline <= moment.now;
+      if (isOver || !isSameBoot) changed.push(written.id);
+      if (isOver) continue;
+      if (isSameBoot) this.#revive(written, text);
+      else this.#revive({ ...written, deadline });
     }
     this.#answers.restore(contents.answers);
     this.#bench.settle();
     this.#undo.settle();
-    if (isSameBoot && over.length === 0) return undefined;
-    return { head: this.journalHead, put, remove: over, keep: [], forget: [] };
+    if (isSameBoot && changed.length === 0) return undefined;
+    return { head: this.journalHead, ...this.#bench.records(changed), keep: [], forget: [] };
   }
 
   #findEnded(agent: Agent, id: string): Pinhole | undefined {
@@ -354,12 +353,6 @@ export class PinholeStore {
     this.#ids.follow(pinhole.id);
     this.#bench.revive(pinhole, text);
     this.#undo.settle();
-  }
-
-  #textOf(id: string): string {
-    const text = this.#bench.population.textOf(id);
-    invariant(text !== undefined, "what was revived lives");
-    return text;
   }
 
   #endAll(pinholes: readonly Pinhole[], ending: "expire" | "fail", moment: Moment): PreparedCommit {

@@ -7,7 +7,7 @@
 import { invariant, type Milliseconds } from "../base/index.ts";
 import type { AccessProfile } from "./access-profile.ts";
 import { compileElements } from "./compilation.ts";
-import { ElementLedger, type Holder } from "./element-ledger.ts";
+import { ElementLedger } from "./element-ledger.ts";
 import type { Element, StandingElement } from "./element.ts";
 import type { PinholeEventType, PinholeNews } from "./event-log.ts";
 import { type GroupFacts, GroupRegistry } from "./group-registry.ts";
@@ -178,7 +178,12 @@ export class Workbench {
    */
   revive(pinhole: Pinhole, text?: string): void {
     this.#translations?.adopt(pinhole);
-    this.#enter(pinhole, text);
+    this.population.add(pinhole, text);
+    const { number, deadline, group, limit } = pinhole;
+    if (group !== "") this.groups.join(groupOf(pinhole), number);
+    if (pinhole.state !== "enabled") return;
+    if (limit !== undefined) this.limits.set(number, limit);
+    for (const element of this.elementsOf(pinhole)) this.elements.adopt(element, number, deadline);
   }
 
   /** What carries a pinhole out; empty for a reservation. Made anew at each call: there are very many. */
@@ -193,13 +198,7 @@ export class Workbench {
    * @param without - numbers of pinholes that shall not count
    */
   standing(without?: ReadonlySet<number>): Generator<StandingElement> {
-    return this.elements.standing(this.#holders(), without);
-  }
-
-  *#holders(): Generator<Holder> {
-    for (const pinhole of this.population.all()) {
-      if (pinhole.state === "enabled") yield { number: pinhole.number, elements: this.elementsOf(pinhole) };
-    }
+    return this.elements.standing(without);
   }
 
   /**
@@ -254,8 +253,8 @@ export class Workbench {
     return ended;
   }
 
-  #enter(pinhole: Pinhole, text?: string): void {
-    this.population.add(pinhole, text);
+  #enter(pinhole: Pinhole): void {
+    this.population.add(pinhole);
     this.#hold(pinhole);
     if (pinhole.group !== "") this.groups.join(groupOf(pinhole), pinhole.number);
   }

@@ -258,14 +258,14 @@ export class NftablesPinholes implements PinholeBackend {
       changes,
     });
     for (const { set, facts } of findings.strangers.values()) changes.remove(set, facts);
-    const elementOf = ({ kind, key }: Fault): StandingElement[] => {
-      const element = elements.get(kind)?.[kind.rowOf(key) ?? -1];
-      return element === undefined ? [] : [element];
-    };
-    const [missing, stale] = [findings.missing.flatMap(elementOf), findings.stale.flatMap(elementOf)];
     const now = clock();
-    for (const element of missing) this.#put(changes, element, now);
-    for (const element of stale) this.#put(changes, element, now);
+    const put = (fault: Fault): string => {
+      const element = elements.get(fault.kind)?.[fault.kind.rowOf(fault.key) ?? -1];
+      if (element === undefined) this.#putAgain(changes, fault, now);
+      else this.#put(changes, element, now);
+      return element?.key ?? faultName(fault);
+    };
+    const [added, renewed] = [findings.missing.map(put), findings.stale.map(put)];
     try {
       this.#send(changes, { from: structure.generation, to: desired.generation, now });
     } catch (error) {
@@ -274,8 +274,8 @@ export class NftablesPinholes implements PinholeBackend {
     return {
       found: structure.generation,
       held: findings.held,
-      added: missing.map(({ key }) => key),
-      renewed: stale.map(({ key }) => key),
+      added,
+      renewed,
       removed: removedNames(findings),
     };
   }
@@ -290,15 +290,20 @@ export class NftablesPinholes implements PinholeBackend {
     for (const map of limitMaps) this.#addMap(map);
   }
 
-  /** Enters what shall be in force into the account. Returns it by kind and row. */
+  /**
+   * Enters what shall be in force into the account. Returns, by kind and row, those of which the account does
+   * not say everything.
+   */
   #enter(desired: Iterable<StandingElement>): Map<KindAccount, StandingElement[]> {
     const elements = new Map<KindAccount, StandingElement[]>();
     for (const element of desired) {
       const shape = shapeOf(element.box);
       const kind = this.#account.of({ role: element.role, shape });
+      const row = kind.put(encodeElement(shape, element), 0, element.deadline);
+      if (!shape.isInterval && element.role !== "pass-limited" && element.target === undefined) continue;
       let rows = elements.get(kind);
       if (rows === undefined) elements.set(kind, (rows = []));
-      rows[kind.put(encodeElement(shape, element), 0, element.deadline)] = element;
+      rows[row] = element;
     }
     return elements;
   }
@@ -308,7 +313,6 @@ export class NftablesPinholes implements PinholeBackend {
     const limited: StandingElement[] = [];
     for (const [account, rows] of elements) {
       const { kind } = account;
-      if (!kind.shape.isInterval && kind.role !== "pass-limited") continue;
       for (const [row, element] of rows.entries()) {
         if (!account.isSeen(row)) continue;
         this.#catalogue.adopt(element, { ...kind, layer: account.layerOf(row) });

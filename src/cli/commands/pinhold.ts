@@ -1,10 +1,19 @@
-/** `postern pinhold`: pinholes as a service of the machine, in the foreground. */
+/**
+ * `postern pinhold`: pinholes as a service of the machine, in the foreground.
+ *
+ * It comes from the files themselves and not from the lists of their layers, also in what it imports: who
+ * reads all that judges packets starts a third of a second later, and pinholes wait for their daemon.
+ */
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { IptablesPinholes, NftablesPinholes, SimulatedPinholes } from "../../backend/index.ts";
+import { IptablesPinholes } from "../../backend/iptables/iptables-pinholes.ts";
+import { NftablesPinholes } from "../../backend/pinholes/nftables-pinholes.ts";
+import { SimulatedPinholes } from "../../backend/pinholes/simulator.ts";
 import { FirewallError, HOOK_NAMES, type HookName } from "../../base/index.ts";
-import { DEFAULT_PINHOLE_SOCKET } from "../../client/index.ts";
-import { AgentDirectory, openTlsDoor, openUnixDoor, PinholeDaemon } from "../../daemon/index.ts";
+import { DEFAULT_PINHOLE_SOCKET } from "../../client/api.ts";
+import { AgentDirectory } from "../../daemon/pinholes/agent-directory.ts";
+import { openTlsDoor, openUnixDoor } from "../../daemon/pinholes/http/http-door.ts";
+import { PinholeDaemon } from "../../daemon/pinholes/pinhole-daemon.ts";
 import { resolveUser } from "../../system/index.ts";
 import {
   addLogFlags,
