@@ -26,6 +26,7 @@ import {
   type ExpectedReset,
 } from "./ended-text.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
+import { type Meter, meterRemoval, meterText } from "./plan/meter.ts";
 import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
 import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
 import { tallyTexts } from "./plan/table-lines.ts";
@@ -95,6 +96,14 @@ interface BuiltPlan extends Omit<PlanText, "text"> {
   readonly tables: readonly string[];
   /** What the sets of these tables hold. */
   readonly held: Map<string, ReadonlyMap<string, number>>;
+  /** Limits it asks. */
+  readonly meters: readonly Meter[];
+}
+
+/** Limits that a plan does not ask. */
+function metersBeside(plan: BuiltPlan | undefined, meters: readonly Meter[]): Meter[] {
+  const names = new Set(plan?.meters.map(({ name }) => name));
+  return meters.filter(({ name }) => !names.has(name));
 }
 
 /** Runs commands as one transaction. */
@@ -204,17 +213,21 @@ export class KernelRules {
    */
   preparePlan(
     plan: KernelPlan,
-    form: Omit<PlanForm, "number" | "seals">,
+    form: Omit<PlanForm, "number" | "seals" | "markMask">,
     tables: readonly TableContents[] = [],
   ): void {
     invariant(this.#prepared === undefined, "one plan is prepared at a time");
     const number = this.#planCount + 1;
-    const { text, ...built } = planText(plan, { ...form, number, seals: this.#plan.seals !== undefined });
+    const { markMask, seals } = this.#plan;
+    const { text, ...built } = planText(plan, { ...form, number, seals: seals !== undefined, markMask });
     const fresh = plan.tables.filter((name) => !this.#tallied.has(name));
-    runNftables(`table inet ${this.#table} {\n${[...fresh.flatMap(tallyTexts), text].join("\n")}\n}\n`);
+    const { meters } = plan;
+    const begun = metersBeside(this.#inForce, meters).map(meterText);
+    const all = [...fresh.flatMap(tallyTexts), ...begun, text];
+    runNftables(`table inet ${this.#table} {\n${all.join("\n")}\n}\n`);
     for (const name of fresh) this.#tallied.add(name);
     this.#planCount = number;
-    this.#prepared = { number, ...built, tables: plan.tables, held: new Map() };
+    this.#prepared = { number, ...built, tables: plan.tables, held: new Map(), meters };
     try {
       this.#fill(this.#prepared, tables);
     } catch (error) {
@@ -282,7 +295,7 @@ export class KernelRules {
     const lead = switchText(this.#plan, (hook) =>
       next === undefined ? QUEUEING_CHAIN : hookChainName(next.number, hook),
     );
-    runNftables(`${lead}${this.#removal(old)}`);
+    runNftables(`${lead}${this.#removal(old, next)}`);
     this.#inForce = next;
     this.#prepared = undefined;
   }
@@ -291,7 +304,7 @@ export class KernelRules {
   rollbackPlan(): void {
     const built = this.#prepared;
     this.#prepared = undefined;
-    if (built !== undefined) runNftables(this.#removal(built));
+    if (built !== undefined) runNftables(this.#removal(built, this.#inForce));
   }
 
   /**
@@ -317,9 +330,9 @@ export class KernelRules {
 
   /**
    * Chains refer to maps, sets and each other, and maps to chains: so chains are emptied before the first
-   * goes.
+   * goes. What another plan asks too stays.
    */
-  #removal(built: BuiltPlan | undefined): string {
+  #removal(built: BuiltPlan | undefined, beside: BuiltPlan | undefined): string {
     if (built === undefined) return "";
     const { chains, maps, sets } = built;
     const commands = [
@@ -327,6 +340,7 @@ export class KernelRules {
       ...maps.map((name) => `delete map inet ${this.#table} ${name}`),
       ...sets.map((name) => `delete set inet ${this.#table} ${name}`),
       ...chains.map((name) => `delete chain inet ${this.#table} ${name}`),
+      ...metersBeside(beside, built.meters).map((meter) => meterRemoval(this.#table, meter)),
     ];
     return `${commands.join("\n")}\n`;
   }

@@ -30,7 +30,7 @@ import {
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
-import { QUEUEING_CHAIN } from "./plan/plan-text.ts";
+import { QUEUEING_CHAIN, USERSPACE_CHAIN } from "./plan/plan-text.ts";
 import { isTableName } from "./table-name.ts";
 import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
@@ -40,10 +40,10 @@ import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-t
  */
 export type QueueClassing = "state" | "protocol";
 
-/** The chain that sends packets up: it holds the queueing rule, or leads to those of the classes. */
-const USERSPACE_CHAIN = "to-userspace";
-
-/** The chain before it: where a policy asks for them, it notes states of connection tracking in the mark. */
+/**
+ * The chain before the last: where a policy asks for them, it notes states of connection tracking in the
+ * mark.
+ */
 const TELLING_CHAIN = "telling";
 
 /** How long an answer to a refused packet is awaited. It is made before the rule has ended. */

@@ -12,6 +12,7 @@ import {
   DEFAULT_PRIORITY,
   DEFAULT_TABLE,
   KernelRules,
+  type PlanOptions,
   planPolicy,
   probeKernel,
   type QueueClassing,
@@ -225,7 +226,12 @@ export class Firewall {
       readStatistics: () => mirror.readStatistics(),
       zeroed: ({ name }) => mirror.zero(name),
     });
-    this.rules = new RuleService({ pool: parts.pool, rules: parts.rules, inForce: () => this.#inForce });
+    this.rules = new RuleService({
+      pool: parts.pool,
+      rules: parts.rules,
+      planOptions: this.#planOptions(),
+      inForce: () => this.#inForce,
+    });
     this.flows = new FlowService({
       pool: parts.pool,
       states: this.states,
@@ -410,16 +416,20 @@ export class Firewall {
     const { log, offload = true } = this.#options;
     // A log of every packet needs every packet.
     if (!offload || policy.settings.offload === "none" || log.level === "DEBUG") return;
-    const logsDrops = log.level === "INFO";
+    const options = this.#planOptions();
     try {
-      const tracksConnections = this.#tracksConnections;
-      const plan = planPolicy(policy, memory);
+      const plan = planPolicy(policy, memory, options);
       const tables = policy.attachTables(memory).filter(({ name }) => plan.tables.includes(name));
-      this.#rules.preparePlan(plan, { tracksConnections, logsDrops }, tables.map(tableContents));
+      this.#rules.preparePlan(plan, options, tables.map(tableContents));
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
       log.warning(`the kernel judges no packet by itself: ${error.message}`);
     }
+  }
+
+  #planOptions(): PlanOptions {
+    const logsDrops = this.#options.log.level === "INFO";
+    return { tracksConnections: this.#tracksConnections, logsDrops };
   }
 
   /** Entries that the policy itself names, and tables that begin anew. */

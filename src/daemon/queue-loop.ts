@@ -16,7 +16,7 @@ import {
   notedProtocol,
   SEAL,
 } from "../engine/index.ts";
-import { REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../netlink/index.ts";
+import { judgedPlace, REJECT_KIND, type RejectKind, RejectMarks, SealMarks } from "../netlink/index.ts";
 import type { FlowRule } from "../client/index.ts";
 import type { RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
@@ -366,6 +366,10 @@ export class QueueLoop {
     const queued = queue.packet;
     queued.describe(packet);
     decodePacket(packet, queue.bytes, queued.payloadAt, queued.payloadEnd, queued.wireBytes);
+    if (this.#marks.isJudged(packet.mark)) {
+      this.#adopt(queue, packet);
+      return;
+    }
     packet.vouched = this.#marks.isVouched(packet.mark);
     if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
     packet.conntrackState = 0;
@@ -382,6 +386,14 @@ export class QueueLoop {
     if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);
     if (this.#engine.ended) this.desk.ended(this.#engine.tracker.slot);
     if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
+  }
+
+  /** Carries out what the kernel has judged; the mark says how a packet is refused. */
+  #adopt(queue: QueueSocket, packet: Packet): void {
+    const place = judgedPlace(queue.packet.priority);
+    this.#engine.adopt(packet, this.#now, place.isRefused ? VERDICT.REJECT : VERDICT.DROP, place);
+    if (place.isRefused) queue.acceptMarked(packet.mark);
+    else queue.drop();
   }
 
   /** The sender of a refused packet hears of the kernel; the other end may be one that only listens. */

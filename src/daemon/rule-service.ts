@@ -3,6 +3,7 @@ import {
   type KernelPlan,
   type KernelRules,
   type LineCount,
+  type PlanOptions,
   planPolicy,
   type RulePlace,
 } from "../backend/index.ts";
@@ -15,6 +16,7 @@ import type { WorkerPool } from "./worker-pool.ts";
 export interface RuleServiceParts {
   readonly pool: WorkerPool;
   readonly rules: KernelRules;
+  readonly planOptions: PlanOptions;
   /** The policy in force. */
   readonly inForce: () => { readonly policy: Policy; readonly memory: RuleMemory };
 }
@@ -83,7 +85,7 @@ export class RuleService {
   /** The plan of the policy in force; it is made when it is asked for. */
   get plan(): KernelPlan {
     const { policy, memory } = this.#parts.inForce();
-    if (this.#plan?.policy !== policy) this.#plan = planPolicy(policy, memory);
+    if (this.#plan?.policy !== policy) this.#plan = planPolicy(policy, memory, this.#parts.planOptions);
     return this.#plan;
   }
 }

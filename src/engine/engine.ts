@@ -231,6 +231,28 @@ export class Engine {
     return verdict;
   }
 
+  /**
+   * Counts and tells of a packet that the kernel has judged by the same policy. It has no effect on its flow:
+   * it was dropped.
+   *
+   * @param verdict - DROP or REJECT
+   * @param place - chain and rule that gave it
+   */
+  adopt(
+    packet: Packet,
+    now: Milliseconds,
+    verdict: Verdict,
+    place: { readonly chain: number; readonly rule: number },
+  ): void {
+    this.evaluator.adopt(verdict, place.chain, place.rule);
+    this.transition = NOT_TRACKED;
+    this.content = undefined;
+    this.ended = false;
+    this.seal = SEAL.NONE;
+    this.#count(packet, verdict);
+    this.#observer?.judged(packet, this, now);
+  }
+
   /** Takes the packet's bytes; a flow that was seen before is what it was then. */
   #inspect(inspection: Inspection, packet: Packet, now: Milliseconds): void {
     const { tracker } = this;

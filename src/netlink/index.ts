@@ -1,3 +1,10 @@
+export {
+  JUDGED_CHAIN_MAX,
+  JUDGED_RULE_MAX,
+  type JudgedPlace,
+  judgedPlace,
+  judgedPriority,
+} from "./judged-priority.ts";
 export { HOST_ORDER } from "./byte-order.ts";
 export {
   CONNTRACK_GROUP,

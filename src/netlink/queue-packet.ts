@@ -18,6 +18,7 @@ const CAPTURE_LENGTH = 13;
 const SOCKET_BUFFER = 14;
 const USER = 16;
 const GROUP = 17;
+const PRIORITY = 21;
 
 // Byte offsets in the packet header attribute (struct nfqnl_msg_packet_hdr).
 const HEADER_ID = 0;
@@ -72,6 +73,8 @@ export class QueuePacketView {
   userId: number = NO_USER;
   /** Group id of the local socket that sent it, -1 when unknown. */
   groupId: number = NO_USER;
+  /** Priority (skb->priority), 32 bits; 0 when it has none, or when the kernel is older than Linux 5.18. */
+  priority = 0;
   /** Offset of the IP header. Equal to `payloadEnd` when the kernel sent no bytes. */
   payloadAt = 0;
   /** Offset just past the copied bytes. */
@@ -124,6 +127,7 @@ export class QueuePacketView {
     this.outInterface = 0;
     this.userId = NO_USER;
     this.groupId = NO_USER;
+    this.priority = 0;
     this.payloadAt = at;
     this.payloadEnd = at;
     this.wireBytes = 0;
@@ -138,7 +142,8 @@ export class QueuePacketView {
         this.#readHeader(bytes, cursor);
         break;
       case MARK:
-        if (cursor.holds(4)) this.mark = bytes.getUint32(cursor.at);
+      case PRIORITY:
+        this.#readWord(bytes, cursor);
         break;
       case IN_INTERFACE:
         this.inInterface = cursor.uint32();
@@ -172,6 +177,12 @@ export class QueuePacketView {
     this.etherType = bytes.getUint16(cursor.at + HEADER_PROTOCOL);
     this.hook = bytes.getUint8(cursor.at + HEADER_HOOK);
     this.hasId = true;
+  }
+
+  #readWord(bytes: DataView, cursor: AttributeCursor): void {
+    if (!cursor.holds(4)) return;
+    if (cursor.type === MARK) this.mark = bytes.getUint32(cursor.at);
+    else this.priority = bytes.getUint32(cursor.at);
   }
 
   #readOwner(bytes: DataView, cursor: AttributeCursor): void {

@@ -19,7 +19,7 @@ export const REJECT_KIND = {
   HOST_UNREACHABLE: 2,
   /** ICMP or ICMPv6 "administratively prohibited". */
   ADMIN_PROHIBITED: 3,
-  /** ICMP or ICMPv6 port unreachable. */
+  /** ICMP or ICMPv6 port unreachable. Upwards this and those above: see judged-priority.ts. */
   PORT_UNREACHABLE: 4,
   /** The packet goes on, and so does every later one of its flow. */
   SEAL_ACCEPT: 5,
@@ -66,6 +66,12 @@ export class RejectMarks {
   /** True for the mark of a packet that the kernel's tracker vouches for. */
   isVouched(mark: number): boolean {
     return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED;
+  }
+
+  /** True for the mark of a packet that the kernel has dropped or refused already. */
+  isJudged(mark: number): boolean {
+    const kind = (mark & this.mask) >>> this.#shift;
+    return kind !== 0 && kind <= REJECT_KIND.PORT_UNREACHABLE;
   }
 
   /** A mark without our bits, signed. */

@@ -208,6 +208,17 @@ export class Evaluator {
     return this.#end(verdict, "rule", chain, rule);
   }
 
+  /**
+   * Takes over what the kernel has judged.
+   *
+   * @param verdict - DROP or REJECT
+   * @param chain - that gave it
+   * @param rule - index of the rule; -1 for the end of the chain
+   */
+  adopt(verdict: Verdict, chain: number, rule: number): Verdict {
+    return this.#end(verdict, rule < 0 ? "default" : "rule", chain, rule);
+  }
+
   /** True when a rule about the bytes of flows gave the last verdict. */
   get isByContent(): boolean {
     if (this.reason !== "rule") return false;

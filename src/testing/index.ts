@@ -22,5 +22,5 @@ export {
 export { type HousePlan, openHouse, type TestHouse } from "./pinholes/house.ts";
 export { CertificateAuthority, type CertificateFiles } from "./certificates.ts";
 export { CLIENT_CASES, type ClientCase } from "./pinholes/client-cases.ts";
-export { policies, similarPolicies } from "./rule-arbitraries.ts";
+export { countingPolicies, policies, similarPolicies } from "./rule-arbitraries.ts";
 export { SILENT_REPORT } from "./engine-sample.ts";

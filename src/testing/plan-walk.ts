@@ -78,9 +78,14 @@ export interface WalkEnd {
   readonly line: PlanLine | undefined;
 }
 
-/** Walks packets through a plan. */
+/** Whose bucket it is, for the packets of all sources. */
+const EVERYBODY = "";
+
+/** Walks packets through a plan, all at one moment. */
 export class PlanWalk {
   readonly #plan: KernelPlan;
+  /** Tokens taken, by limit and source. */
+  readonly #taken = new Map<string, number>();
 
   readonly #tables: ReadonlyMap<string, AddressTable>;
 
@@ -101,6 +106,18 @@ export class PlanWalk {
     return match.every((test) => testHolds(test, packet, interfaces, answer));
   }
 
+  /** True when a packet is one of those that a limit means. */
+  #isMeant({ meter, origin }: PlanLine, packet: Packet): boolean {
+    if (meter === undefined) return true;
+    const { values = {} } = this.#plan.policy.chains[origin.chain]?.rules[origin.rule] ?? {};
+    const { rate, burst } = values as { readonly rate: number; readonly burst?: number };
+    const key = `${meter.name} ${meter.by === "source" ? packet.source.join() : EVERYBODY}`;
+    const taken = this.#taken.get(key) ?? 0;
+    const isOver = taken >= (burst ?? Math.ceil(rate));
+    if (!isOver) this.#taken.set(key, taken + 1);
+    return isOver === (meter.fits === "over");
+  }
+
   /**
    * @param packet - whole, no fragment, without a fault
    * @returns `accept`, `drop`, `reject` or `userspace`, and the line
@@ -109,14 +126,16 @@ export class PlanWalk {
     const chains = this.#plan.hooks.find((each) => each.hook === hook)?.chains ?? [];
     const fits = (match: Match): boolean => this.fits(match, packet, interfaces);
     const isIn = (region: "tracked" | "inspected"): boolean => this.#plan.regions[region].parts.some(fits);
+    const goesUp = ({ except }: PlanLine): boolean => except !== undefined && isIn(except);
     const [start] = chains;
     if (start === undefined) return { action: isIn("tracked") ? "userspace" : "accept", line: undefined };
     const find = (chain: number): PlanChain | undefined => chains.find((each) => each.chain === chain);
     const run = (chain: PlanChain | undefined): WalkEnd | undefined => {
       for (const line of chain?.lines ?? []) {
-        const { action, match, except } = line;
+        const { action, match } = line;
         if (!fits(match)) continue;
-        if (except !== undefined && isIn(except)) return { action: "userspace", line };
+        if (goesUp(line)) return { action: "userspace", line };
+        if (!this.#isMeant(line, packet)) continue;
         if (action.kind === "return") return undefined;
         if (action.kind !== "jump" && action.kind !== "goto") return { action: action.kind, line };
         const end = run(find(action.chain));
@@ -125,7 +144,7 @@ export class PlanWalk {
       return undefined;
     };
     const atEnd = (line: PlanLine): WalkEnd | undefined => {
-      if (line.except !== undefined && isIn(line.except)) return { action: "userspace", line };
+      if (goesUp(line)) return { action: "userspace", line };
       return line.action.kind === "goto" ? run(find(line.action.chain)) : { action: line.action.kind, line };
     };
     const end = run(start) ?? atEnd(start.end);

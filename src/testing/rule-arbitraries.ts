@@ -165,7 +165,13 @@ export const RULE_ARGUMENTS: Readonly<Record<string, fc.Arbitrary<RuleArguments>
     address: fc.constantFrom("source", "destination", "either"),
   }),
   PortKnocking: knock,
-  LimitRule: fc.record({ rate: fc.constantFrom(1, 5), by: fc.constantFrom("overall", "source") }),
+  // So slow that no token comes in while a test runs.
+  LimitRule: fc.record({
+    rate: fc.constantFrom(1, 5),
+    per: fc.constant("hour"),
+    by: fc.constantFrom("overall", "source"),
+    match: fc.constantFrom("over", "under"),
+  }),
   LogRule: NONE,
   PrintRule: NONE,
   ProtocolRule: fc.constantFrom("TLS", "SSH").map((name) => ({ protocols: [name] })),
@@ -275,6 +281,46 @@ export function policies(rulesMax: number): fc.Arbitrary<RuleArguments> {
       last: [...(rules[CHAINS.length - 1] ?? []), { name: "TrueRule", action: "DROP" }],
     }));
 }
+
+/** Kinds of rules that the kernel judges wholly, whatever the packet. */
+const PLAIN_KINDS = ["SourceIPRule", "DestinationIPRule", "PortRule", "PortRangeRule", "TCPRule", "ICMPRule"];
+
+function oneOf(names: readonly string[], targets: readonly string[]): fc.Arbitrary<RuleArguments> {
+  return fc
+    .tuple(fc.constantFrom(...names), fc.constantFrom(...targets), fc.constantFrom(true, false, false, false))
+    .chain(([name, action, not]) =>
+      (RULE_ARGUMENTS[name] ?? NONE).map((values) => ({ name, ...values, action, ...(not && { not }) })),
+    );
+}
+
+/** Rules that count, most of them where all their packets stay in the kernel. */
+export const countingPolicies: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    before: fc.array(oneOf(PLAIN_KINDS, VERDICTS), { maxLength: 1 }),
+    counted: fc.array(
+      fc.oneof(
+        { weight: 3, arbitrary: oneOf(["LimitRule"], [...VERDICTS, "RETURN", "last"]) },
+        { weight: 1, arbitrary: oneOf(PLAIN_KINDS, [...VERDICTS, "RETURN"]) },
+      ),
+      { minLength: 1, maxLength: 3 },
+    ),
+    late: fc.array(oneOf(["PortRule", "UDPRule", "TCPStateRule"], VERDICTS), { maxLength: 1 }),
+    forward: fc.boolean(),
+    default_chain: fc.constantFrom(...VERDICTS),
+  })
+  .map(({ before, counted, late, forward, default_chain }) => ({
+    settings: { compatibility: "strict", limits: SMALL },
+    default_chain,
+    INPUT: [...before, { name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "first" }, ...late],
+    ...(forward && { FORWARD: [{ name: "DestinationIPRule", cidr_range: "192.0.0.0/8", action: "first" }] }),
+    first: [
+      { name: "TCPRule", action: "second" },
+      { name: "ICMPRule", action: "second" },
+      { name: "ReturnRule" },
+    ],
+    second: counted,
+    last: [{ name: "LimitRule", rate: 3, per: "hour", action: "REJECT" }],
+  }));
 
 /** Kinds of which policies have long lists. */
 const LISTED_KINDS = ["SourceIPRule", "DestinationIPRule", "PortRule", "PortRangeRule", "IPPortRule"];

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { conntrackStateNumber, HOOK, verdictName } from "#base";
 import type { Topology } from "#lab";
 import { compilePolicy } from "#policy";
-import { policies, similarPolicies } from "#testing";
+import { countingPolicies, policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge, type Outcome } from "./kernel-judge.ts";
 import { type JudgedPacket, packetRuns } from "./packets.ts";
@@ -62,6 +62,42 @@ function interpret(
   });
 }
 
+/** How one policy is compared. */
+interface Mode {
+  readonly tracksConnections: boolean;
+  readonly seals: boolean;
+}
+
+/** What was seen in one run. */
+interface RunCounts {
+  /** Verdicts that the kernel gave alone. */
+  readonly inKernel: number;
+  /** Packets with a state that a rule asked for. */
+  readonly withState: number;
+}
+
+/** Compares one policy for some packets. */
+// oxlint-disable-next-line max-params -- who judges, by what, which packets, and how
+function compareRun(judge: KernelJudge, source: object, run: readonly JudgedPacket[], mode: Mode): RunCounts {
+  const { tracksConnections, seals } = mode;
+  const text = withRealInterfaces(source);
+  const { policy } = compilePolicy(text, { file: "policy.json" });
+  assert.ok(policy !== undefined, text);
+  const needsTracking = seals || policy.asksConntrack;
+  judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
+  const outcomes = judge.judge(run);
+  const verdicts = interpret(judge, text, run, outcomes);
+  for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
+    const words = (): string =>
+      `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
+    assert.equal(verdict, verdicts[at], `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`);
+  }
+  return {
+    inKernel: outcomes.filter(({ wasQueued }) => !wasQueued).length,
+    withState: outcomes.filter(({ conntrack }) => conntrack !== undefined).length,
+  };
+}
+
 /**
  * Compares the interpreter with the kernel.
  *
@@ -82,33 +118,17 @@ export async function compareRuns(
         packetRuns(packets),
         fc.boolean(),
         fc.boolean(),
-        (source, packetRun, tracksConnections, seals) => {
-          const run = packetRun;
+        (source, run, tracksConnections, seals) => {
           // Seals are for flows that our table knows, so there all of them begin in userspace.
           const settings = seals
             ? { ...(source["settings"] as object), offload: "flows" }
             : source["settings"];
           // Where a rule asks the kernel's state of packets, few flows are sealed: half the runs do without.
           const wanted = seals && !tracksConnections ? withoutStates(source) : source;
-          const text = withRealInterfaces({ ...wanted, settings });
-          const { policy } = compilePolicy(text, { file: "policy.json" });
-          assert.ok(policy !== undefined, text);
-          const needsTracking = seals || policy.asksConntrack;
-          judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
-          const outcomes = judge.judge(run);
-          const verdicts = interpret(judge, text, run, outcomes);
-          statesSeen += outcomes.filter(({ conntrack }) => conntrack !== undefined).length;
-          for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
-            const words = (): string =>
-              `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
-            assert.equal(
-              verdict,
-              verdicts[at],
-              `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`,
-            );
-            if (!wasQueued) inKernel += 1;
-            all += 1;
-          }
+          const seen = compareRun(judge, { ...wanted, settings }, run, { tracksConnections, seals });
+          statesSeen += seen.withState;
+          inKernel += seen.inKernel;
+          all += run.length;
         },
       ),
       { numRuns: count, endOnFailure: true },
@@ -120,4 +140,31 @@ export async function compareRuns(
   assert.ok(judge.sealed > 0, "no flow was sealed");
   assert.ok(statesSeen > all / 10, `${statesSeen} of ${all} packets had a state that a rule asked for`);
   return { inKernel, all, sealed: judge.sealed };
+}
+
+/**
+ * Compares the interpreter with the kernel where rules count.
+ *
+ * @returns how many of these rules stood in the kernel, and how many packets they met there
+ */
+export async function compareCounts(
+  hosts: Topology<"client" | "firewall" | "server">,
+  { policies: count, packets }: Comparison,
+): Promise<{ rules: number; met: number }> {
+  const judge = await KernelJudge.open(hosts);
+  let rules = 0;
+  let met = 0;
+  try {
+    fc.assert(
+      fc.property(countingPolicies, packetRuns(packets), fc.boolean(), (source, run, seals) => {
+        compareRun(judge, source, run, { tracksConnections: true, seals });
+        rules += judge.plan.meters.length;
+        met += judge.countedPackets();
+      }),
+      { numRuns: count, endOnFailure: true },
+    );
+  } finally {
+    judge.close();
+  }
+  return { rules, met };
 }

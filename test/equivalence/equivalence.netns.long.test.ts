@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { GATEWAY } from "#lab";
 import { netnsTest } from "#testing";
-import { compareRuns } from "./comparison.ts";
+import { compareCounts, compareRuns } from "./comparison.ts";
 
 netnsTest(
   "a hundred thousand packets get the interpreter's verdict from the kernel's plan",
@@ -10,5 +10,14 @@ netnsTest(
   async (hosts) => {
     const { all } = await compareRuns(hosts, { policies: 1000, packets: 110 });
     assert.ok(all >= 100_000, `${all} packets were compared`);
+  },
+);
+
+netnsTest(
+  "rules that count in the kernel agree with the interpreter in many policies",
+  GATEWAY,
+  async (hosts) => {
+    const { rules, met } = await compareCounts(hosts, { policies: 1000, packets: 100 });
+    assert.ok(rules > 400 && met > 800, `${rules} rules stood in the kernel, and met ${met} packets`);
   },
 );

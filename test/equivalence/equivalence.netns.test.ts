@@ -2,9 +2,18 @@
 import assert from "node:assert/strict";
 import { netnsTest } from "#testing";
 import { GATEWAY } from "#lab";
-import { compareRuns } from "./comparison.ts";
+import { compareCounts, compareRuns } from "./comparison.ts";
 
 netnsTest("the kernel's plan gives every packet the interpreter's verdict", GATEWAY, async (hosts) => {
   const { all } = await compareRuns(hosts, { policies: 60, packets: 100 });
   assert.ok(all >= 6000, `${all} packets were compared`);
 });
+
+netnsTest(
+  "rules that count in the kernel give every packet the interpreter's verdict",
+  GATEWAY,
+  async (hosts) => {
+    const { rules, met } = await compareCounts(hosts, { policies: 60, packets: 60 });
+    assert.ok(rules > 20 && met > 30, `${rules} rules stood in the kernel, and met ${met} packets`);
+  },
+);

@@ -7,7 +7,14 @@
  * table, so that no host answers. Time is the test's: the engine is told it with each packet.
  */
 import assert from "node:assert/strict";
-import { DEFAULT_PRIORITY, KernelRules, planPolicy, probeKernel, requireQueueExpression } from "#backend";
+import {
+  DEFAULT_PRIORITY,
+  type KernelPlan,
+  KernelRules,
+  planPolicy,
+  probeKernel,
+  requireQueueExpression,
+} from "#backend";
 import {
   CONNTRACK_MARK,
   CONNTRACK_STATES,
@@ -166,6 +173,9 @@ export class KernelJudge {
   readonly #marks = new RejectMarks(DEFAULT_MARK_MASK);
   readonly #interfaces: ReadonlyMap<number, string>;
   #reference: Reference | undefined;
+  #policy: Policy | undefined;
+  /** The plan in force. */
+  plan: Pick<KernelPlan, "meters"> = { meters: [] };
   /** Flows that were sealed so far. */
   sealed = 0;
 
@@ -277,7 +287,10 @@ export class KernelJudge {
   load(policy: Policy, { tracksConnections, seals }: LoadOptions): void {
     this.#reference = referenceEngine(policy, (index) => this.interfaceName(index));
     this.#reference.engine.allowSeals({ accepted: seals, dropped: seals });
-    const plan = planPolicy(policy, this.#reference.memory);
+    const options = { tracksConnections, logsDrops: false };
+    const plan = planPolicy(policy, this.#reference.memory, options);
+    this.plan = plan;
+    this.#policy = policy;
     // A seal of an earlier policy must mean nothing to this one.
     this.#conntrack.flush();
     this.#notesStates(policy.asksConntrack);
@@ -291,7 +304,9 @@ export class KernelJudge {
         entries: table.show(),
         clock: () => 0,
       }));
-      this.#rules.preparePlan(plan, { tracksConnections, logsDrops: false }, contents);
+      // What an earlier policy has counted counts no more.
+      this.#rules.commitPlan();
+      this.#rules.preparePlan(plan, options, contents);
       this.#rules.commitPlan();
       this.#rules.renewSeals(this.#generation);
     });
@@ -334,6 +349,14 @@ export class KernelJudge {
         [...this.#numbers("states", state)].map((number) => [number, state] as const),
       ),
     );
+  }
+
+  /** Packets that rules which count have met in the kernel, by the plan in force. */
+  countedPackets(): number {
+    const isCounting = ({ chain, rule }: { readonly chain: number; readonly rule: number }): boolean =>
+      this.#policy?.chains[chain]?.rules[rule]?.name === "LimitRule";
+    const counts = inNamespace(this.#hosts.firewall.fullName, () => this.#rules.readCounts());
+    return counts.filter(isCounting).reduce((sum, { packets }) => sum + packets, 0);
   }
 
   close(): void {

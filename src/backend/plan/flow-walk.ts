@@ -3,7 +3,8 @@
  * known.
  *
  * Lines that ask for nothing else hold for all packets of a direction or for none. A line that asks for more
- * (interfaces, owners, marks, kinds of ICMP messages) may hold for some of them, so both ways are followed.
+ * (interfaces, owners, marks, kinds of ICMP messages, limits) may hold for some of them, so both ways are
+ * followed.
  * Where one outcome is left, it is proven: every packet of the direction meets that line. What is walked are
  * whole packets; fragments and what else the kernel does not vouch for go up in any case.
  */
@@ -29,6 +30,9 @@ export interface FlowOutcome {
   /** Why it goes up. */
   readonly reason?: string;
 }
+
+/** Why a packet may go up at a limit for each source. */
+const NO_ROOM = "a source for which there is no room is judged in userspace";
 
 const NO_CHAIN: Origin = { chain: -1, rule: -1 };
 
@@ -100,7 +104,7 @@ class FlowWalk {
       if (answer === false) continue;
       const after = this.#step(line);
       if (after.returns) returns = true;
-      if (answer === true && !after.goesOn) {
+      if (answer === true && line.meter === undefined && !after.goesOn) {
         goesOn = false;
         break;
       }
@@ -126,8 +130,9 @@ class FlowWalk {
     }
   }
 
-  #end({ action, origin, except, reason }: PlanLine): void {
+  #end({ action, origin, except, meter, reason }: PlanLine): void {
     const why = reason === undefined ? {} : { reason };
+    if (meter?.by === "source") this.#note({ action: "userspace", origin, reason: NO_ROOM });
     if (except !== undefined && this.#isIn(except)) this.#note({ action: "userspace", origin, ...why });
     else this.#note({ action: ending(action), origin, ...(action.kind === "userspace" ? why : {}) });
   }

@@ -33,9 +33,13 @@ import {
   wantedContent,
 } from "../../policy/index.ts";
 import { FlowRegion } from "./flow-region.ts";
-import { type Match, type Piece, speakCondition, speakGate } from "./kernel-test.ts";
+import { chainLevels } from "./chain-levels.ts";
+import type { Match } from "./kernel-test.ts";
 import { groupLines } from "./line-run.ts";
+import { type Meter, meterOf } from "./meter.ts";
+import { type Judgement, judgeRule, targetAction } from "./rule-judgement.ts";
 import { type Passing, tableLines, tableObstacle } from "./table-lines.ts";
+import { checkCounts, type Counting, type PlanOptions } from "./whole-judgement.ts";
 
 /** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
 const LEVELS_MAX = 8;
@@ -80,8 +84,15 @@ export interface PlanLine {
   readonly tallies?: readonly string[];
   /** Behind it: packets that count and go on. */
   readonly passing?: readonly Passing[];
+  /** Asked of packets that fit the match: which of them fit the line. */
+  readonly meter?: Meter;
   /** Why packets go up here, all or those of a region. */
   readonly reason?: string;
+}
+
+/** True when every packet that comes to a line ends its way there. */
+function takesAll(line: PlanLine | undefined): line is PlanLine {
+  return line?.match.length === 0 && line.action.kind !== "jump" && line.meter === undefined;
 }
 
 /** A chain of the policy in the kernel. */
@@ -117,6 +128,10 @@ export interface KernelPlan {
   readonly regions: Readonly<Record<RegionName, FlowRegion>>;
   /** Names of the address tables that the kernel is asked about. */
   readonly tables: readonly string[];
+  /** Limits that the kernel holds, each once. */
+  readonly meters: readonly Meter[];
+  /** Lines behind limits that drop or refuse: their packets are not judged again to be logged. */
+  readonly told: ReadonlySet<PlanLine>;
   /** In the order of the policy, those of chains that no packet comes to left out. */
   readonly places: readonly RulePlace[];
 }
@@ -128,34 +143,7 @@ interface Asker {
   readonly chain: Chain;
 }
 
-/** What the kernel makes of one rule at one hook. */
-interface Judgement {
-  readonly pieces: readonly (Piece & { readonly tallies?: readonly string[] })[];
-  readonly passing?: readonly Passing[];
-  readonly action: LineAction | undefined;
-  readonly reason?: string;
-}
-
 const USERSPACE: LineAction = { kind: "userspace" };
-
-function targetAction(target: Target, rule: Rule): LineAction | undefined {
-  switch (target.kind) {
-    case "verdict":
-      if (target.verdict === VERDICT.ACCEPT) return { kind: "accept" };
-      return target.verdict === VERDICT.DROP ? { kind: "drop" } : { kind: "reject", rejectWith: "auto" };
-    case "chain":
-      return { kind: "jump", chain: target.chain };
-    case "return":
-      return { kind: "return" };
-    case "own":
-      return {
-        kind: "reject",
-        rejectWith: (rule as { rejectWith?: RejectWith | "auto" }).rejectWith ?? "auto",
-      };
-    case "next":
-      return undefined;
-  }
-}
 
 /** The action of the default target, which is a verdict or a chain. */
 function endAction(target: Target): LineAction {
@@ -163,38 +151,6 @@ function endAction(target: Target): LineAction {
   const verdict = target.kind === "verdict" ? target.verdict : VERDICT.DROP;
   if (verdict === VERDICT.ACCEPT) return { kind: "accept" };
   return verdict === VERDICT.DROP ? { kind: "drop" } : { kind: "reject", rejectWith: "auto" };
-}
-
-function userspaceReason(row: PolicyRule, rule: Rule): string {
-  if (row.shadow) return "it stands in the shadow and reports what it would do";
-  if (wantedContent(rule) !== 0) return "it needs the bytes of the flow";
-  if (rule.asksFlow) return "it may ask what is known of the packet's flow";
-  return "it remembers, counts or writes what it sees";
-}
-
-/** A rule with a condition whose yes means what the policy says, and nothing else. */
-function isPlain(row: PolicyRule, rule: Rule): boolean {
-  if (rule.condition === undefined || row.shadow || rule.settle !== undefined) return false;
-  return row.target.kind !== "own" || row.name === "RejectRule";
-}
-
-function judgeRule(row: PolicyRule, rule: Rule, hook: HookName): Judgement {
-  const { condition } = rule;
-  if (condition !== undefined && isPlain(row, rule)) {
-    const action = targetAction(row.target, rule);
-    return action === undefined
-      ? { pieces: [], action }
-      : { ...speakCondition(condition, row.not, hook), action };
-  }
-  const matches =
-    condition === undefined
-      ? [row.not ? [] : speakGate(rule.gate)]
-      : speakCondition(condition, row.not, hook).pieces.map(({ match }) => match);
-  return {
-    pieces: matches.map((match) => ({ match, sure: false })),
-    action: undefined,
-    reason: userspaceReason(row, rule),
-  };
 }
 
 /** Collects what is found out about each rule. */
@@ -229,35 +185,6 @@ class PlaceBook {
   }
 }
 
-/** Chains that a rule or the end of a chain leads to. */
-function nextChains(policy: Policy, chain: Chain): number[] {
-  const targets = [...chain.rules.map(({ target }) => target), policy.defaultTarget];
-  return targets.flatMap((target) => (target.kind === "chain" ? [target.chain] : []));
-}
-
-/** Chains that packets of a hook can come to, each with the length of the longest way there. */
-function chainLevels(policy: Policy, start: Chain): Map<number, number> {
-  const levels = new Map<number, number>();
-  const order: number[] = [];
-  const visit = (index: number): void => {
-    if (levels.has(index)) return;
-    levels.set(index, 0);
-    const chain = policy.chains[index];
-    if (chain !== undefined) for (const next of nextChains(policy, chain)) visit(next);
-    order.push(index);
-  };
-  visit(start.index);
-  // Each chain before those it leads to: the graph has no circles.
-  for (const index of order.toReversed()) {
-    const chain = policy.chains[index];
-    if (chain === undefined) continue;
-    for (const next of nextChains(policy, chain)) {
-      levels.set(next, Math.max(levels.get(next) ?? 0, (levels.get(index) ?? 0) + 1));
-    }
-  }
-  return levels;
-}
-
 /** The lines of a chain; where they are too many to walk, the first of them, and all other packets go up. */
 function cutShort(lines: readonly PlanLine[]): PlanLine[] {
   const { fitting } = groupLines(lines, STEPS_MAX);
@@ -274,12 +201,20 @@ class Planner {
   readonly #rules: readonly (readonly Rule[])[];
   readonly #book = new PlaceBook();
   readonly #tables = new Set<string>();
+  readonly #counts: ReadonlyMap<PolicyRule, Meter | string>;
+  readonly #meters = new Map<string, Meter>();
   readonly #regions: Readonly<Record<RegionName, FlowRegion>>;
   readonly #regionReasons: Readonly<Record<RegionName, string>>;
 
-  constructor(policy: Policy, rules: readonly (readonly Rule[])[]) {
+  /** @param counts - rules that count: their limits, or why they have none in the kernel */
+  constructor(
+    policy: Policy,
+    rules: readonly (readonly Rule[])[],
+    counts: ReadonlyMap<PolicyRule, Meter | string>,
+  ) {
     this.#policy = policy;
     this.#rules = rules;
+    this.#counts = counts;
     const askers = this.#askers();
     const inspecting = askers.filter(({ rule }) => wantedContent(rule) !== 0);
     const region = (some: readonly Asker[]): FlowRegion =>
@@ -298,7 +233,7 @@ class Planner {
     };
   }
 
-  plan(): KernelPlan {
+  plan(): Omit<KernelPlan, "told"> {
     const hooks = HOOK_NAMES.map((hook): HookPlan => {
       const start = this.#policy.hookChain(HOOK[hook]);
       return { hook, chains: start === undefined ? [] : this.#hookChains(hook, start) };
@@ -308,6 +243,7 @@ class Planner {
       hooks,
       regions: this.#regions,
       tables: [...this.#tables],
+      meters: [...this.#meters.values()],
       places: this.#book.places(),
     };
   }
@@ -338,7 +274,7 @@ class Planner {
     const end = this.#endLine(chain, levels);
     const lines = this.#ruleLines(hook, chain, levels);
     const last = lines.at(-1);
-    const isOver = last?.match.length === 0 && last.action.kind !== "jump";
+    const isOver = takesAll(last);
     for (const line of lines) this.#noteLine(line);
     if (isOver) this.#noteRest(last);
     if (!isOver || lines.some(({ action }) => action.kind === "return")) this.#noteLine(end);
@@ -356,13 +292,14 @@ class Planner {
       const judgement = this.#judge(row, rule, hook);
       if (judgement.pieces.length === 0) this.#book.note(origin, true);
       lines.push(...this.#pieceLines(judgement, origin, levels));
-      const last = lines.at(-1);
-      if (last?.match.length === 0 && last.action.kind !== "jump") break;
+      if (takesAll(lines.at(-1))) break;
     }
     return cutShort(lines);
   }
 
   #judge(row: PolicyRule, rule: Rule, hook: HookName): Judgement {
+    const meter = this.#counts.get(row);
+    if (meter !== undefined) return this.#judgeCount(row, rule, hook, meter);
     if (row.name !== "TableRule") return judgeRule(row, rule, hook);
     const action = targetAction(row.target, rule);
     const name = String(row.values["table"]);
@@ -379,9 +316,23 @@ class Planner {
     };
   }
 
+  /** A rule with a limit, or why it has none here. */
+  // oxlint-disable-next-line max-params -- the rule as the policy and as the evaluator has it, and where
+  #judgeCount(row: PolicyRule, rule: Rule, hook: HookName, meter: Meter | string): Judgement {
+    if (typeof meter === "string") return { ...judgeRule(row, rule, hook), reason: meter };
+    this.#meters.set(meter.name, meter);
+    const action = targetAction(row.target, rule);
+    if (meter.by === "overall") return { pieces: [{ match: [], sure: true }], action, meter };
+    const pieces = ([4, 6] as const).map((family): Judgement["pieces"][number] => ({
+      match: [{ field: "family", family }],
+      sure: family === 4,
+    }));
+    return { pieces, action, meter, reason: "it has a limit for each IPv6 source in userspace" };
+  }
+
   /** One rule of the policy. */
   #pieceLines(
-    { pieces, action, reason, passing = [] }: Judgement,
+    { pieces, action, reason, meter, passing = [] }: Judgement,
     origin: Origin,
     levels: ReadonlyMap<number, number>,
   ): PlanLine[] {
@@ -392,7 +343,7 @@ class Planner {
         ...(passing.length > 0 && at === pieces.length - 1 && { passing }),
       };
       return sure && action !== undefined
-        ? this.#line({ match, action, origin, ...counts }, levels)
+        ? this.#line({ match, action, origin, ...counts, ...(meter && { meter }) }, levels)
         : { match, action: USERSPACE, origin, ...why, ...counts };
     });
   }
@@ -448,11 +399,35 @@ function askerWords(askers: readonly Asker[]): string {
   return `${first.row.name} (${first.chain.name}, line ${first.row.line}${more})`;
 }
 
+/** Rules that stand in the kernel with their limits. */
+function standing(policy: Policy, counts: ReadonlyMap<PolicyRule, Meter | string>): Counting[] {
+  return policy.chains.flatMap(({ index: chain, rules }) =>
+    rules.flatMap((row, rule) => {
+      const meter = counts.get(row);
+      if (meter === undefined || typeof meter === "string") return [];
+      return [{ row, origin: { chain, rule }, bySource: meter.by === "source" }];
+    }),
+  );
+}
+
+/** What most firewalls have. */
+const USUAL: PlanOptions = { tracksConnections: true, logsDrops: true };
+
 /**
- * Makes the plan of a policy.
+ * Makes the plan of a policy. A rule that counts is planned for the kernel first; where that shows that it
+ * may not count there, the plan is made anew without it, until all that are left may.
  *
  * @param memory - of the policy's rules, see allocateMemory; they are made and not asked
  */
-export function planPolicy(policy: Policy, memory: RuleMemory): KernelPlan {
-  return new Planner(policy, policy.instantiate(memory)).plan();
+export function planPolicy(policy: Policy, memory: RuleMemory, options: PlanOptions = USUAL): KernelPlan {
+  const rules = policy.instantiate(memory);
+  const rows = policy.chains.flatMap((chain) => chain.rules);
+  const limits = rows.filter(({ name }) => name === "LimitRule");
+  const counts = new Map(limits.map((row) => [row, meterOf(row, policy)]));
+  for (;;) {
+    const plan = new Planner(policy, rules, counts).plan();
+    const { broken, told } = checkCounts(plan, rules, standing(policy, counts), options);
+    if (broken.size === 0) return { ...plan, told };
+    for (const [row, reason] of broken) counts.set(row, reason);
+  }
 }

@@ -127,11 +127,16 @@ function familyOf(match: Match): Family | undefined {
   return undefined;
 }
 
+/** True when a line ends the way of its packets, whatever else is known of them. */
+function endsAlone({ action, except, meter }: PlanLine): boolean {
+  const isEnd = action.kind !== "jump" && action.kind !== "goto" && action.kind !== "return";
+  return isEnd && except === undefined && meter === undefined;
+}
+
 /** What a line would be in a run; `undefined` when it cannot be in one. */
 function candidateOf(line: PlanLine): Candidate | undefined {
-  const { match, action, except } = line;
-  const isEnd = action.kind !== "jump" && action.kind !== "goto" && action.kind !== "return";
-  if (!isEnd || except !== undefined || match.length === 0 || !match.every(isKeyTest)) return undefined;
+  const { match } = line;
+  if (!endsAlone(line) || match.length === 0 || !match.every(isKeyTest)) return undefined;
   const tests = KEY_FIELDS.flatMap((field) => match.filter((test) => test.field === field));
   const fields = tests.map(({ field }) => field);
   if (new Set(fields).size < fields.length || fields.join() === "protocol") return undefined;

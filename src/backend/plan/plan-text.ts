@@ -23,6 +23,7 @@
  */
 import type { HookName } from "../../base/index.ts";
 import { PROTOCOL } from "../../base/index.ts";
+import { judgedPriority, REJECT_KIND, type RejectKind, RejectMarks } from "../../netlink/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
 import { SEALED_CHAIN } from "../seal-text.ts";
@@ -36,11 +37,15 @@ import type {
   PlanLine,
   RegionName,
 } from "./kernel-plan.ts";
+import type { Meter } from "./meter.ts";
 import { tableSetName, tableSetTexts } from "./table-set.ts";
 import { elementText, groupLines, hasRanges, isRun, type LineRun, runKeyText } from "./line-run.ts";
 
 /** The chain that sends packets up. */
 export const QUEUEING_CHAIN = "queueing";
+
+/** The last one on that way: it holds the queueing rule, or leads to those of the classes. */
+export const USERSPACE_CHAIN = "to-userspace";
 
 /** Dropped packets that go up to be logged, each second; a worker writes as many lines at most. */
 const LOGGED_PER_SECOND = 1000;
@@ -65,7 +70,17 @@ export interface PlanForm {
   readonly logsDrops: boolean;
   /** Whether flows can be sealed. */
   readonly seals: boolean;
+  /** Bits of the packet mark that are ours. */
+  readonly markMask: number;
 }
+
+/** What is asked by the chains below, for packets that go up in between. */
+const REFUSAL_KINDS: Readonly<Record<string, RejectKind>> = {
+  "refuse-reset": REJECT_KIND.RESET,
+  "refuse-port": REJECT_KIND.PORT_UNREACHABLE,
+  "refuse-host": REJECT_KIND.HOST_UNREACHABLE,
+  "refuse-prohibited": REJECT_KIND.ADMIN_PROHIBITED,
+};
 
 const REFUSAL_CHAINS: Readonly<Record<RejectWith | "auto", string>> = {
   auto: "refuse-reset",
@@ -156,6 +171,8 @@ interface CountedRule {
 class PlanWriter {
   readonly #plan: KernelPlan;
   readonly #form: PlanForm;
+  /** Chains of single lines of the hook that is being written. */
+  readonly #chains: string[] = [];
   /** Maps that the chains written so far look packets up in. */
   readonly maps: string[] = [];
   /** See {@link PlanText.counted}. */
@@ -256,10 +273,10 @@ class PlanWriter {
           `jump ${this.#name(this.#ruleChain(hook, start.chain))}`,
           ...this.#endOfHook(hook),
         ];
-    return [
-      ...chains.map((chain) => this.#chain(this.#ruleChain(hook, chain.chain), this.#stepTexts(hook, chain))),
-      this.#chain(`hook-${hook.toLowerCase()}`, entry),
-    ];
+    const walked = chains.map((chain) =>
+      this.#chain(this.#ruleChain(hook, chain.chain), this.#stepTexts(hook, chain)),
+    );
+    return [...walked, this.#chain(`hook-${hook.toLowerCase()}`, entry), ...this.#chains.splice(0)];
   }
 
   /** A RETURN where nothing is to return to ends the chain, as its last line would have. */
@@ -276,13 +293,39 @@ class PlanWriter {
 
   /** Chains that let so many packets go up to be logged, and then end the way of the others. */
   #loggingChains(): string[] {
-    const limit = `limit rate ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets goto ${QUEUEING_CHAIN}`;
+    const { markMask } = this.#form;
+    const told = `meta mark & ${hexadecimal(markMask)} != 0 goto ${USERSPACE_CHAIN}`;
+    const rules = [
+      `limit rate over ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets return`,
+      ...(this.#plan.told.size > 0 ? [told] : []),
+      `goto ${QUEUEING_CHAIN}`,
+    ];
     const ends = ["drop", ...new Set(Object.values(REFUSAL_CHAINS).map((name) => `goto ${name}`))];
     const logging = ends.map((end) => {
       const jump = `jump ${this.#name("log-drop")}`;
       return this.#chain(`logged-${end.replace("goto ", "")}`, [jump, end]);
     });
-    return [this.#chain("log-drop", [limit]), ...logging];
+    const tellings = [...this.#plan.told].map((line) => this.#tellingChain(line));
+    return [this.#chain("log-drop", rules), ...logging, ...new Set(tellings)];
+  }
+
+  /** Where packets of a line behind a limit end: those that are logged go up with their verdict. */
+  #tellingChain({ action, origin }: PlanLine): string {
+    const marks = new RejectMarks(this.#form.markMask);
+    const refusal = action.kind === "reject" ? REFUSAL_CHAINS[action.rejectWith] : undefined;
+    const kind = REFUSAL_KINDS[refusal ?? ""] ?? REJECT_KIND.PORT_UNREACHABLE;
+    const others = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
+    return this.#chain(this.#tellingName({ action, origin }), [
+      `meta priority set ${judgedPriority({ isRefused: refusal !== undefined, ...origin })}`,
+      `${others} | ${hexadecimal(marks.bits(kind))}`,
+      `jump ${this.#name("log-drop")}`,
+      others,
+      refusal === undefined ? "drop" : `goto ${refusal}`,
+    ]);
+  }
+
+  #tellingName({ action, origin: { chain, rule } }: Pick<PlanLine, "action" | "origin">): string {
+    return `told-${action.kind}-${chain}-${rule < 0 ? "end" : rule}`;
   }
 
   /** The lines of a chain, long runs of them as one. */
@@ -299,7 +342,7 @@ class PlanWriter {
     const flags = hasRanges(run) ? "\t\tflags interval\n" : "";
     const elements = run.elements.map((element, at) => {
       const words = comment(`${at} ${this.#originWords(element.line.origin)}`);
-      return `\t\t\t${elementText(run, element)} ${words} : ${this.#mapVerdict(element.line.action)}`;
+      return `\t\t\t${elementText(run, element)} ${words} : ${this.#mapVerdict(element.line)}`;
     });
     this.counted.set(
       name,
@@ -311,8 +354,10 @@ class PlanWriter {
   }
 
   /** The verdict of a map's element; nothing can be done beside it. */
-  #mapVerdict(action: LineAction): string {
+  #mapVerdict(line: PlanLine): string {
     const { logsDrops } = this.#form;
+    const { action } = line;
+    if (logsDrops && this.#plan.told.has(line)) return `goto ${this.#name(this.#tellingName(line))}`;
     if (action.kind === "drop") return logsDrops ? `goto ${this.#name("logged-drop")}` : "drop";
     if (action.kind === "reject") {
       const refusal = REFUSAL_CHAINS[action.rejectWith];
@@ -324,18 +369,45 @@ class PlanWriter {
   #lineTexts(hook: HookName, line: PlanLine): (string | CountedRule)[] {
     const { match, action, origin, tallies = [], passing = [] } = line;
     const tests = matchText(match, this.#form.number);
-    const isLogged = this.#form.logsDrops && (action.kind === "drop" || action.kind === "reject");
+    const isTold = this.#form.logsDrops && this.#plan.told.has(line);
+    const isLogged = this.#form.logsDrops && !isTold && (action.kind === "drop" || action.kind === "reject");
     const log = isLogged ? [`jump ${this.#name("log-drop")}`] : [];
     const before = [...this.#checks(line), ...log].map((check) => `${tests}${check}`);
     const words = comment(this.#originWords(origin));
-    const text = `${tests}${tallyText(tallies)}${this.#actionText(hook, action)} ${words}`;
+    if (line.meter !== undefined) return [...before, ...this.#meterTexts(hook, line, line.meter)];
+    const text = `${tests}${tallyText(tallies)}${this.#actionText(hook, line)} ${words}`;
     const behind = passing.map(
       (each) => `${matchText(each.match, this.#form.number)}${tallyText(each.tallies)}`,
     );
     return [...before, action.kind === "userspace" ? text : { text, line }, ...behind];
   }
 
-  #actionText(hook: HookName, action: LineAction): string {
+  /**
+   * A line with a limit. Where sources have one each, the kernel can tell a source over its limit, and by
+   * looking again one for which there is no room; so for what is under it there is a chain of its own.
+   */
+  #meterTexts(hook: HookName, line: PlanLine, meter: Meter): (string | CountedRule)[] {
+    const { match, action, origin } = line;
+    const tests = matchText(match, this.#form.number);
+    const words = comment(this.#originWords(origin));
+    const counted = (before: string, to: LineAction): CountedRule => ({
+      text: `${before}${this.#actionText(hook, line, to)} ${words}`,
+      line,
+    });
+    if (meter.by === "overall") return [counted(`${tests}limit name "${meter.name}" `, action)];
+    const over = `update @${meter.name} { ip saddr limit rate over ${meter.words} }`;
+    const full = `ip saddr != @${meter.name} goto ${QUEUEING_CHAIN}`;
+    if (meter.fits === "over") return [counted(`${tests}${over} `, action), `${tests}${full}`];
+    const chain = `${this.#ruleChain(hook, origin.chain)}-under-${origin.rule}`;
+    const to: LineAction = action.kind === "jump" ? { kind: "goto", chain: action.chain } : action;
+    this.#chains.push(this.#chain(chain, [`${over} return`, full, counted("", to)]));
+    return [`${tests}jump ${this.#name(chain)}`];
+  }
+
+  #actionText(hook: HookName, line: PlanLine, action: LineAction = line.action): string {
+    if (this.#form.logsDrops && this.#plan.told.has(line)) {
+      return `counter goto ${this.#name(this.#tellingName(line))}`;
+    }
     switch (action.kind) {
       case "accept":
       case "drop":

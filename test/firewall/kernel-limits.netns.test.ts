@@ -1,0 +1,118 @@
+/** Limits that the kernel counts by itself, through the running firewall. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, type FirewallClient, type RuleReport } from "#client";
+import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
+import { netnsTest } from "#testing";
+
+/** Pings of the client meet one limit; all else passes. */
+function policyOf(limit: object, ...rest: readonly object[]): Record<string, unknown> {
+  return {
+    settings: { compatibility: "strict", limits: { limitSources: 16 } },
+    INPUT: [{ name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "ipv4" }],
+    ipv4: [{ name: "ICMPRule", protocol: "ICMP", type: "echo-request", action: "pings" }],
+    pings: [{ name: "LimitRule", ...limit }, ...rest],
+    OUTPUT: [{ name: "TrueRule", action: "ACCEPT" }],
+  };
+}
+
+/** Pings one after the other, as fast as they can be sent. @returns how many were answered */
+async function answered(client: Namespace, host: Namespace, count: number, source?: string): Promise<number> {
+  const from = source === undefined ? [] : ["-I", source];
+  const words = ["ping", "-q", "-c", String(count), "-i", "0", "-W", "0.3", ...from, host.ipv4];
+  const { output } = await client.run(words);
+  return Number(/(\d+) received/.exec(output)?.[1]);
+}
+
+async function ruleOf(remote: FirewallClient, chain: string, index: number): Promise<RuleReport> {
+  const { rules } = await remote.getRules();
+  const found = rules.find((rule) => rule.chain === chain && rule.rule === index);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+/** So slow that no token comes in while a test runs. */
+const SLOW = { rate: 1, per: "hour" };
+
+netnsTest(
+  "a limit of which all packets stay in the kernel counts there, whether it names what is over or under",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await client.must(["ping", "-q", "-c", "1", host.ipv4]);
+    for (const by of ["overall", "source"]) {
+      for (const [match, action, rest] of [
+        ["over", "DROP", "ACCEPT"],
+        ["under", "ACCEPT", "DROP"],
+      ] as const) {
+        const limit = { ...SLOW, burst: 7, by, match, action };
+        const policy = policyOf(limit, { name: "TrueRule", action: rest });
+        const firewall = await startFirewall(host, { policy });
+        const remote = connect({ socket: firewall.socket });
+        assert.equal(await answered(client, host, 20), 7, `${by} ${match}`);
+        const rule = await ruleOf(remote, "pings", 0);
+        assert.equal(rule.place, by === "source" ? "both" : "kernel", rule.reasons.join());
+        assert.equal(rule.kernel.packets, match === "over" ? 13 : 7);
+        assert.equal((await ruleOf(remote, "pings", 1)).kernel.packets, match === "over" ? 7 : 13);
+        const line = `DROP .*pings rule ${match === "over" ? 0 : 1}`;
+        await firewall.program.waitForLine(new RegExp(line), 10_000);
+        const { counters } = await remote.getStatus();
+        assert.deepEqual([counters["packets"], counters["dropped"]], [13, 13], "only the log is told");
+        writeFileSync(firewall.policyFile, JSON.stringify({ ...policy, other: [] }));
+        await remote.reload();
+        assert.equal(await answered(client, host, 5), 0, "a reload fills no bucket");
+        const other = policyOf({ ...limit, burst: 3 }, { name: "TrueRule", action: rest });
+        writeFileSync(firewall.policyFile, JSON.stringify(other));
+        await remote.reload();
+        assert.equal(await answered(client, host, 5), 3, "another limit begins full");
+        await firewall.stop();
+      }
+    }
+  },
+);
+
+netnsTest(
+  "a limit in the kernel passes its rate, and its burst after a pause",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    await client.must(["ping", "-q", "-c", "1", host.ipv4]);
+    for (const by of ["overall", "source"]) {
+      const limit = { rate: 20, burst: 4, by, match: "under", action: "ACCEPT" };
+      const policy = policyOf(limit, { name: "TrueRule", action: "DROP" });
+      const firewall = await startFirewall(host, { policy });
+      const began = performance.now();
+      const passed = await answered(client, host, 100);
+      const seconds = (performance.now() - began) / 1000;
+      assert.ok(passed >= 4 && passed <= 5 + 20 * seconds, `${passed} in ${seconds} s`);
+      // So much later the bucket is full, and no fuller.
+      await sleep(400);
+      assert.ok((await answered(client, host, 4)) === 4, "a pause fills the bucket");
+      const { kernel } = await ruleOf(connect({ socket: firewall.socket }), "pings", 0);
+      assert.equal(kernel.packets, passed + 4);
+      await firewall.stop();
+    }
+  },
+);
+
+netnsTest(
+  "a source for which the kernel has no room has its limit in userspace",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const sources = Array.from({ length: 20 }, (_, at) => `192.0.2.${100 + at}`);
+    for (const source of sources) {
+      await client.must(["ip", "address", "add", `${source}/24`, "dev", "to-firewall"]);
+      await client.must(["ping", "-q", "-c", "1", "-I", source, host.ipv4]);
+    }
+    for (const match of ["over", "under"]) {
+      const limit = { ...SLOW, burst: 2, by: "source", match, action: match === "over" ? "DROP" : "ACCEPT" };
+      const rest = { name: "TrueRule", action: match === "over" ? "ACCEPT" : "DROP" };
+      const firewall = await startFirewall(host, { policy: policyOf(limit, rest) });
+      for (const source of sources) assert.equal(await answered(client, host, 3, source), 2, source);
+      for (const source of sources) assert.equal(await answered(client, host, 1, source), 0, source);
+      const rule = await ruleOf(connect({ socket: firewall.socket }), "pings", 0);
+      // Sixteen have room; of the others' four packets two are over the limit.
+      assert.deepEqual([rule.kernel.packets, rule.userspacePackets], [32, 8]);
+      await firewall.stop();
+    }
+  },
+);
