@@ -149,7 +149,7 @@ export class Population {
   }
 
   /** Puts back what was taken out as due and could not be ended. */
-  remind(pinholes: readonly Pinhole[]): void {
+  remind(pinholes: readonly Pick<Pinhole, "id" | "deadline">[]): void {
     for (const { id, deadline } of pinholes) {
       const row = this.#byId.find(id);
       if (row !== undefined) this.#deadlines.add(row, deadline, this.size);

@@ -178,18 +178,29 @@ export class PinholeStore {
     for (const name of this.#answers.forget(moment.wall)) this.#toForget.push(name);
     const kept: KeptAnswer[] = [];
     const outcomes = requests.map((request) => this.#decide(request, moment, kept));
-    return this.#prepared({ outcomes, before, moment, kept, due: [] });
+    return this.#prepared({ outcomes, before, moment, kept });
   }
 
-  /** Ends what is overdue. Undefined when nothing is. */
-  expire(moment: Moment): PreparedCommit | undefined {
-    const due = this.#bench.population.takeDue(moment.now, EXPIRE_MAX);
-    return due.length === 0 ? undefined : this.#endAll(due, "expire", moment);
+  /**
+   * Some of the pinholes whose time is over, to be ended. Each is told once, unless
+   * {@link PinholeStore.remind} puts it back.
+   */
+  takeDue({ now }: Moment): Pinhole[] {
+    return this.#bench.population.takeDue(now, EXPIRE_MAX);
   }
 
-  /** Ends what the packet filter will not have, whoever owns it. */
-  fail(pinholes: readonly Pinhole[], moment: Moment): PreparedCommit {
-    return this.#endAll(pinholes, "fail", moment);
+  /** Puts back what was taken out as due and could not be ended. */
+  remind(pinholes: readonly Pick<Pinhole, "id" | "deadline">[]): void {
+    this.#bench.population.remind(pinholes);
+  }
+
+  /** Ends living pinholes whose time is over, or that the packet filter will not have, whoever owns them. */
+  end(pinholes: readonly Pinhole[], ending: "expire" | "fail", moment: Moment): PreparedCommit {
+    const before = this.#open();
+    this.#generation += 1;
+    const cause = { moment, generation: this.#generation, origin: "" };
+    for (const pinhole of pinholes) this.#bench.end(pinhole, ending, cause);
+    return this.#prepared({ outcomes: [], before, moment, kept: [] });
   }
 
   /** The answer that an agent was given under an idempotency key, whatever he asked for. */
@@ -355,14 +366,6 @@ export class PinholeStore {
     this.#undo.settle();
   }
 
-  #endAll(pinholes: readonly Pinhole[], ending: "expire" | "fail", moment: Moment): PreparedCommit {
-    const before = this.#open();
-    this.#generation += 1;
-    const cause = { moment, generation: this.#generation, origin: "" };
-    for (const pinhole of pinholes) this.#bench.end(pinhole, ending, cause);
-    return this.#prepared({ outcomes: [], before, moment, kept: [], due: pinholes });
-  }
-
   #open(): number {
     invariant(!this.#isPrepared, "what is prepared is settled or taken back first");
     this.#isPrepared = true;
@@ -429,9 +432,8 @@ export class PinholeStore {
     readonly before: number;
     readonly moment: Moment;
     readonly kept: readonly KeptAnswer[];
-    readonly due: readonly Pinhole[];
   }): PreparedCommit {
-    const { outcomes, before, moment, kept, due } = batch;
+    const { outcomes, before, moment, kept } = batch;
     const elements = this.#bench.elements.changes();
     const { put, remove } = elements;
     const limits = this.#bench.limits.changes();
@@ -468,7 +470,6 @@ export class PinholeStore {
         this.#undo.takeBack();
         this.#generation = before;
         this.#close();
-        this.#bench.population.remind(due);
         return { head: this.journalHead, ...this.#bench.records(changed), keep: [], forget: kept };
       },
     };

@@ -157,26 +157,6 @@ export class Enforcer {
   }
 
   /**
-   * Ends pinholes whose time is over.
-   *
-   * @returns false when the packet filter would not, and then everything is as before
-   */
-  async expire(due: PreparedCommit): Promise<boolean> {
-    const failed = await this.enforce(due, "if-possible");
-    if (failed === undefined) {
-      const isRecovered = this.expiryHealth.succeed() === "recovered";
-      if (isRecovered) this.announce("backend.recovered", "Leases whose time is over end again.");
-      return true;
-    }
-    this.counters.expiryFailures += 1;
-    if (this.expiryHealth.fail(failed.message) === "degraded") {
-      const text = `Leases whose time is over cannot be ended, and are tried again: ${failed.message}`;
-      this.announce("backend.degraded", text);
-    }
-    return false;
-  }
-
-  /**
    * The ends of connections that were begun since this was asked last.
    *
    * @returns settled when they have ended; undefined when there are none
@@ -389,7 +369,7 @@ export class Enforcer {
     if (culprits.length === 0) return;
     this.counters.refusals += culprits.length;
     const { store, moment } = this.#parts;
-    const failed = await this.enforce(store.fail(culprits, moment()), "if-possible");
+    const failed = await this.enforce(store.end(culprits, "fail", moment()), "if-possible");
     await this.writeRest();
     if (failed !== undefined) throw failed;
   }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SimulatedPinholes } from "../../backend/index.ts";
 import { FirewallError } from "../../base/index.ts";
 import {
+  type Element,
   type KernelPlan,
   type Moment,
   type PinholeEventRecord,
@@ -32,6 +33,8 @@ class SlowFilter extends SimulatedPinholes {
   gate: Promise<void> = Promise.resolve();
   /** Whether plans that only remove are refused. */
   keepsAll = false;
+  /** A port whose elements are not removed. */
+  keptPort = 0;
   /** Plans that only remove. */
   endings = 0;
 
@@ -48,7 +51,9 @@ class SlowFilter extends SimulatedPinholes {
     const { put, remove } = prepared.plan;
     const isEnding = put.length === 0 && remove.length > 0;
     if (isEnding) this.endings += 1;
-    if (isEnding && this.keepsAll) throw new FirewallError("BACKEND_REFUSED", "It keeps what it has.");
+    const isKept = ({ box }: Element): boolean => box.destination.ports.low === this.keptPort;
+    if (isEnding && (this.keepsAll || remove.some(isKept)))
+      throw new FirewallError("BACKEND_REFUSED", "It keeps what it has.");
     if (put.some(({ box }) => box.protocol === 47)) {
       throw new FirewallError("BACKEND_REFUSED", "It takes no protocol 47.");
     }
@@ -177,6 +182,37 @@ describe("a commit that waits for the journal", () => {
 });
 
 describe("leases that the packet filter will not end", () => {
+  it("keep no others from ending, those that come later neither, and hold no memory of what was closed", async () => {
+    const journal = new MemoryJournal();
+    const rig = await makeRig(journal);
+    const { service, filter } = rig;
+    const opens = Array.from({ length: 40 }, (_, at) => ({ op: "open", spec: audio(5000 + at, 1) }) as const);
+    const { results } = await service.apply(ALICE, opens);
+    const later = Array.from({ length: 2 }, (_, at) => ({ op: "open", spec: audio(7000 + at, 2) }) as const);
+    await service.apply(ALICE, later);
+    filter.keptPort = 5017;
+    const pass = async (ms: number): Promise<string[]> => {
+      rig.clock = { now: rig.clock.now + ms, wall: rig.clock.wall + ms };
+      await service.apply(BOB, [{ op: "renew", id: own, lifetime: 60 }]);
+      return filter.keys.map((key) => key.slice(-4));
+    };
+    const own = (await service.apply(BOB, [{ op: "open", spec: audio(8000) }])).results[0]?.id ?? "";
+    assert.deepEqual(await pass(1000), ["7000", "7001", "8000", "5017"].sort());
+    assert.equal(service.status.counters.expiryFailures, 1);
+    assert.ok(filter.endings <= 2 * 7, `${filter.endings} tries to find one of 40`);
+    assert.equal([...journal.load().pinholes].length, 4, "and the disk knows it");
+    const { endings } = filter;
+    await pass(RETRY_FIRST_MS - 1);
+    assert.equal(filter.endings, endings, "it is not tried again at once");
+    assert.deepEqual(await pass(1000), ["5017", "8000"], "what is due later ends");
+    assert.equal(filter.endings, endings + 3, "together with it, and then each alone");
+    filter.keptPort = 0;
+    await service.apply(ALICE, [{ op: "close", id: results[17]?.id ?? "" }]);
+    const before = filter.endings;
+    await pass(RETRY_LONGEST_MS);
+    assert.equal(filter.endings, before, "it has ended, and nothing is tried any more");
+  });
+
   it("are tried again later and later, and are told of until they end", async () => {
     const rig = await makeRig();
     const { service, filter, events } = rig;

@@ -20,7 +20,7 @@ import {
 } from "../../pinhole/index.ts";
 import { CommitCarrier, isProtective, mayEnd } from "./commit-carrier.ts";
 import type { Enforcer } from "./enforcer.ts";
-import { RetryDelay } from "./retry-delay.ts";
+import { LeaseEnder } from "./lease-ender.ts";
 
 /** What a loop works with. */
 export interface WorkLoopParts {
@@ -59,6 +59,7 @@ const RESTORE_AGAIN_MS = 1000;
 export class WorkLoop {
   readonly #parts: WorkLoopParts;
   readonly #carrier: CommitCarrier;
+  readonly #leases: LeaseEnder;
   #waiting: Waiting[] = [];
   #readers: (() => void)[] = [];
   #auditors: Auditor[] = [];
@@ -66,8 +67,6 @@ export class WorkLoop {
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #wasBusy = false;
-  /** When leases that could not be ended are tried again. */
-  readonly #expiry: RetryDelay = new RetryDelay();
   /** Settled when no audit is on its way. */
   #lastAudit: Promise<unknown> = Promise.resolve();
   #nextAudit: Promise<Restoration> | undefined;
@@ -75,6 +74,7 @@ export class WorkLoop {
   constructor(parts: WorkLoopParts) {
     this.#parts = parts;
     this.#carrier = new CommitCarrier(parts.store, parts.enforcer, parts.moment);
+    this.#leases = new LeaseEnder(parts.store, parts.enforcer, parts.moment);
   }
 
   /** Ends leases from now on. */
@@ -158,7 +158,8 @@ export class WorkLoop {
     try {
       do {
         if (this.#parts.enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
-        await this.#expire();
+        this.#parts.store.dropOverdue(this.#parts.moment());
+        await this.#leases.endDue();
         await this.#parts.enforcer.writeRest();
         this.#letRead();
         await this.#gather();
@@ -221,20 +222,6 @@ export class WorkLoop {
     return this.#waiting.splice(0, count);
   }
 
-  /**
-   * Ends some of what is overdue. When there is more of it, the timer comes back soon; when the packet filter
-   * refuses, later and later. Elements end by themselves meanwhile where the filter sees to that.
-   */
-  async #expire(): Promise<void> {
-    const { store, moment, enforcer } = this.#parts;
-    const now = moment();
-    store.dropOverdue(now);
-    const due = now.now < this.#expiry.notBefore ? undefined : store.expire(now);
-    if (due === undefined) return;
-    if (await enforcer.expire(due)) this.#expiry.succeed();
-    else this.#expiry.fail(moment().now);
-  }
-
   async #audit(): Promise<Restoration> {
     const { enforcer } = this.#parts;
     const restoration = await enforcer.audit();
@@ -272,11 +259,9 @@ export class WorkLoop {
   #schedule(): void {
     if (this.#isClosed) return;
     clearTimeout(this.#timer);
-    const { store, enforcer, moment } = this.#parts;
-    const next = store.nextDeadline;
-    const { now } = moment();
+    const { enforcer, moment } = this.#parts;
     const restoreMs = enforcer.mustRestore ? RESTORE_AGAIN_MS : TICK_MAX_MS;
-    const leftMs = Math.max(next ?? Number.POSITIVE_INFINITY, this.#expiry.notBefore) - now;
+    const leftMs = (this.#leases.next ?? Number.POSITIVE_INFINITY) - moment().now;
     this.#timer = setTimeout(() => void this.#pump(), Math.min(restoreMs, Math.max(1, Math.ceil(leftMs))));
     this.#timer.unref();
   }

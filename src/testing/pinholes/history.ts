@@ -144,8 +144,8 @@ export class HistoryWorld {
 
   async #pass(ms: number): Promise<void> {
     this.moment = { now: this.moment.now + ms, wall: this.moment.wall + ms };
-    const prepared = this.store.expire(this.moment);
-    if (prepared !== undefined) await this.#carry(prepared);
+    const due = this.store.takeDue(this.moment);
+    if (due.length > 0) await this.#carry(this.store.end(due, "expire", this.moment));
   }
 
   /** The process dies while it carries something out, and another one begins with the journal. */
