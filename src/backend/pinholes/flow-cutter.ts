@@ -6,10 +6,12 @@
  * entries in its boxes are looked at, and those are deleted whose first packet nothing else would let
  * through. The hand-over ends with its entry.
  *
- * A box of single values is one look-up in each direction, done at once. For wider ones the whole table is
- * read, part by part while the event loop goes on. One reading serves all that wait when it begins; whoever
- * comes later waits for the next, since a connection may have come behind the reader's back.
+ * A box of single values is one look-up in each direction, done at once; where there are very many, so many
+ * in each turn of the event loop. For wider ones the whole table is read, part by part while the event loop
+ * goes on. One reading serves all that wait when it begins; whoever comes later waits for the next, since a
+ * connection may have come behind the reader's back.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import { type Family, PROTOCOL } from "../../base/index.ts";
 import {
   ConntrackEntry,
@@ -30,8 +32,11 @@ import {
 } from "../../pinhole/index.ts";
 import { Conntrack, ConntrackList } from "../../system/index.ts";
 
-/** Connections that are judged and ended together, at most: about two milliseconds of the event loop. */
+/** Connections that are judged and ended in one turn of the event loop, at most: about two milliseconds. */
 const JUDGED_AT_ONCE = 128;
+
+/** Each of them may have begun at either end. */
+const PAIRS_AT_ONCE = JUDGED_AT_ONCE / 2;
 
 function isSingle(endpoint: Endpoint): boolean {
   return endpoint.isHost && endpoint.ports.low === endpoint.ports.high;
@@ -130,6 +135,46 @@ interface Candidate {
   readonly isLeased: boolean;
 }
 
+/** Single values between which a connection may be. */
+interface ExactPair {
+  readonly protocol: number;
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  /** True when what begins with a packet from one to the other ends whatever permits it. */
+  readonly isLeased: boolean;
+}
+
+/** What boxes of single values lie between, each once. */
+function* exactPairsOf({ boxes, translated }: Cut): Generator<ExactPair> {
+  for (const { protocol, source, destination } of translated.filter(isExact)) {
+    yield { protocol, from: source, to: destination, isLeased: true };
+  }
+  const seen = new Set<string>();
+  for (const { protocol, source, destination } of boxes.filter(isExact)) {
+    // Both boxes of a pinhole that goes both ways lie between the same.
+    if (seen.has(`${protocol} ${destination.key} ${source.key}`)) continue;
+    seen.add(`${protocol} ${source.key} ${destination.key}`);
+    yield { protocol, from: source, to: destination, isLeased: false };
+  }
+}
+
+/** The packet that begins a connection under a key, where nothing is translated. */
+function firstUnder({ family, original }: ConntrackKey): PacketFacts {
+  const reply = { ...original, source: original.destination, sourcePort: original.destinationPort };
+  return firstPacket({ family, original, reply });
+}
+
+/** Takes the next few out; fewer when there are no more. */
+function takeSome<Value>(values: Iterator<Value>, count: number): Value[] {
+  const taken: Value[] = [];
+  while (taken.length < count) {
+    const { done, value } = values.next();
+    if (done === true) break;
+    taken.push(value);
+  }
+  return taken;
+}
+
 /** Finds the connections in wide boxes. */
 class WideBoxes {
   readonly #filtered: BoxIndex<Box>;
@@ -162,6 +207,8 @@ export class FlowCutter {
   readonly #waiting: WideCut[] = [];
   #reading: Promise<void> | undefined;
   #readings = 0;
+  /** Cuts that are on their way. */
+  readonly #cuts: Set<Promise<number>> = new Set();
 
   private constructor(tracker: Conntrack, list: ConntrackList) {
     this.#tracker = tracker;
@@ -185,46 +232,65 @@ export class FlowCutter {
    * @throws {FirewallError} `NETLINK_REFUSED`
    */
   async cut(cut: Cut): Promise<number> {
-    const boxes = cut.boxes.filter((box) => !isExact(box));
-    const translated = cut.translated.filter((box) => !isExact(box));
-    const ended = this.#cutExact(cut);
-    if (boxes.length + translated.length === 0) return ended;
-    const endedLater = await new Promise<number>((end, fail) => {
-      this.#waiting.push({ cut: { ...cut, boxes, translated }, end, fail });
-      this.#reading ??= this.#readForAll();
-    });
-    return ended + endedLater;
+    const ending = this.#cut(cut);
+    this.#cuts.add(ending);
+    try {
+      return await ending;
+    } finally {
+      this.#cuts.delete(ending);
+    }
   }
 
   /** Waits for what is on its way, and gives the sockets back. */
   async close(): Promise<void> {
-    await this.#reading;
+    await Promise.allSettled([...this.#cuts, this.#reading]);
     this.#tracker.close();
     this.#list.close();
   }
 
-  #cutExact(cut: Cut): number {
-    const keys = new Map<string, ConntrackKey>();
-    for (const { protocol, source, destination } of cut.translated.filter(isExact)) {
-      // The kernel finds an entry by the packets of either direction.
-      const name = `${protocol} ${source.key} ${destination.key}`;
-      keys.set(name, keyBetween(protocol, source, destination));
+  async #cut(cut: Cut): Promise<number> {
+    const exact = this.#cutExact(cut);
+    const boxes = cut.boxes.filter((box) => !isExact(box));
+    const translated = cut.translated.filter((box) => !isExact(box));
+    if (boxes.length + translated.length === 0) return exact;
+    const wide = new Promise<number>((end, fail) => {
+      this.#waiting.push({ cut: { ...cut, boxes, translated }, end, fail });
+      this.#reading ??= this.#readForAll();
+    });
+    const [ended, endedLater] = await Promise.all([exact, wide]);
+    return ended + endedLater;
+  }
+
+  /** The first few at once: while nothing is decided that is not in force. */
+  async #cutExact(cut: Cut): Promise<number> {
+    const pairs = exactPairsOf(cut);
+    let some = takeSome(pairs, PAIRS_AT_ONCE);
+    let ended = this.#endBetween(some, cut);
+    while (some.length === PAIRS_AT_ONCE) {
+      await turn();
+      some = takeSome(pairs, PAIRS_AT_ONCE);
+      ended += await cut.whenSettled(() => this.#endBetween(some, cut));
     }
-    for (const { protocol, source, destination } of cut.boxes.filter(isExact)) {
-      for (const [from, to] of [
-        [source, destination],
-        [destination, source],
-      ] as const) {
-        const name = `${protocol} ${from.key} ${to.key}`;
-        if (keys.has(name)) continue;
-        const key = keyBetween(protocol, from, to);
-        const { original } = key;
-        const reply = { ...original, source: original.destination, sourcePort: original.destinationPort };
-        const first = firstPacket({ family: key.family, original, reply });
-        if (!cut.isPermitted(first)) keys.set(name, key);
-      }
-    }
-    return this.#tracker.delete([...keys.values()]).deleted;
+    return ended;
+  }
+
+  #endBetween(pairs: readonly ExactPair[], cut: Cut): number {
+    return this.#tracker.delete(pairs.flatMap((pair) => this.#overBetween(pair, cut))).deleted;
+  }
+
+  /** Connections between single values that are to end, if they are there. */
+  #overBetween({ protocol, from, to, isLeased }: ExactPair, { isPermitted }: Cut): ConntrackKey[] {
+    const there = keyBetween(protocol, from, to);
+    if (isLeased) return [there];
+    const back = keyBetween(protocol, to, from);
+    const [isGoing, isComing] = [isPermitted(firstUnder(there)), isPermitted(firstUnder(back))];
+    if (isGoing && isComing) return [];
+    if (!isGoing && !isComing) return [there, back];
+    // The kernel finds an entry by the packets of either direction: which of them began it, it says itself.
+    return [there, back].flatMap((key) => {
+      const entry = this.#tracker.get(key);
+      return entry === undefined || isPermitted(firstPacket(entry)) ? [] : [keyOf(entry)];
+    });
   }
 
   async #readForAll(): Promise<void> {
