@@ -53,6 +53,8 @@ type AnswerRow = readonly [
   generation: number,
   appliedAt: Milliseconds,
   results: readonly ResultRow[],
+  /** The transaction's id where it was open over several requests; absent where that is the key. */
+  askedAs?: string,
 ];
 
 function resultRow(result: OperationAnswer): ResultRow {
@@ -123,10 +125,20 @@ export class AnswerMemory {
     throw new PinholeRefusal("KEY_REUSED", "This idempotency key came with other operations before.");
   }
 
-  /** The answer under a key, whatever was asked for. */
-  recall(agent: string, key: string): CommitAnswer | undefined {
+  /**
+   * The answer that was given to a transaction whose operations nobody knows any more.
+   *
+   * @param askedAs - the transaction's id
+   * @returns undefined when the key is fresh
+   * @throws {PinholeRefusal} `KEY_REUSED` when another commit was answered under the key
+   */
+  recall(agent: string, key: string, askedAs: string): CommitAnswer | undefined {
     const text = this.#kept.get(nameOf(agent, key));
-    return text === undefined ? undefined : answerOf(rowOf(text));
+    if (text === undefined) return undefined;
+    const row = rowOf(text);
+    const [, , , , , answered = key] = row;
+    if (answered === askedAs) return answerOf(row);
+    throw new PinholeRefusal("KEY_REUSED", "This idempotency key came with another commit before.");
   }
 
   /**
@@ -135,14 +147,14 @@ export class AnswerMemory {
    * @param asked - by whom, under which key, and what
    */
   keep(
-    asked: { readonly agent: string; readonly key: string; readonly fingerprint: string },
+    asked: AnswerName & { readonly fingerprint: string; readonly askedAs?: string | undefined },
     { generation, appliedAt, results }: CommitAnswer,
     wall: Milliseconds,
   ): KeptAnswer {
-    const { agent, key, fingerprint } = asked;
+    const { agent, key, fingerprint, askedAs } = asked;
     const name = nameOf(agent, key);
     const row: AnswerRow = [wall + KEPT_MS, fingerprint, generation, appliedAt, results.map(resultRow)];
-    const text = JSON.stringify(row);
+    const text = JSON.stringify(askedAs === undefined ? row : [...row, askedAs]);
     this.#set(name, text);
     this.#undo.note(() => this.#delete(name, text));
     return { agent, key, text };

@@ -13,6 +13,8 @@ import type { Transaction } from "./transaction.ts";
 export interface CommitOptions {
   /** The same key with the same operations has one effect and one answer. */
   readonly idempotencyKey?: string;
+  /** By which it is asked for again, beside the key: the transaction's id, unless that is the key. */
+  readonly askedAs?: string;
   /** Refuse unless this generation is in force. */
   readonly expectGeneration?: number;
   /**

@@ -203,9 +203,9 @@ export class PinholeStore {
     return this.#prepared({ outcomes: [], before, moment, kept: [] });
   }
 
-  /** The answer that an agent was given under an idempotency key, whatever he asked for. */
-  answer(agent: Agent, key: string): CommitAnswer | undefined {
-    return this.#answers.recall(agent.name, key);
+  /** The answer to a transaction that is over. @throws {PinholeRefusal} `KEY_REUSED` for another's key */
+  answer(agent: Agent, id: string, key: string): CommitAnswer | undefined {
+    return this.#answers.recall(agent.name, key, id);
   }
 
   /** A pinhole, living or ended a while ago; undefined when there is none that the agent may see. */
@@ -389,7 +389,7 @@ export class PinholeStore {
 
   #carryOut({ transaction, options }: CommitRequest, moment: Moment, kept: KeptAnswer[]): CommitAnswer {
     const { agent } = transaction;
-    const { idempotencyKey: key, expectGeneration } = options;
+    const { idempotencyKey: key, askedAs, expectGeneration } = options;
     const fingerprint = key === undefined ? "" : transaction.fingerprint;
     const known = key === undefined ? undefined : this.#answers.find(agent.name, key, fingerprint);
     if (known !== undefined) return known;
@@ -405,7 +405,8 @@ export class PinholeStore {
       results: this.#results(transaction, cause),
     };
     if (key !== undefined) {
-      kept.push(this.#answers.keep({ agent: agent.name, key, fingerprint }, answer, moment.wall));
+      const asked = { agent: agent.name, key, fingerprint, askedAs };
+      kept.push(this.#answers.keep(asked, answer, moment.wall));
     }
     return answer;
   }

@@ -144,7 +144,7 @@ function closingRoutes(desk: TransactionDesk): PinholeRoute[] {
       isIdempotent: true,
       query: WAIT,
       answers: COMMITTED,
-      problems: [...CHANGE_PROBLEMS, "NO_SUCH_TRANSACTION", "GENERATION_MISMATCH"],
+      problems: [...CHANGE_PROBLEMS, "NO_SUCH_TRANSACTION", "GENERATION_MISMATCH", "KEY_REUSED"],
       handle: async (call) => {
         const { expectGeneration } = (call.body ?? {}) as Partial<CommitBody>;
         const wish = { key: call.idempotencyKey, expectGeneration, wait: waitOf(call) };

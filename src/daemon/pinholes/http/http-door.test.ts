@@ -227,6 +227,34 @@ describe("the HTTP door", () => {
     assert.equal(service.status.pinholes, 2);
   });
 
+  it("answers a commit under a key again to the same transaction, and to no other", async () => {
+    const { socket, service } = await house();
+    const begin = async (): Promise<string> => {
+      const path = String((await ask(socket, "POST", "/v1/transactions")).headers["location"]);
+      await ask(socket, "POST", `${path}/operations`, { op: "open", spec: AUDIO });
+      return `${path}/commit`;
+    };
+    const [one, two] = [await begin(), await begin()];
+    const commit = (path: string, key: string): Promise<Answer> =>
+      ask(socket, "POST", path, undefined, { "idempotency-key": key });
+    const first = await commit(one, "one");
+    assert.equal(first.status, 200);
+    assert.deepEqual((await commit(one, "one")).body, first.body);
+    await ask(socket, "DELETE", two.slice(0, -"/commit".length));
+    const apply = await ask(socket, "POST", "/v1/commits", { operations: [] }, { "idempotency-key": "all" });
+    assert.equal(apply.status, 200);
+    for (const [path, key, code] of [
+      [two, "one", "KEY_REUSED"],
+      [two, "all", "KEY_REUSED"],
+      ["/v1/transactions/tx_0/commit", "one", "KEY_REUSED"],
+      [two, "fresh", "NO_SUCH_TRANSACTION"],
+      [one, "fresh", "NO_SUCH_TRANSACTION"],
+    ] as const) {
+      assert.equal((await commit(path, key)).body["code"], code, `${path} with ${key}`);
+    }
+    assert.equal(service.status.pinholes, 1);
+  });
+
   it("rolls a transaction back, and knows it no more", async () => {
     const { socket, service } = await house();
     const path = String((await ask(socket, "POST", "/v1/transactions")).headers["location"]);

@@ -87,7 +87,11 @@ export class TransactionDesk {
     return answer;
   }
 
-  /** Puts a transaction into force, or answers again what became of it. */
+  /**
+   * Puts a transaction into force, or answers again what became of it.
+   *
+   * @throws {PinholeRefusal} `NO_SUCH_TRANSACTION`; `KEY_REUSED` when the key came with another commit
+   */
   async commit(agent: Agent, id: string, wish: CommitWish): Promise<CommitAnswer> {
     const { key = id, expectGeneration, wait } = wish;
     const name = `${agent.name}\0${id}`;
@@ -101,12 +105,13 @@ export class TransactionDesk {
     try {
       transaction = this.#service.transaction(agent, id);
     } catch (error) {
-      const known = await this.#service.read((store) => store.answer(agent, key));
+      const known = await this.#service.read((store) => store.answer(agent, id, key));
       if (known === undefined) throw error;
       return known;
     }
     const commit = this.#service.commit(transaction, {
       idempotencyKey: key,
+      ...(key === id ? {} : { askedAs: id }),
       ...(expectGeneration === undefined ? {} : { expectGeneration }),
       ...(wait === "journal" ? { wait } : {}),
     });
