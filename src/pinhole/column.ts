@@ -5,7 +5,7 @@
  */
 
 /** An array of numbers of which there may be very many. */
-type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
 /**
  * A column with room for so many entries: the same one, or one at least twice as long with the same

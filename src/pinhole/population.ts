@@ -5,15 +5,16 @@
  * A pinhole has a row as long as it lives. Its text (record.ts) says everything about it; what it is found
  * by stands in columns. Objects are made of it when somebody asks, and are not kept.
  */
-import { invariant, type Milliseconds } from "../base/index.ts";
+import { invariant, type Milliseconds, PROTOCOL } from "../base/index.ts";
 import { grown } from "./column.ts";
 import { DeadlineQueue } from "./deadline-queue.ts";
 import { hostEndpoint } from "./endpoint.ts";
-import { concerns, type PacketFacts } from "./judgement.ts";
+import type { PacketFacts } from "./judgement.ts";
 import { OrderedRows } from "./ordered-rows.ts";
 import { type Pair, PairIndex } from "./pair-index.ts";
 import type { Pinhole } from "./pinhole.ts";
 import { hasId, idIn, packPinhole, unpackPinhole } from "./record.ts";
+import type { PinholeRequest } from "./specification.ts";
 import { hashId, hashNumber, RowIndex } from "./row-index.ts";
 import type { UndoLog } from "./undo-log.ts";
 
@@ -41,12 +42,27 @@ function filingOf(pinhole: Pinhole): Filing {
   return pinhole.request.kind === "block" ? "block" : "permit";
 }
 
+/** Ways that a pinhole speaks of. */
+const WAY = { OUT: 1, IN: 2 } as const;
+const WAYS = { out: WAY.OUT, in: WAY.IN, both: WAY.OUT | WAY.IN } as const;
+
+/** Stands for the distance of ports where each internal one goes with each external one. */
+const ANY_DISTANCE = 0x1_0000;
+
+/** How far the internal port lies above the external one that goes with it. */
+function distanceOf({ isPairwise, internal, external }: PinholeRequest): number {
+  return isPairwise ? internal.ports.low - external.ports.low : ANY_DISTANCE;
+}
+
 /** All living pinholes. */
 export class Population {
   /** The texts of pinholes; undefined where a row is idle. */
   readonly #texts: (string | undefined)[] = [];
   #numbers: Uint32Array = new Uint32Array(0);
   #ends: Float64Array = new Float64Array(0);
+  // Of what is filed: what decides, between its ends, of which packets it speaks.
+  #ways: Uint8Array = new Uint8Array(0);
+  #distances: Int32Array = new Int32Array(0);
   readonly #idle: number[] = [];
   readonly #byId: RowIndex<string>;
   readonly #byNumber: RowIndex<number>;
@@ -120,10 +136,21 @@ export class Population {
     return this.#index[kind].meeting(pair).map((row) => this.#at(row));
   }
 
-  /** True when an enabled pinhole of a kind speaks of a packet. Reads pinholes up to the first that does. */
+  /**
+   * True when an enabled pinhole of a kind speaks of a packet. Reads none: however many lie between its ends
+   * and do not speak of it, each is a comparison of two numbers.
+   *
+   * @see concerns, which says the same of one pinhole
+   */
   isConcerned(kind: "permit" | "block", packet: PacketFacts): boolean {
-    const index = this.#index[kind];
-    return pairsOf(packet).some((pair) => index.meeting(pair).some((row) => concerns(this.#at(row), packet)));
+    const { protocol, opensTcp, sourcePort, destinationPort } = packet;
+    const isAnswer = protocol === PROTOCOL.TCP && !opensTcp;
+    const [out, back] = pairsOf(packet);
+    const distance = sourcePort - destinationPort;
+    return (
+      this.#speaksOf(kind, out, isAnswer ? WAYS.both : WAYS.out, distance) ||
+      this.#speaksOf(kind, back, isAnswer ? WAYS.both : WAYS.in, -distance)
+    );
   }
 
   /** How many pinholes {@link Population.numbersAround} would compare. */
@@ -176,6 +203,13 @@ export class Population {
   remove(pinhole: Pinhole): void {
     this.#drop(pinhole);
     this.#undo.note(() => this.#enter(pinhole));
+  }
+
+  #speaksOf(kind: "permit" | "block", pair: Pair, ways: number, distance: number): boolean {
+    return this.#index[kind].meeting(pair).some((row) => {
+      const own = this.#distances[row] ?? ANY_DISTANCE;
+      return ((this.#ways[row] ?? 0) & ways) !== 0 && (own === ANY_DISTANCE || own === distance);
+    });
   }
 
   #textAt(row: number): string {
@@ -249,7 +283,13 @@ export class Population {
 
   #file(pinhole: Pinhole, row: number): void {
     const filing = filingOf(pinhole);
-    if (filing !== "none") this.#index[filing].add(row, pairOf(pinhole));
+    if (filing === "none") return;
+    const { request } = pinhole;
+    this.#ways = grown(this.#ways, row + 1);
+    this.#distances = grown(this.#distances, row + 1);
+    this.#ways[row] = filing === "block" ? WAYS.both : WAYS[request.direction];
+    this.#distances[row] = distanceOf(request);
+    this.#index[filing].add(row, pairOf(pinhole));
   }
 
   #unfile(pinhole: Pinhole, row: number): void {
