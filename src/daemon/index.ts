@@ -12,7 +12,8 @@ export {
 } from "./policy-file.ts";
 export { OwnerLock } from "./owner-lock.ts";
 export { filledMemory, readTables } from "./table-files.ts";
-export { DiskJournal, MemoryJournal, type PinholeJournal } from "./pinholes/journal.ts";
+export { DiskJournal } from "./pinholes/disk-journal.ts";
+export { MemoryJournal, type PinholeJournal } from "./pinholes/journal.ts";
 export { PinholeService, type ServiceOptions, type ServiceStatus } from "./pinholes/service.ts";
 export type { PolicySource } from "./worker-protocol.ts";
 export type { SocketPlace } from "./socket-place.ts";

@@ -97,9 +97,18 @@ export class DurableStore {
     return this.#database.doesExist([...key]);
   }
 
-  /** The values of a kind, in the order of their keys. */
-  *read(kind: string): Generator<unknown> {
-    for (const { value } of this.#database.getRange({ start: [kind], end: [kind, LAST] })) yield value;
+  /** The values of a kind with what tells them apart, in the order of their names. */
+  *read(kind: string): Generator<readonly [name: readonly string[], value: unknown]> {
+    for (const { key, value } of this.#database.getRange({ start: [kind], end: [kind, LAST] })) {
+      yield [key.slice(1), value];
+    }
+  }
+
+  /** What tells the last value of a kind apart; undefined when there is none. */
+  lastName(kind: string): readonly string[] | undefined {
+    const backwards = { start: [kind, LAST], end: [kind], reverse: true, limit: 1 };
+    for (const key of this.#database.getKeys(backwards)) return key.slice(1);
+    return undefined;
   }
 
   /** Waits for what is on its way and closes the file. */

@@ -13,7 +13,7 @@ import type { Namespace, RunningProgram, TopologyPlan } from "../../lab/index.ts
 import { type Moment, type PacketFacts, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
 import { inNamespace, machineBootId, machineMoment } from "../../system/index.ts";
 import { ALICE, BORDER, fakeEntropy, netnsTest, PacketProbe } from "../../testing/index.ts";
-import { DiskJournal } from "./journal.ts";
+import { DiskJournal } from "./disk-journal.ts";
 import { PinholeService } from "./service.ts";
 
 const WORKER = fileURLToPath(new URL("../../testing/programs/pinhole-worker.js", import.meta.url));

@@ -31,6 +31,18 @@ export class JournalBacklog {
     return this.#head === undefined;
   }
 
+  /** Whether there is a pinhole with this id behind all this; undefined when nothing here speaks of it. */
+  hasPinhole(id: string): boolean | undefined {
+    return this.#pinholes.has(id) ? this.#pinholes.get(id) !== undefined : undefined;
+  }
+
+  /** The same for an answer. */
+  hasAnswer(answer: AnswerName): boolean | undefined {
+    const name = keyOf(answer);
+    if (this.#kept.has(name)) return true;
+    return this.#forgotten.has(name) ? false : undefined;
+  }
+
   /** Adds what comes after everything that is here. */
   add({ head, put, remove, keep, forget }: JournalChanges): void {
     this.#head = head;

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { JournalChanges } from "../../pinhole/index.ts";
-import { DiskJournal, MemoryJournal, type PinholeJournal } from "./journal.ts";
+import { DiskJournal } from "./disk-journal.ts";
+import { MemoryJournal, type PinholeJournal } from "./journal.ts";
 
 const NOTHING: JournalChanges = {
   head: { generation: 1, nextNumber: 1, nextGroupNumber: 1 },

@@ -12,7 +12,6 @@ import type {
   JournalHead,
   KeptAnswer,
 } from "../../pinhole/index.ts";
-import { type DurableChange, DurableStore } from "../../system/index.ts";
 
 /** What a journal can be asked about what it holds. */
 export interface JournalHoldings {
@@ -34,59 +33,8 @@ export interface PinholeJournal extends JournalHoldings {
   close(): Promise<void>;
 }
 
-const HEAD = "head";
-const PINHOLE = "pinhole";
-const ANSWER = "answer";
-
-function answerKey({ agent, key }: AnswerName): readonly [string, string, string] {
-  return [ANSWER, agent, key];
-}
-
-/** A journal on disk. */
-export class DiskJournal implements PinholeJournal {
-  readonly #store: DurableStore;
-  readonly #bootId: string;
-
-  /**
-   * @param folder - where it is; made if need be
-   * @param bootId - names the start of the machine
-   * @throws {FirewallError} `JOURNAL_UNAVAILABLE`
-   */
-  constructor(folder: string, bootId: string) {
-    this.#store = DurableStore.open(folder);
-    this.#bootId = bootId;
-  }
-
-  load(): JournalContents {
-    const [head] = [...this.#store.read(HEAD)];
-    return {
-      head: head as JournalHead | undefined,
-      pinholes: this.#store.read(PINHOLE) as Iterable<string>,
-      answers: this.#store.read(ANSWER) as Iterable<KeptAnswer>,
-    };
-  }
-
-  hasPinhole(id: string): boolean {
-    return this.#store.has([PINHOLE, id]);
-  }
-
-  hasAnswer(name: AnswerName): boolean {
-    return this.#store.has(answerKey(name));
-  }
-
-  append(changes: JournalChanges): Promise<void> {
-    const { head, put, remove, keep, forget } = changes;
-    const written: DurableChange[] = [{ key: [HEAD], value: { ...head, bootId: this.#bootId } }];
-    for (const id of remove) written.push({ key: [PINHOLE, id], value: undefined });
-    for (const { id, text } of put) written.push({ key: [PINHOLE, id], value: text });
-    for (const answer of forget) written.push({ key: answerKey(answer), value: undefined });
-    for (const answer of keep) written.push({ key: answerKey(answer), value: answer });
-    return this.#store.write(written);
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
-  }
+function nameOf({ agent, key }: AnswerName): string {
+  return `${agent}\0${key}`;
 }
 
 /** A journal that a crash takes with it: for trials. */
@@ -104,15 +52,15 @@ export class MemoryJournal implements PinholeJournal {
   }
 
   hasAnswer(name: AnswerName): boolean {
-    return this.#answers.has(answerKey(name).join("\0"));
+    return this.#answers.has(nameOf(name));
   }
 
   append({ head, put, remove, keep, forget }: JournalChanges): Promise<void> {
     this.#head = { ...head, bootId: "" };
     for (const id of remove) this.#pinholes.delete(id);
     for (const { id, text } of put) this.#pinholes.set(id, text);
-    for (const answer of forget) this.#answers.delete(answerKey(answer).join("\0"));
-    for (const answer of keep) this.#answers.set(answerKey(answer).join("\0"), answer);
+    for (const answer of forget) this.#answers.delete(nameOf(answer));
+    for (const answer of keep) this.#answers.set(nameOf(answer), answer);
     return Promise.resolve();
   }
 

@@ -13,7 +13,7 @@ import type { Log } from "../log.ts";
 import { packageVersion } from "../package-version.ts";
 import { OwnerLock } from "../owner-lock.ts";
 import type { AgentDirectory } from "./agent-directory.ts";
-import { DiskJournal } from "./journal.ts";
+import { DiskJournal } from "./disk-journal.ts";
 import type { OpenDoor, PinholeDoor, PinholeHouse } from "./pinhole-door.ts";
 import { PinholeService } from "./service.ts";
 

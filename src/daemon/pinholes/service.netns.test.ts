@@ -10,7 +10,7 @@ import { GATEWAY, type Namespace, type Topology } from "../../lab/index.ts";
 import { type PinholeEventRecord, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
 import { inNamespace, machineBootId, machineMoment } from "../../system/index.ts";
 import { ALICE, BOB, fakeEntropy, netnsTest } from "../../testing/index.ts";
-import { DiskJournal } from "./journal.ts";
+import { DiskJournal } from "./disk-journal.ts";
 import { PinholeService } from "./service.ts";
 
 const PLAN = { table: "filter", chain: "ph" } as const;

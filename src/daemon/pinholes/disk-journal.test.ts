@@ -1,0 +1,204 @@
+/**
+ * The journal on disk, at every instant at which a crash may leave it: a copy of its folder is what is left.
+ */
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, mock } from "node:test";
+import { FirewallError } from "../../base/index.ts";
+import type { JournalChanges } from "../../pinhole/index.ts";
+import { DurableStore } from "../../system/index.ts";
+import { DiskJournal } from "./disk-journal.ts";
+
+const NOTHING = { put: [], remove: [], keep: [], forget: [] };
+
+interface Contents {
+  readonly generation: number | undefined;
+  readonly pinholes: readonly string[];
+  readonly answers: readonly string[];
+}
+
+function contentsOf(journal: DiskJournal): Contents {
+  const { head, pinholes, answers } = journal.load();
+  const texts = Array.from(answers, ({ agent, key, text }) => `${agent} ${key} ${text}`);
+  return { generation: head?.generation, pinholes: [...pinholes], answers: texts.sort() };
+}
+
+/** Reads what a crash would leave at this instant. */
+async function afterCrash(folder: string): Promise<Contents> {
+  const copy = mkdtempSync(join(tmpdir(), "postern-crash-"));
+  try {
+    cpSync(folder, copy, { recursive: true });
+    const journal = new DiskJournal(copy, "boot");
+    const contents = contentsOf(journal);
+    await journal.close();
+    return contents;
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
+async function withFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "postern-journal-"));
+  try {
+    await body(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function head(generation: number): JournalChanges["head"] {
+  return { generation, nextNumber: generation, nextGroupNumber: 1 };
+}
+
+function logParts(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.startsWith("log-"));
+}
+
+/** What the journal should say, and commits that change it: a seed for each history. */
+class History {
+  readonly #pinholes: Map<string, string> = new Map();
+  readonly #answers: Map<string, string> = new Map();
+  #generation = 0;
+  #seed: number;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  get contents(): Contents {
+    const pinholes = [...this.#pinholes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => text);
+    const answers = Array.from(this.#answers, ([key, text]) => `alice ${key} ${text}`);
+    return { generation: this.#generation, pinholes, answers: answers.sort() };
+  }
+
+  next(): JournalChanges {
+    this.#generation += 1;
+    const generation = this.#generation;
+    const id = `ph_${String(generation).padStart(6, "0")}`;
+    const put = [{ id, text: `["${id}","ü \\n",${generation}]` }];
+    const remove: string[] = [];
+    for (const known of this.#pinholes.keys()) {
+      const chance = this.#chance();
+      if (chance < 0.1) remove.push(known);
+      else if (chance < 0.15) put.push({ id: known, text: `["${known}",${generation}]` });
+    }
+    const keep = [{ agent: "alice", key: `k\t${generation}`, text: `[${generation}]` }];
+    const forget = [...this.#answers.keys()].filter(() => this.#chance() < 0.1);
+    for (const gone of remove) this.#pinholes.delete(gone);
+    for (const { id: name, text } of put) this.#pinholes.set(name, text);
+    for (const key of forget) this.#answers.delete(key);
+    for (const { key, text } of keep) this.#answers.set(key, text);
+    const names = forget.map((key) => ({ agent: "alice", key }));
+    return { head: head(generation), put, remove, keep, forget: names };
+  }
+
+  #chance(): number {
+    this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) >>> 0;
+    return this.#seed / 2 ** 32;
+  }
+}
+
+describe("a journal on disk", () => {
+  for (const seed of [1, 2, 3]) {
+    it(`says after a crash at any instant what was written last, also while it is folded (${seed})`, () =>
+      withFolder(async (folder) => {
+        const history = new History(seed);
+        let journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
+        for (let step = 1; step <= 60; step += 1) {
+          const changes = history.next();
+          await journal.append(changes);
+          for (const { id } of changes.put) assert.ok(journal.hasPinhole(id));
+          for (const id of changes.remove) assert.ok(!journal.hasPinhole(id));
+          for (const answer of changes.keep) assert.ok(journal.hasAnswer(answer));
+          for (const name of changes.forget) assert.ok(!journal.hasAnswer(name));
+          if (step % 3 === 0) assert.deepEqual(await afterCrash(folder), history.contents, `step ${step}`);
+          if (step % 20 !== 0) continue;
+          await journal.close();
+          journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
+          assert.deepEqual(contentsOf(journal), history.contents);
+        }
+        await journal.close();
+        assert.ok(logParts(folder).length < 20, "parts that are folded are forgotten");
+      }));
+  }
+
+  it("loses nothing when the database cannot be written, and folds later", () =>
+    withFolder(async (folder) => {
+      const history = new History(4);
+      const journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
+      const failing = mock.method(DurableStore.prototype, "write", () =>
+        Promise.reject(new FirewallError("JOURNAL_UNAVAILABLE", "the database is full")),
+      );
+      for (let step = 0; step < 40; step += 1) await journal.append(history.next());
+      assert.ok(failing.mock.callCount() > 1, "it is tried again");
+      assert.deepEqual(await afterCrash(folder), history.contents);
+      failing.mock.restore();
+      const parts = logParts(folder).length;
+      for (let step = 0; logParts(folder).length >= parts; step += 1) {
+        assert.ok(step < 1000, "the parts are forgotten");
+        await journal.append(history.next());
+      }
+      await journal.close();
+      assert.deepEqual(await afterCrash(folder), history.contents);
+    }));
+
+  it("keeps nothing in the database of a pinhole that came and went while the log was folded", () =>
+    withFolder(async (folder) => {
+      const journal = new DiskJournal(folder, "boot", { foldBytes: 1 });
+      for (let generation = 1; generation <= 40; generation += 1) {
+        const id = `ph_${String(generation).padStart(3, "0")}`;
+        await journal.append({ ...NOTHING, head: head(generation), put: [{ id, text: `["${id}"]` }] });
+        await journal.append({ ...NOTHING, head: head(generation), remove: [id] });
+      }
+      await journal.close();
+      assert.deepEqual((await afterCrash(folder)).pinholes, []);
+    }));
+
+  const WOUNDS: readonly (readonly [what: string, wound: (path: string, end: number) => void])[] = [
+    ["ends in the middle of it", (path, end) => truncateSync(path, end - 3)],
+    [
+      "has other bytes in it",
+      (path, end) => {
+        const bytes = readFileSync(path);
+        bytes[end - 3] = (bytes[end - 3] ?? 0) ^ 1;
+        writeFileSync(path, bytes);
+      },
+    ],
+  ];
+  for (const [what, wound] of WOUNDS) {
+    it(`reads up to the last record where the log ${what}`, () =>
+      withFolder(async (folder) => {
+        const journal = new DiskJournal(folder, "boot");
+        for (const [at, id] of ["a", "b", "c"].entries()) {
+          await journal.append({ ...NOTHING, head: head(at + 1), put: [{ id, text: `["${id}"]` }] });
+        }
+        await journal.close();
+        const [part = ""] = logParts(folder);
+        const path = join(folder, part);
+        const bytes = readFileSync(path);
+        wound(path, bytes.findLastIndex((byte) => byte !== 0) + 1);
+        assert.deepEqual(await afterCrash(folder), {
+          generation: 2,
+          pinholes: ['["a"]', '["b"]'],
+          answers: [],
+        });
+      }));
+  }
+
+  it("does not take up a part that was folded and could not be removed", () =>
+    withFolder(async (folder) => {
+      const journal = new DiskJournal(folder, "boot", { foldBytes: 1 });
+      await journal.append({ ...NOTHING, head: head(1), put: [{ id: "a", text: '["a"]' }] });
+      const [part = ""] = logParts(folder);
+      const kept = readFileSync(join(folder, part));
+      for (let generation = 2; logParts(folder).includes(part); generation += 1) {
+        await journal.append({ ...NOTHING, head: head(generation), remove: ["a"] });
+      }
+      await journal.append({ ...NOTHING, head: head(1000) });
+      await journal.close();
+      writeFileSync(join(folder, part), kept);
+      assert.deepEqual(await afterCrash(folder), { generation: 1000, pinholes: [], answers: [] });
+    }));
+});
