@@ -8,8 +8,9 @@
  * - *Refused* ones are answered with a reset by nftables' own `reject`. It takes the number from the segment,
  *   so the sender believes it. An end that sends nothing is asked with segments whose number is outside of
  *   any window: "If an incoming segment is not acceptable, an acknowledgment should be sent in reply" (RFC
- *   9293 section 3.10.7.4), and this acknowledgment is refused. There are two such numbers, half of all
- *   numbers apart, so that one of them is surely outside.
+ *   9293 section 3.10.7.4), and this acknowledgment is refused. They say a byte, since an end may be slow to
+ *   acknowledge what says nothing (RFC 5961 section 7). There are two such numbers, half of all numbers
+ *   apart, so that one of them is surely outside.
  * - *Silenced* ones are dropped.
  *
  * A SYN begins another connection, so whatever both ends send passes again; resets pass always. The chains

@@ -2,16 +2,24 @@
  * Seals in nftables' language: flows whose fate is sealed are judged here and no longer come up.
  *
  * A verdict of userspace carries the wish as a mark (see reject-mark.ts), and the late chain notes it in the
- * connection's mark: the *generation* of seals in force, and whether the flow is dropped. Early on the way a
+ * connection's mark: the *generation* of seals in force, and the *kind* of seal. Early on the way a
  * packet of TCP or UDP whose connection bears the generation in force is accepted or dropped. Seals of
  * another generation mean nothing, so putting a new one in force voids all seals at once.
  *
- * SYN, FIN and RST of sealed flows still come up, since the state table must know of them. A segment that the
- * kernel's tracker has found to fit a connection that stands (assured) is *vouched* for upwards. Only such a
- * segment can begin a seal: of a connection that the kernel has not taken up, or sees otherwise than we do,
- * it would take a reset for stray. A SYN is vouched for also where the tracker takes it for nothing: one that
- * is not begins another connection. A segment with SYN, FIN or RST that comes back accepted as it is ends its
- * flow's seal: what follows is judged anew.
+ * There are kinds of seals:
+ *
+ * - *Accepted* and *dropped*: SYN, FIN and RST still come up, since the state table must know of them.
+ * - *Carried*: FINs pass as well. One that waited in a queue would be overtaken by what its sender says next;
+ *   when it arrives after the acknowledgement of the other end's FIN its socket is gone, and it is lost.
+ * - *Opening*: given to the answer to a SYN, and in force for nothing. With the acknowledgement by which the
+ *   kernel takes the connection for standing it becomes *carried*; that segment comes up and says so. Where
+ *   both ends are translated the kernel cannot be asked whether a connection is over, so it is not carried.
+ *
+ * A segment that the kernel's tracker has found to fit a connection that stands (assured) is *vouched* for
+ * upwards. Only such a segment can begin a seal: of a connection that the kernel has not taken up, or sees
+ * otherwise than we do, it would take a reset for stray. A SYN is vouched for also where the tracker takes it
+ * for nothing: one that is not begins another connection. A segment with SYN, FIN or RST that comes back
+ * accepted as it is ends its flow's seal: what follows is judged anew.
  *
  * What a pinhole permits is not dropped by a seal that may be older than the pinhole: it comes up.
  *
@@ -22,7 +30,14 @@
  * test for the protocol.
  */
 import { PINHOLE_MARK } from "../base/index.ts";
-import { REJECT_KIND, type RejectMarks, SealMarks } from "../netlink/index.ts";
+import {
+  REJECT_KIND,
+  type RejectKind,
+  type RejectMarks,
+  SEAL_KIND,
+  type SealKind,
+  SealMarks,
+} from "../netlink/index.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 
 /** Name of the chain that judges packets of sealed flows. */
@@ -31,10 +46,13 @@ export const SEALED_CHAIN = "sealed";
 /** Name of the chain that vouches for packets. */
 const VOUCHING_CHAIN = "vouch";
 
+/** Matches segments of a connection that stands, for the kernel's tracker. */
+const STANDS = "meta l4proto tcp ct state established ct status assured";
+
 /** Rules for packets that may go up: first the seals, then whom the kernel's tracker vouches for. */
 export const SEALING_RULES: readonly string[] = [
   `jump ${SEALED_CHAIN}`,
-  `meta l4proto tcp ct state established ct status assured jump ${VOUCHING_CHAIN}`,
+  `${STANDS} jump ${VOUCHING_CHAIN}`,
   `tcp flags & syn != 0 ct state invalid jump ${VOUCHING_CHAIN}`,
 ];
 
@@ -51,27 +69,46 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
   const seals = new SealMarks(form.connectionMarkMask);
   const mask = hexadecimal(seals.mask);
   const rest = hexadecimal(~seals.mask);
-  const [accepted, dropped] = [false, true].map((isDropped) =>
-    hexadecimal(seals.bits(form.generation, isDropped)),
-  );
-  const droppedBit = hexadecimal(seals.droppedBit);
-  const clear = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
-  const vouched = `meta mark & ${hexadecimal(~marks.mask)} | ${hexadecimal(marks.bits(REJECT_KIND.VOUCHED))}`;
+  const bits = (kind: SealKind): string => hexadecimal(seals.bits(form.generation, kind));
+  const bears = (kind: SealKind): string => `ct mark & ${mask} == ${bits(kind)}`;
+  const becomes = (kind: SealKind): string => `ct mark set ct mark & ${rest} | ${bits(kind)}`;
+  const { ACCEPTED, DROPPED, CARRIED, OPENING } = SEAL_KIND;
+  const isDropped = `ct mark & ${hexadecimal(seals.kindMask)} == ${hexadecimal(seals.droppedBits)}`;
+  const ends = `ct mark set ct mark & ${rest}`;
+  const others = hexadecimal(~marks.mask);
+  const clear = `meta mark set meta mark & ${others}`;
+  const says = (kind: RejectKind): string =>
+    `meta mark set meta mark & ${others} | ${hexadecimal(marks.bits(kind))}`;
+  const begins = `meta mark & ${hexadecimal(marks.mask)} == ${hexadecimal(marks.bits(REJECT_KIND.SEAL_ACCEPT))}`;
   return new Map([
-    [VOUCHING_CHAIN, [`meta mark set ${vouched}`]],
+    [VOUCHING_CHAIN, [`${begins} return`, says(REJECT_KIND.VOUCHED)]],
     [
       SEALED_CHAIN,
       [
         `ct mark & ${mask} == 0 return`,
-        `meta l4proto { tcp, udp } ct state related ct mark set ct mark & ${rest} return`,
-        `ct mark & ${droppedBit} != 0 tcp flags & syn != 0 ct mark set ct mark & ${rest}`,
-        `ct mark & ${mask} != 0 tcp flags & (fin | syn | rst) != 0 return`,
-        `meta l4proto { tcp, udp } ct mark & ${mask} == ${accepted} accept`,
-        `meta l4proto { tcp, udp } ct mark & ${mask} == ${dropped} meta mark & ${hexadecimal(PINHOLE_MARK)} == 0 drop`,
+        // It has been here: on the way through a plan, and now on the way up.
+        `${begins} return`,
+        `meta l4proto { tcp, udp } ct state related ${ends} return`,
+        `tcp flags & syn != 0 ${isDropped} ${ends}`,
+        `tcp flags & (syn | rst) != 0 return`,
+        `meta l4proto tcp ${bears(CARRIED)} accept`,
+        `tcp flags & fin != 0 return`,
+        `meta l4proto { tcp, udp } ${bears(ACCEPTED)} accept`,
+        `meta l4proto { tcp, udp } ${bears(DROPPED)} meta mark & ${hexadecimal(PINHOLE_MARK)} == 0 drop`,
+        `${bears(OPENING)} ${STANDS} ct direction original ${becomes(CARRIED)} ${says(REJECT_KIND.SEAL_ACCEPT)}`,
       ],
     ],
-    ["seal-accept", [clear, `ct mark set ct mark & ${rest} | ${accepted}`]],
-    ["seal-drop", [clear, `ct mark set ct mark & ${rest} | ${dropped}`, "drop"]],
+    [
+      "seal-accept",
+      [
+        clear,
+        `tcp flags & syn != 0 ct status & (snat | dnat) != (snat | dnat) ${becomes(OPENING)} return`,
+        "tcp flags & syn != 0 return",
+        `${bears(CARRIED)} return`,
+        becomes(ACCEPTED),
+      ],
+    ],
+    ["seal-drop", [clear, becomes(DROPPED), "drop"]],
     ["unseal", [clear, `ct mark & ${mask} != 0 ct mark set ct mark & ${rest}`]],
   ]);
 }

@@ -44,9 +44,10 @@ describe("seal marks", () => {
   it("use the lowest seven bits of the mask", () => {
     const marks = new SealMarks(0xff00_0000);
     assert.equal(marks.mask, 0x7f00_0000);
-    assert.equal(marks.bits(63, true), 0x7f00_0000);
+    assert.equal(marks.bits(31, 3), 0x7f00_0000);
     assert.equal(marks.generationOf(0x8500_0001), 5);
-    assert.equal(new SealMarks(0xfe00_0000).bits(1, true), 0x8200_0000);
+    assert.equal(new SealMarks(0xfe00_0000).bits(1, 2), 0x8200_0000);
+    assert.ok(marks.isDropped(0xa500_0001) && !marks.isDropped(0x8500_0001) && !marks.isDropped(0xe500_0001));
     assert.throws(() => new SealMarks(0x3f), { code: "MARK_MASK_INVALID" });
   });
 });
@@ -71,7 +72,7 @@ describe("our table's text", () => {
     assert.match(text, /chain queueing \{\n\t\tjump sealed\n(\t\t.* jump vouch\n){2}\t\tgoto/);
     assert.match(text, /chain telling \{[^}]*\tgoto to-userspace\n\t\}/);
     assert.match(text, /ct mark & 0x7f000000 == 0x05000000 accept/);
-    assert.match(text, /ct mark & 0x7f000000 == 0x45000000 meta mark & 0x08000000 == 0 drop/);
+    assert.match(text, /ct mark & 0x7f000000 == 0x25000000 meta mark & 0x08000000 == 0 drop/);
     assert.doesNotMatch(tableText(PLAN), /ct mark/);
   });
 

@@ -19,7 +19,8 @@ export interface RuleHits {
  * Who judges a flow's packets.
  *
  * - `userspace`: each comes up to a worker.
- * - `sealed`: the kernel, as userspace said once for all of them; SYN, FIN and RST come up.
+ * - `sealed`: the kernel, as userspace said once for all of them; SYN, FIN and RST come up, of a connection
+ *   that the kernel carries to its end SYN and RST.
  * - `kernel`: the kernel alone, each by the rule's own line in our table.
  */
 export type FlowJudge = "userspace" | "sealed" | "kernel";

@@ -3,7 +3,9 @@
  * alone are stopped for a while, since it would take them for a connection older than itself.
  *
  * The numbers of a state are those of the last segment that came up. They make a reset for a connection of
- * which every segment comes up; ends of any other are asked for a segment, and this is refused.
+ * which every segment comes up; ends of any other are asked for a segment, and this is refused. Of one that
+ * opens nobody can tell which it is: the kernel may carry it before the segment with which it begins was
+ * seen.
  */
 import {
   ENDED_SECONDS,
@@ -15,15 +17,19 @@ import {
 } from "../backend/index.ts";
 import { FirewallError, type Milliseconds, SECOND } from "../base/index.ts";
 import type { State } from "../view/index.ts";
-import { endsOf, ResetSender, resetsFor } from "./reset-sender.ts";
+import { endsOf, type Reset, ResetSender, resetsFor } from "./reset-sender.ts";
 
 /** When ended connections are forgotten, after the last was ended. */
 const FORGET_MS: Milliseconds = (ENDED_SECONDS + 1) * SECOND;
 /** Ends handed to the kernel at a time. */
 const SLICE_ENDS = 1024;
 
-function hasFreshNumbers({ source, offload }: State): boolean {
+function hasNumbers({ source, offload }: State): boolean {
   return source !== "kernel" && offload === "none";
+}
+
+function hasFreshNumbers(state: State): boolean {
+  return hasNumbers(state) && state.timeout !== "tcp.opening";
 }
 
 /** See above. */
@@ -61,15 +67,12 @@ export class EndedConnections {
    */
   tell(states: readonly State[]): number {
     const fresh = states.filter(hasFreshNumbers).flatMap(resetsFor);
+    const perhapsFresh = states.filter((state) => hasNumbers(state) && !hasFreshNumbers(state));
     const stale = states.filter((state) => !hasFreshNumbers(state));
     const ends: ExpectedReset[] = stale.flatMap(endsOf);
     this.stop(stale, "refused");
-    let told = 0;
-    for (let from = 0; from < fresh.length; from += SLICE_ENDS) {
-      const some = fresh.slice(from, from + SLICE_ENDS);
-      this.#rules.expectResets(some);
-      told += some.filter((reset) => this.#resets.send(reset)).length;
-    }
+    this.#send(perhapsFresh.flatMap(resetsFor));
+    let told = this.#send(fresh);
     for (let from = 0; from < ends.length; from += SLICE_ENDS) {
       const some = ends.slice(from, from + SLICE_ENDS);
       this.#rules.expectResets(some);
@@ -82,6 +85,17 @@ export class EndedConnections {
   close(): void {
     clearTimeout(this.#forgetting);
     this.#resets.close();
+  }
+
+  /** Sends resets. @returns how many */
+  #send(resets: readonly Reset[]): number {
+    let sent = 0;
+    for (let from = 0; from < resets.length; from += SLICE_ENDS) {
+      const some = resets.slice(from, from + SLICE_ENDS);
+      this.#rules.expectResets(some);
+      sent += some.filter((reset) => this.#resets.send(reset)).length;
+    }
+    return sent;
   }
 
   #forget(): void {

@@ -5,6 +5,7 @@ import {
   FirewallError,
   type Milliseconds,
   type TimeoutValues,
+  type Verdict,
   VERDICT,
   verdictName,
 } from "../base/index.ts";
@@ -46,6 +47,8 @@ const KIND_OF: { readonly [With in RejectWith]: RejectKind } = {
 const SEAL_KIND = {
   [SEAL.ACCEPT]: REJECT_KIND.SEAL_ACCEPT,
   [SEAL.DROP]: REJECT_KIND.SEAL_DROP,
+  // Of a SYN's answer the kernel knows that its connection opens.
+  [SEAL.OPENING]: REJECT_KIND.SEAL_ACCEPT,
 } as const;
 
 function flowDetails(content: InspectedContent | undefined): FlowDetails | undefined {
@@ -354,6 +357,7 @@ export class QueueLoop {
       seed: settings.hashSeed,
       idle: (slot) => this.#seals.idle(this.#engine.tracker, slot),
       sealLost: (slot) => this.#seals.lost(this.#engine.tracker, slot),
+      isOver: (slot) => this.#seals.isOver(this.#engine.tracker, slot),
       removed: (slot) => {
         this.desk.removed(slot);
         this.#engine.removed(slot);
@@ -371,6 +375,7 @@ export class QueueLoop {
       return;
     }
     packet.vouched = this.#marks.isVouched(packet.mark);
+    packet.carried = this.#marks.isCarried(packet.mark);
     if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
     packet.conntrackState = 0;
     if (this.#engine.evaluator.policy.asksConntrack) {
@@ -378,11 +383,7 @@ export class QueueLoop {
       packet.mark &= ~CONNTRACK_MARK;
     }
     const verdict = this.#engine.judge(packet, this.#now);
-    const { seal } = this.#engine;
-    if (seal !== SEAL.NONE) queue.acceptMarked(this.#marks.apply(packet.mark, SEAL_KIND[seal as 1 | 2]));
-    else if (verdict === VERDICT.ACCEPT) queue.accept();
-    else if (verdict === VERDICT.DROP) queue.drop();
-    else queue.acceptMarked(this.#marks.apply(packet.mark, KIND_OF[this.#engine.evaluator.rejectWith]));
+    this.#answer(queue, verdict);
     if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);
     if (this.#engine.ended) this.desk.ended(this.#engine.tracker.slot);
     if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
@@ -394,6 +395,19 @@ export class QueueLoop {
     this.#engine.adopt(packet, this.#now, place.isRefused ? VERDICT.REJECT : VERDICT.DROP, place);
     if (place.isRefused) queue.acceptMarked(packet.mark);
     else queue.drop();
+  }
+
+  /** Tells the kernel what shall become of the packet, and of those behind it. */
+  #answer(queue: QueueSocket, verdict: Verdict): void {
+    const packet = this.#packet;
+    const { seal, evaluator } = this.#engine;
+    const asks = (kind: RejectKind): void => queue.acceptMarked(this.#marks.apply(packet.mark, kind));
+    if (seal !== SEAL.NONE) asks(SEAL_KIND[seal as 1 | 2 | 3]);
+    else if (verdict === VERDICT.ACCEPT && packet.carried) asks(REJECT_KIND.VOUCHED);
+    else if (verdict === VERDICT.ACCEPT) queue.accept();
+    else if (verdict === VERDICT.DROP) queue.drop();
+    else asks(KIND_OF[evaluator.rejectWith]);
+    if (verdict !== VERDICT.ACCEPT && packet.carried) this.#seals.refused(packet);
   }
 
   /** The sender of a refused packet hears of the kernel; the other end may be one that only listens. */

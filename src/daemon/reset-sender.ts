@@ -80,6 +80,13 @@ export function resetBeyond(packet: Packet, { slot, direction, flows }: Tracker)
   };
 }
 
+/**
+ * What a question says. Linux acknowledges what lies outside a window twice a second at most for each
+ * connection (net.ipv4.tcp_invalid_ratelimit), but always where there are data.
+ */
+const A_BYTE = new Uint8Array(1);
+const NO_BYTES = new Uint8Array(0);
+
 /** Sends resets, each family through a socket of its own. */
 export class ResetSender {
   readonly #sockets = new Map<4 | 6, RawSocket>();
@@ -102,7 +109,7 @@ export class ResetSender {
    */
   ask(end: ExpectedReset, numbers: readonly number[]): boolean {
     const sent = numbers.map((sequence) =>
-      this.#send({ ...end, sequence, acknowledgement: 0 }, TCP_FLAG.ACK),
+      this.#send({ ...end, sequence, acknowledgement: 0 }, TCP_FLAG.ACK, A_BYTE),
     );
     return sent.every(Boolean);
   }
@@ -113,8 +120,8 @@ export class ResetSender {
     this.#sockets.clear();
   }
 
-  #send(segment: Reset, flags: number): boolean {
-    const packet = buildPacket({ ...segment, protocol: PROTOCOL.TCP, flags, window: 0 });
+  #send(segment: Reset, flags: number, payload: Uint8Array = NO_BYTES): boolean {
+    const packet = buildPacket({ ...segment, protocol: PROTOCOL.TCP, flags, window: 0, payload });
     try {
       this.#socket(segment.destination.includes(":") ? 6 : 4).send(packet);
       return true;

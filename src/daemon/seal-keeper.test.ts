@@ -1,22 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FirewallError, PROTOCOL } from "../base/index.ts";
-import { SealMarks } from "../netlink/index.ts";
+import { CONNTRACK_TCP_STATES, ConntrackEntry, type ConntrackTcpState, SealMarks } from "../netlink/index.ts";
 import type { Tracker } from "../state/index.ts";
+import { readSysctl } from "../system/index.ts";
 import { SealKeeper } from "./seal-keeper.ts";
 
 /** Enough of a tracker: the flow in slot n has source port n. */
+const FLOWS = {
+  id: (slot: number) => slot,
+  slotOf: (id: number) => id,
+  isOffloaded: () => true,
+  isCarried: () => false,
+  originalFlowing: () => 0,
+  copyAddress: () => undefined,
+  protocol: (): number => PROTOCOL.UDP,
+  port: (slot: number, peer: number) => (peer === 0 ? slot : 53),
+  family: () => 4,
+};
 const TRACKER = {
-  flows: {
-    id: (slot: number) => slot,
-    slotOf: (id: number) => id,
-    isOffloaded: () => true,
-    originalFlowing: () => 0,
-    copyAddress: () => undefined,
-    protocol: () => PROTOCOL.UDP,
-    port: (slot: number, peer: number) => (peer === 0 ? slot : 53),
-    family: () => 4,
-  },
+  flows: FLOWS,
   ended: () => undefined,
   expiry: () => 0,
 } as unknown as Tracker;
@@ -67,4 +70,38 @@ test("a turn asks the kernel a bounded number of questions; a kill ends all seal
   assert.equal(unsealed.length, 32);
   keeper.drain();
   assert.equal(unsealed.length, 100);
+});
+
+/** What becomes of a connection that is carried and seems idle, whose entry the kernel has like this. */
+function carriedFate(state: ConntrackTcpState, silentSeconds: number): "kept" | "gone" {
+  const entry = new ConntrackEntry();
+  entry.original.protocol = PROTOCOL.TCP;
+  entry.tcpState = CONNTRACK_TCP_STATES.indexOf(state);
+  const setting = state === "TIME_WAIT" ? "time_wait" : "established";
+  entry.timeoutSeconds =
+    Number(readSysctl(`net.netfilter.nf_conntrack_tcp_timeout_${setting}`)) - silentSeconds;
+  const asked = { get: () => entry, update: () => true, close: () => undefined };
+  const keeper = new SealKeeper(new SealMarks(0xff), () => asked);
+  let fate: "kept" | "gone" = "kept";
+  const tracker = {
+    flows: { ...FLOWS, isCarried: () => true, protocol: () => PROTOCOL.TCP },
+    setOffloaded: () => undefined,
+    ended: () => {
+      fate = "gone";
+    },
+    renew: () => undefined,
+    answered: () => undefined,
+    expiry: () => 1,
+  } as unknown as Tracker;
+  keeper.idle(tracker, 1000);
+  keeper.turn(tracker, 0);
+  assert.equal(keeper.isOver(tracker, 1000), state === "TIME_WAIT");
+  return fate;
+}
+
+test("a connection that was carried is over when the kernel has seen its end and hears nothing more of it", () => {
+  assert.equal(carriedFate("ESTABLISHED", 3600), "kept");
+  assert.equal(carriedFate("TIME_WAIT", 60), "gone");
+  // An end that has not closed goes on speaking: the kernel took a FIN that was sent twice for both.
+  assert.equal(carriedFate("TIME_WAIT", 1), "kept");
 });

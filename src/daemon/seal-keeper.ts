@@ -19,6 +19,7 @@ import {
 } from "../netlink/index.ts";
 import type { Tracker } from "../state/index.ts";
 import { Conntrack, readSysctl } from "../system/index.ts";
+import type { Packet } from "../wire/index.ts";
 
 /**
  * Flows that wait for a look or for the end of their seal; what finds no room comes again, or is swept later.
@@ -32,21 +33,54 @@ const TIMEOUT_SETTING = {
   tcp: "net.netfilter.nf_conntrack_tcp_timeout_established",
   udp: "net.netfilter.nf_conntrack_udp_timeout",
   udpStream: "net.netfilter.nf_conntrack_udp_timeout_stream",
+  timeWait: "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
 } as const;
 
-const ESTABLISHED = CONNTRACK_TCP_STATES.indexOf("ESTABLISHED");
+/**
+ * Silence after which a connection is over that the kernel sees in TIME_WAIT: it takes a FIN that is sent
+ * twice for those of both ends, while one of them may go on speaking.
+ */
+const QUIET_MS: Milliseconds = 10 * SECOND;
+
+const [ESTABLISHED, TIME_WAIT, CLOSE] = (["ESTABLISHED", "TIME_WAIT", "CLOSE"] as const).map((state) =>
+  CONNTRACK_TCP_STATES.indexOf(state),
+);
 const { ASSURED, SEEN_REPLY } = CONNTRACK_STATUS;
+
+/** True for a connection that the kernel has seen end. */
+function hasEnded({ tcpState }: ConntrackEntry): boolean {
+  return tcpState === TIME_WAIT || tcpState === CLOSE;
+}
+
+function settingOf({ original, tcpState, status }: ConntrackEntry): keyof typeof TIMEOUT_SETTING | undefined {
+  if (original.protocol !== PROTOCOL.TCP) return (status & ASSURED) === 0 ? "udp" : "udpStream";
+  if (tcpState === ESTABLISHED) return "tcp";
+  // In other states an entry of the kernel lives for seconds: whatever is left, it is alive.
+  return tcpState === TIME_WAIT ? "timeWait" : undefined;
+}
 
 /** How long the kernel has seen nothing of a flow; 0 where that cannot be told. */
 function idleMs(entry: ConntrackEntry): Milliseconds {
-  const isTcp = entry.original.protocol === PROTOCOL.TCP;
-  // In other states an entry of the kernel lives for seconds: whatever is left, it is alive.
-  if (isTcp && entry.tcpState !== ESTABLISHED) return 0;
-  const isStream = (entry.status & ASSURED) !== 0;
-  const setting = isTcp ? TIMEOUT_SETTING.tcp : isStream ? TIMEOUT_SETTING.udpStream : TIMEOUT_SETTING.udp;
-  const longest = Number(readSysctl(setting) ?? Number.NaN) * SECOND;
+  const setting = settingOf(entry);
+  if (setting === undefined) return 0;
+  const longest = Number(readSysctl(TIMEOUT_SETTING[setting]) ?? Number.NaN) * SECOND;
   const idle = longest - entry.timeoutSeconds * SECOND;
   return idle > 0 ? idle : 0;
+}
+
+/** True for a connection that the kernel has seen end, and of which nothing more can be expected. */
+function hasFallenSilent(entry: ConntrackEntry): boolean {
+  return entry.tcpState === TIME_WAIT ? idleMs(entry) >= QUIET_MS : hasEnded(entry);
+}
+
+const ANY_ICMP = { icmpType: 0, icmpCode: 0, icmpIdentifier: 0 } as const;
+
+/** A packet's ends as the kernel would have them in its direction. */
+function keyOfPacket(packet: Packet): ConntrackKey {
+  const { family, protocol, sourcePort, destinationPort } = packet;
+  const [source, destination] = [packet.source.slice(), packet.destination.slice()];
+  const original = { source, destination, protocol, sourcePort, destinationPort, ...ANY_ICMP, zone: -1 };
+  return { family: family === 4 ? 4 : 6, original, zone: 0, id: 0 };
 }
 
 /** A flow's ends as the kernel would have them in its original direction. */
@@ -64,9 +98,7 @@ function keyOf({ flows }: Tracker, slot: number): ConntrackKey {
     protocol: flows.protocol(slot),
     sourcePort: flows.port(slot, first),
     destinationPort: flows.port(slot, other),
-    icmpType: 0,
-    icmpCode: 0,
-    icmpIdentifier: 0,
+    ...ANY_ICMP,
     zone: -1,
   };
   return { family: flows.family(slot), original, zone: 0, id: 0 };
@@ -87,6 +119,12 @@ function turned(key: ConntrackKey): ConntrackKey {
 
 /** What is asked of the kernel's tracker. */
 type KernelTracker = Pick<Conntrack, "get" | "update" | "close">;
+
+/** The kernel's entry of a flow. */
+function entryOf(kernel: KernelTracker, tracker: Tracker, slot: number): ConntrackEntry | undefined {
+  const key = keyOf(tracker, slot);
+  return kernel.get(key) ?? kernel.get(turned(key));
+}
 
 /** See the head of this file. */
 export class SealKeeper {
@@ -115,6 +153,23 @@ export class SealKeeper {
   /** Notes a flow that leaves our table, while its row can be read. */
   lost(tracker: Tracker, slot: number): void {
     if (this.#lost.length < WAITING_MAX) this.#lost.push(keyOf(tracker, slot));
+  }
+
+  /** Notes the connection of a packet that is not let through although the kernel carries it already. */
+  refused(packet: Packet): void {
+    if (this.#lost.length < WAITING_MAX) this.#lost.push(keyOfPacket(packet));
+  }
+
+  /** True when the kernel has seen the end of a connection that it carries; false where it does not say. */
+  isOver(tracker: Tracker, slot: number): boolean {
+    try {
+      this.#kernel ??= this.#open();
+      const entry = entryOf(this.#kernel, tracker, slot);
+      return entry === undefined || hasEnded(entry);
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      return false;
+    }
   }
 
   /**
@@ -154,14 +209,19 @@ export class SealKeeper {
 
   #look(kernel: KernelTracker, tracker: Tracker, id: number, now: Milliseconds): void {
     const slot = tracker.flows.slotOf(id);
-    if (slot < 0 || !tracker.flows.isOffloaded(slot)) return;
-    const key = keyOf(tracker, slot);
-    const entry = kernel.get(key) ?? kernel.get(turned(key));
-    if (entry !== undefined) {
-      tracker.renew(slot, now - idleMs(entry));
-      if ((entry.status & SEEN_REPLY) !== 0) tracker.answered(slot);
+    if (slot < 0) return;
+    const isCarried = tracker.flows.isCarried(slot);
+    if (!isCarried && !tracker.flows.isOffloaded(slot)) return;
+    const entry = entryOf(kernel, tracker, slot);
+    if (entry === undefined || (isCarried && hasFallenSilent(entry))) {
+      // Of the seal of a connection that is over nothing is left that is to be taken away.
+      if (isCarried) tracker.setOffloaded(slot, false);
+      tracker.ended(slot);
+      return;
     }
-    if (entry === undefined || tracker.expiry(slot) <= now) tracker.ended(slot);
+    tracker.renew(slot, now - idleMs(entry));
+    if ((entry.status & SEEN_REPLY) !== 0) tracker.answered(slot);
+    if (tracker.expiry(slot) <= now) tracker.ended(slot);
   }
 
   #unseal(kernel: KernelTracker, key: ConntrackKey): void {

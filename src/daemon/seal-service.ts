@@ -7,7 +7,7 @@
  * was the reason takes place; workers take their flows back and seal again. Where the kernel does not get it,
  * old seals stay in force, so workers keep in mind which flows are sealed, and only seal again.
  *
- * There are 63 generations. One that is used again must stand in no connection's mark, so at the start and
+ * There are 31 generations. One that is used again must stand in no connection's mark, so at the start and
  * once all are used up the kernel's table is gone through, which takes long, and all marks are taken away.
  */
 import type { KernelRules } from "../backend/index.ts";

@@ -315,7 +315,9 @@ export class Engine {
 
   #noteSeal(seal: number, packet: Packet, wasSealed: boolean): void {
     const { tracker } = this;
-    if (seal === SEAL.ACCEPT) tracker.setOffloaded(tracker.slot, true);
+    if (seal === SEAL.OPENING) return;
+    if (seal === SEAL.ACCEPT && packet.carried) tracker.carry(tracker.slot);
+    else if (seal === SEAL.ACCEPT) tracker.setOffloaded(tracker.slot, true);
     // Of a flow that is dropped only these still come up.
     const goesOn = packet.isTcp && (packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST)) !== 0;
     if (seal === SEAL.ACCEPT ? !wasSealed : !goesOn) this.#add(COUNTER.sealed, 1);

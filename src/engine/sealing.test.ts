@@ -5,6 +5,7 @@ import { allocateMemory } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { SILENT_REPORT } from "../testing/engine-sample.ts";
 import { compileValid, decodeBuilt } from "../testing/policy-probe.ts";
+import { Conversation } from "../testing/conversation.ts";
 import type { Packet } from "../wire/index.ts";
 import { COUNTERS, Engine, SEAL } from "./index.ts";
 
@@ -74,4 +75,49 @@ test("a flow that nobody answers is sealed once it seems to expect no answer", (
 test("a flow whose answers would not pass is not sealed, however long it stays without", () => {
   const seals = wishes([flowRule("original"), flowRule("new")], questions(40));
   assert.ok(seals.every((seal) => seal === SEAL.NONE));
+});
+
+/** A connection as far as its first words, which the kernel sees standing with its third segment. */
+function opening(flags = "A"): Packet[] {
+  const conversation = new Conversation();
+  const packets = [
+    conversation.received("S"),
+    conversation.sent("SA"),
+    conversation.received(flags),
+    conversation.received("PA", { bytes: 5 }),
+  ];
+  for (const packet of packets.slice(2)) packet.vouched = true;
+  return packets;
+}
+
+/** The same where the kernel carries it from its third segment on. */
+function carried(): Packet[] {
+  const packets = opening();
+  (packets[2] as Packet).carried = true;
+  return packets;
+}
+
+test("a connection whose state no rule asks is the kernel's to carry when its SYN is answered", () => {
+  const seals = wishes([flowRule("known"), flowRule("new")], carried());
+  assert.deepEqual(seals, [SEAL.NONE, SEAL.OPENING, SEAL.ACCEPT, SEAL.ACCEPT]);
+});
+
+test("a connection whose state a rule asks is sealed when it stands, and not carried", () => {
+  const state = { name: "TCPStateRule", match_if: ["LAST_ACK"], action: "DROP" };
+  const rules = [state, flowRule("known"), flowRule("new")];
+  assert.deepEqual(wishes(rules, opening()), [SEAL.NONE, SEAL.NONE, SEAL.ACCEPT, SEAL.ACCEPT]);
+  assert.equal(wishes(rules, carried())[2], SEAL.NONE);
+});
+
+test("a connection that the kernel would carry and that ends before it stands has no seal", () => {
+  const [syn, answer, end] = opening("FA") as [Packet, Packet, Packet];
+  end.vouched = false;
+  const seals = wishes([flowRule("known"), flowRule("new")], [syn, answer, end]);
+  assert.deepEqual(seals, [SEAL.NONE, SEAL.OPENING, SEAL.NONE]);
+});
+
+test("a connection whose answers pass by themselves only is not sealed as it opens", () => {
+  const answer = { name: "PortRule", protocol: "TCP", dst_port: 9, action: "ACCEPT" };
+  const seals = wishes([flowRule("new"), flowRule("reply"), answer], opening().slice(0, 2));
+  assert.deepEqual(seals, [SEAL.NONE, SEAL.NONE]);
 });

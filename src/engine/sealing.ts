@@ -15,6 +15,9 @@
  * - *Or the state does not matter.* Where no rule was asked that looks at it, a connection stays sealed while
  *   it closes, and the acknowledgements of the FINs are not seen. Nor is the last one: that it has come is
  *   known when the kernel takes a SYN for the beginning of another connection, or when its entry is gone.
+ * - *Or it never did.* A connection of which that is known when its SYN is answered is carried by the kernel
+ *   to its end: of what is behind the acknowledgement only SYN and RST come up. A FIN that waited in a queue
+ *   would be overtaken by what is said behind it, and lost.
  * - *The kernel sees the same connection.* A seal begins with a segment that the kernel's tracker vouches
  *   for.
  * - *The flow stays in the state table.* While it is sealed its entry does not expire before the kernel's own
@@ -49,7 +52,13 @@ import { FRAGMENT, Packet } from "../wire/index.ts";
 import type { InspectedContent } from "./flow-content.ts";
 
 /** What shall become of the later packets of a flow. */
-export const SEAL = { NONE: 0, ACCEPT: 1, DROP: 2 } as const;
+export const SEAL = {
+  NONE: 0,
+  ACCEPT: 1,
+  DROP: 2,
+  /** The kernel carries the connection once it stands. */
+  OPENING: 3,
+} as const;
 
 /** Which flows may be sealed. */
 export interface SealSettings {
@@ -64,7 +73,7 @@ const TURNED: Readonly<Partial<Record<Hook, Hook>>> = {
 
 const ESTABLISHED = conntrackStateNumber("established");
 const LOOPBACK = "lo";
-const { SYN, FIN, RST } = TCP_FLAG;
+const { SYN, ACK, FIN, RST } = TCP_FLAG;
 
 /** Asks the policy about packets to come. */
 class FutureContext implements ForesightContext {
@@ -160,14 +169,44 @@ export class Sealing {
     content: InspectedContent | undefined,
     now: Milliseconds,
   ): number {
+    if (!this.#isAllowed(evaluator.verdict) || !this.#isPlain(packet)) return SEAL.NONE;
+    if (!packet.isTcp) return this.#wishStanding(evaluator, packet, content, now);
+    if ((packet.tcpFlags & SYN) !== 0) return this.#wishOpening(evaluator, packet, content, now);
+    return packet.vouched ? this.#wishStanding(evaluator, packet, content, now) : SEAL.NONE;
+  }
+
+  // oxlint-disable-next-line max-params -- those of wish
+  #wishStanding(
+    evaluator: Evaluator,
+    packet: Packet,
+    content: InspectedContent | undefined,
+    now: Milliseconds,
+  ): number {
     const { verdict } = evaluator;
-    if (!this.#isAllowed(verdict) || !this.#isPlain(packet)) return SEAL.NONE;
     if (verdict === VERDICT.DROP && content?.seal?.verdict === VERDICT.DROP) return SEAL.DROP;
-    if (!this.#isCandidate(evaluator) || !isLasting(evaluator, packet, content)) return SEAL.NONE;
-    const isSealed =
-      this.#tracker.flows.isOffloaded(this.#tracker.slot) || this.#ask(evaluator, packet, content, now);
+    if (!this.#isCandidate(evaluator, packet, content)) return SEAL.NONE;
+    const { slot, flows } = this.#tracker;
+    if (packet.carried && !flows.isEstablished(slot)) return SEAL.NONE;
+    const isSealed = flows.isOffloaded(slot) || this.#ask(evaluator, packet, content, now);
     if (!isSealed) return SEAL.NONE;
     return verdict === VERDICT.ACCEPT ? SEAL.ACCEPT : SEAL.DROP;
+  }
+
+  /** Of the answer to a SYN. It says nothing yet of the connection, which the kernel may not see standing. */
+  // oxlint-disable-next-line max-params -- those of wish
+  #wishOpening(
+    evaluator: Evaluator,
+    packet: Packet,
+    content: InspectedContent | undefined,
+    now: Milliseconds,
+  ): number {
+    const { slot, direction, flows } = this.#tracker;
+    const isAnswer = (packet.tcpFlags & (SYN | ACK | FIN)) === (SYN | ACK) && direction === FLOW.REPLY;
+    if (!isAnswer || evaluator.verdict !== VERDICT.ACCEPT) return SEAL.NONE;
+    if (!this.#isCandidate(evaluator, packet, content)) return SEAL.NONE;
+    if (flows.isOffloaded(slot) || !flows.isOpening(slot)) return SEAL.NONE;
+    this.#prepare(evaluator, content, now);
+    return this.#isSealed(evaluator, packet) && !this.#context.stateMatters ? SEAL.OPENING : SEAL.NONE;
   }
 
   // oxlint-disable-next-line max-params -- those of wish
@@ -180,15 +219,20 @@ export class Sealing {
     const { slot, flows } = this.#tracker;
     const isSteady = (packet.tcpFlags & FIN) === 0 && this.#isSettled(slot);
     if (!isSteady && !(evaluator.verdict === VERDICT.ACCEPT && flows.isClosing(slot))) return false;
+    this.#prepare(evaluator, content, now);
+    if (this.isPressed) this.#giveUpBytes(evaluator, packet, content);
+    const mayMatter = isSteady && !packet.carried;
+    if (this.#isSealed(evaluator, packet) && (mayMatter || !this.#context.stateMatters)) return true;
+    if (isFinal(content)) this.#tracker.setOpenEnded(slot);
+    return false;
+  }
+
+  #prepare({ policy }: Evaluator, content: InspectedContent | undefined, now: Milliseconds): void {
     const context = this.#context;
     context.stateMatters = false;
     context.now = now;
     context.content = content;
-    context.strictTcp = this.#tracker.isStrict || evaluator.policy.settings.strictTcp;
-    if (this.isPressed) this.#giveUpBytes(evaluator, packet, content);
-    if (this.#isSealed(evaluator, packet) && (isSteady || !context.stateMatters)) return true;
-    if (isFinal(content)) this.#tracker.setOpenEnded(slot);
-    return false;
+    context.strictTcp = this.#tracker.isStrict || policy.settings.strictTcp;
   }
 
   /** Lets go of the bytes of an accepted flow where none of them can change what becomes of it. */
@@ -214,9 +258,11 @@ export class Sealing {
   }
 
   /** True when the verdict is of the rules, on a packet of a flow in the table that may be sealed. */
-  #isCandidate({ reason }: Evaluator): boolean {
+  #isCandidate(evaluator: Evaluator, packet: Packet, content: InspectedContent | undefined): boolean {
+    const { reason } = evaluator;
     const { slot, related, killed, flows } = this.#tracker;
     if (slot < 0 || related || killed || flows.isOpenEnded(slot)) return false;
+    if (!isLasting(evaluator, packet, content)) return false;
     return reason === "rule" || reason === "default" || reason === "no-chain";
   }
 
@@ -225,15 +271,12 @@ export class Sealing {
     return verdict === VERDICT.ACCEPT ? accepted : verdict === VERDICT.DROP && dropped;
   }
 
-  /**
-   * True for a whole packet of TCP or UDP, met at one hook, that begins nothing and does not end all at once;
-   * of TCP only where the kernel sees the same connection.
-   */
+  /** True for a whole packet of TCP or UDP, met at one hook, that does not end all at once. */
   #isPlain(packet: Packet): boolean {
     const { protocol } = packet;
     if (packet.fault !== undefined || packet.fragment !== FRAGMENT.NONE) return false;
     if (protocol === PROTOCOL.TCP) {
-      if (!packet.vouched || (packet.tcpFlags & (SYN | RST)) !== 0) return false;
+      if ((packet.tcpFlags & RST) !== 0) return false;
     } else if (protocol !== PROTOCOL.UDP) return false;
     return (
       this.#interfaceName(packet.inInterface) !== LOOPBACK &&

@@ -21,7 +21,11 @@ export const REJECT_KIND = {
   ADMIN_PROHIBITED: 3,
   /** ICMP or ICMPv6 port unreachable. Upwards this and those above: see judged-priority.ts. */
   PORT_UNREACHABLE: 4,
-  /** The packet goes on, and so does every later one of its flow. */
+  /**
+   * The packet goes on, and so does every later one of its flow; after the answer to a SYN those behind its
+   * acknowledgement.
+   * Upwards: this is that acknowledgement, and it is vouched for.
+   */
   SEAL_ACCEPT: 5,
   /** The packet is dropped, and so is every later one of its flow. */
   SEAL_DROP: 6,
@@ -65,7 +69,12 @@ export class RejectMarks {
 
   /** True for the mark of a packet that the kernel's tracker vouches for. */
   isVouched(mark: number): boolean {
-    return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED;
+    return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED || this.isCarried(mark);
+  }
+
+  /** True for the mark of a segment with which the kernel has begun to carry its connection. */
+  isCarried(mark: number): boolean {
+    return (mark & this.mask) >>> this.#shift === REJECT_KIND.SEAL_ACCEPT;
   }
 
   /** True for the mark of a packet that the kernel has dropped or refused already. */

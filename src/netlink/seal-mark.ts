@@ -1,15 +1,31 @@
 /**
- * How a connection bears a seal in its mark: the generation of seals it belongs to, and whether its packets
- * are dropped. What the kernel does with it is in the backend's chains.
+ * How a connection bears a seal in its mark: the generation of seals it belongs to, and the kind of seal.
+ * What the kernel does with it is in the backend's chains.
  */
 import { FirewallError, invariant } from "../base/index.ts";
 
 /** Generations of seals: 1 to this one. */
-export const SEAL_GENERATIONS = 63;
+export const SEAL_GENERATIONS = 31;
 
-/** Bits of a connection's mark that are used: six for the generation, one for dropped flows. */
+/** Bits of a connection's mark that are used: five for the generation, two for the kind of seal. */
 const WIDTH = 7;
-const DROPPED = 0x40;
+const KIND_SHIFT = 5;
+const KINDS = 3;
+
+/** What a seal says of the packets of its flow. */
+export const SEAL_KIND = {
+  /** They pass but for SYN, FIN and RST. */
+  ACCEPTED: 0,
+  /** They are dropped. */
+  DROPPED: 1,
+  /** They pass but for SYN and RST: the kernel carries the connection to its end. */
+  CARRIED: 2,
+  /** The kernel will carry the connection once it stands. */
+  OPENING: 3,
+} as const;
+
+/** A kind of seal. */
+export type SealKind = (typeof SEAL_KIND)[keyof typeof SEAL_KIND];
 
 /** Puts seals into the marks of connections. */
 export class SealMarks {
@@ -33,19 +49,24 @@ export class SealMarks {
   }
 
   /** The mark's bits for a seal, unsigned. @param generation - 1 to {@link SEAL_GENERATIONS} */
-  bits(generation: number, isDropped: boolean): number {
+  bits(generation: number, kind: SealKind): number {
     invariant(generation >= 1 && generation <= SEAL_GENERATIONS, "seals have a generation");
-    return ((generation | (isDropped ? DROPPED : 0)) << this.#shift) >>> 0;
+    return ((generation | (kind << KIND_SHIFT)) << this.#shift) >>> 0;
   }
 
-  /** The bit that dropped flows bear, unsigned. */
-  get droppedBit(): number {
-    return (DROPPED << this.#shift) >>> 0;
+  /** The bits that tell the kind of a seal, unsigned. */
+  get kindMask(): number {
+    return (KINDS << (KIND_SHIFT + this.#shift)) >>> 0;
+  }
+
+  /** Those of dropped flows, unsigned. */
+  get droppedBits(): number {
+    return (SEAL_KIND.DROPPED << (KIND_SHIFT + this.#shift)) >>> 0;
   }
 
   /** True when a connection's mark, which bears a seal, says that its packets are dropped. */
   isDropped(mark: number): boolean {
-    return (mark & this.droppedBit) !== 0;
+    return (mark & this.kindMask) >>> 0 === this.droppedBits;
   }
 
   /** The generation that a connection's mark names; 0 when it bears no seal. */

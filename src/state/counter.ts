@@ -9,6 +9,7 @@ export const COUNTER_MEANINGS = {
   expired: "flows removed because they were silent for their timeout",
   evictedHalfOpen: "half-open flows removed to make room",
   evictedClosing: "closing flows removed to make room",
+  evictedCarried: "connections that the kernel has carried to their end removed to make room",
   replaced: "ended connections whose tuple a new connection took over",
   killed: "flows removed on request",
   refused: "flows not made because the table was full of established ones",

@@ -14,13 +14,14 @@ import {
   PROTOCOL,
   type SequenceNumber,
   type TimeoutName,
+  tcpStateIndex,
 } from "../base/index.ts";
 import { DATAGRAM_LEVELS, DATAGRAM_STATES, LEVEL } from "./datagram-machine.ts";
 import { DIRECTION, FLOWING, PEER } from "./direction.ts";
 import { kindFamily, kindProtocol, kindZone } from "./flow-key.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import type { FlowSlab } from "./flow-slab.ts";
-import { isClosing, phaseOf, timeoutOf } from "./flow-stage.ts";
+import { isClosing, isHalfOpenTcp, phaseOf, timeoutOf } from "./flow-stage.ts";
 import { isSteady } from "./tcp-machine.ts";
 
 /** Value of {@link FlowReader.windowScale} when the peer offered none. */
@@ -32,6 +33,7 @@ export const NO_SCALE = -1;
  */
 const UNANSWERED_PACKETS = 8;
 
+const ESTABLISHED = tcpStateIndex("ESTABLISHED");
 const SCALE_BITS = 4;
 const SCALE_MASK = 0x0f;
 
@@ -255,6 +257,11 @@ export class FlowReader {
     return this.#has(slot, FLOW_FLAG.OFFLOADED);
   }
 
+  /** True when the kernel judges the flow to its end, or did, and nothing was heard of it since. */
+  isCarried(slot: number): boolean {
+    return this.#has(slot, FLOW_FLAG.CARRIED);
+  }
+
   /** True when it is known that packets to come have to be judged, and nothing has changed since. */
   isOpenEnded(slot: number): boolean {
     return this.#has(slot, FLOW_FLAG.OPEN_ENDED);
@@ -276,6 +283,18 @@ export class FlowReader {
    */
   isClosing(slot: number): boolean {
     return this.protocol(slot) === PROTOCOL.TCP && this.isReplied(slot) && isClosing(this.state(slot));
+  }
+
+  /** True for a TCP connection that stands, and both ends of which have spoken. */
+  isEstablished(slot: number): boolean {
+    if (this.protocol(slot) !== PROTOCOL.TCP || !this.isReplied(slot)) return false;
+    return this.state(slot) === ESTABLISHED;
+  }
+
+  /** True for a TCP connection whose handshake is under way, and both ends of which have spoken. */
+  isOpening(slot: number): boolean {
+    if (this.protocol(slot) !== PROTOCOL.TCP || !this.isReplied(slot)) return false;
+    return isHalfOpenTcp(phaseOf(PROTOCOL.TCP, this.state(slot), this.#slab.half(slot, HALF.FLAGS)));
   }
 
   /**

@@ -128,4 +128,6 @@ export const FLOW_FLAG = {
   STALE: 0x2000,
   /** It was found that packets to come have to be judged, and nothing that matters has changed since. */
   OPEN_ENDED: 0x4000,
+  /** The kernel judged it to its end, of which nothing is heard: it may be over. */
+  CARRIED: 0x8000,
 } as const;

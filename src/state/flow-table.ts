@@ -2,9 +2,11 @@
  * The bounded table of flows: rows, index, expiry wheel and eviction queues as one.
  *
  * **Life of a flow.** {@link FlowTable.insert} makes it, evicting another when the table is full: the oldest
- * half-open flow, else the oldest closing one, else nothing and the new flow is refused. Each accepted packet
- * calls {@link FlowTable.touch}. A flow whose deadline has passed is gone for {@link FlowTable.find} at once;
- * its memory comes back when the wheel gets to it.
+ * half-open flow, else the oldest closing one, else nothing and the new flow is refused. Before them goes a
+ * connection that the kernel has carried to its end, of which nothing was heard here: the owner is asked
+ * whether it is over, and one that is not never gives way. In a flood of flows that nobody has confirmed they
+ * push out themselves. Each accepted packet calls {@link FlowTable.touch}. A flow whose deadline has passed
+ * is gone for {@link FlowTable.find} at once; its memory comes back when the wheel gets to it.
  *
  * **Doubles** are not handed from method to method here, nor answered but for people: unless the callee
  * happens to be inlined, each costs an allocation of 16 bytes. So the present is a field, and instants are
@@ -35,6 +37,21 @@ const TICK: Milliseconds = 100;
 /** Time after which the owner is asked again about a flow that seems idle, in ticks. */
 const IDLE_TICKS = 100;
 
+/**
+ * Time after which the owner is asked about a connection that the kernel carries, and again, since nothing is
+ * heard of its end: half of what the kernel keeps one that is over (nf_conntrack_tcp_timeout_time_wait).
+ */
+const CARRIED_MS: Milliseconds = 60 * SECOND;
+
+/** List of the flows that the kernel carries, behind those of the stages. */
+const CARRIED_LIST = STAGE.ESTABLISHED;
+
+/** Part of the table that flows which nobody has confirmed must fill to be taken for a flood. */
+const FLOOD_SHARE = 1 / 8;
+
+/** Connections in a tick that a full table asks about in vain: each question takes some 20 microseconds. */
+const VAIN_QUESTIONS = 32;
+
 /** Rows a sweep looks at for each unit of the expiry budget: a look costs far less than a removal. */
 const SWEEP_ROWS = 4;
 
@@ -54,6 +71,8 @@ export interface FlowTableOptions {
   readonly idle: ((slot: number) => void) | undefined;
   /** Hears of flows that the kernel judges by itself and that leave or are ended. */
   readonly sealLost: ((slot: number) => void) | undefined;
+  /** Whether the kernel has seen the end of a connection that it carries. */
+  readonly isOver: ((slot: number) => boolean) | undefined;
 }
 
 /** A bounded table of flows. */
@@ -64,12 +83,18 @@ export class FlowTable {
   readonly #removed: RemovalListener | undefined;
   readonly #idle: ((slot: number) => void) | undefined;
   readonly #sealLost: ((slot: number) => void) | undefined;
+  readonly #isOver: ((slot: number) => boolean) | undefined;
   readonly #hash: FlowHash;
   readonly #index: FlowIndex;
   /** TCP connections that are not established yet. */
   halfOpen = 0;
   /** Flows that the kernel judges by itself. */
   offloaded = 0;
+  /** Flows that nobody has confirmed. */
+  #unconfirmed = 0;
+  /** Questions that were asked in vain in a tick. */
+  #vainQuestions = 0;
+  #vainTick = 0;
   readonly #wheel: TimingWheel;
   readonly #queues: SlotLists;
   #timeouts: TimeoutValues;
@@ -95,10 +120,11 @@ export class FlowTable {
     this.#removed = options.removed;
     this.#idle = options.idle;
     this.#sealLost = options.sealLost;
+    this.#isOver = options.isOver;
     this.#hash = new FlowHash(options.seed);
     this.#index = new FlowIndex(this);
     this.#wheel = new TimingWheel(this.slab);
-    this.#queues = new SlotLists(this.slab, WORD.QUEUE_NEXT, STAGE.ESTABLISHED);
+    this.#queues = new SlotLists(this.slab, WORD.QUEUE_NEXT, CARRIED_LIST + 1);
     this.#timeouts = options.timeouts;
     this.#phaseTimeouts = flattenTimeouts(options.timeouts);
     this.#leastTimeout = leastTimeout(options.timeouts, options.capacity);
@@ -150,7 +176,7 @@ export class FlowTable {
   find(key: FlowKey): number {
     this.#wanted = key;
     const slot = this.#index.find(key.hash);
-    if (slot === NO_SLOT || !this.#isExpired(slot) || this.#isOffloaded(slot)) return slot;
+    if (slot === NO_SLOT || !this.#isExpired(slot) || this.#isOwned(slot)) return slot;
     this.remove(slot, COUNTER.expired);
     return NO_SLOT;
   }
@@ -202,7 +228,7 @@ export class FlowTable {
     if (isHalfOpenTcp(before)) this.halfOpen -= 1;
     if (isHalfOpenTcp(after)) this.halfOpen += 1;
     if (stageOf(after) !== stageOf(before)) {
-      if (this.#queues.isListed(slot)) this.#queues.remove(slot);
+      this.#dequeue(slot, stageOf(before));
       this.#enqueue(slot, stageOf(after));
     }
     if (this.#isShorter(after, before)) this.#reschedule(slot);
@@ -211,29 +237,57 @@ export class FlowTable {
   /** Notes whether the kernel judges a flow by itself. */
   setOffloaded(slot: number, offloaded: boolean): void {
     const { slab } = this;
+    if (!offloaded && this.#isCarried(slot)) {
+      this.#queues.remove(slot);
+      slab.setHalf(slot, HALF.FLAGS, slab.half(slot, HALF.FLAGS) & ~FLOW_FLAG.CARRIED);
+    }
     if (this.#isOffloaded(slot) === offloaded) return;
     this.offloaded += offloaded ? 1 : -1;
     const flags = slab.half(slot, HALF.FLAGS);
     slab.setHalf(slot, HALF.FLAGS, offloaded ? flags | FLOW_FLAG.OFFLOADED : flags & ~FLOW_FLAG.OFFLOADED);
   }
 
+  /**
+   * Notes that the kernel judges a connection by itself and that nothing is heard of it.
+   *
+   * @param slot - of one at the stage ESTABLISHED
+   */
+  carry(slot: number): void {
+    this.setOffloaded(slot, true);
+    if (this.#isCarried(slot)) return;
+    this.slab.setHalf(slot, HALF.FLAGS, this.slab.half(slot, HALF.FLAGS) | FLOW_FLAG.CARRIED);
+    this.#queues.append(CARRIED_LIST, slot);
+    this.#reschedule(slot);
+  }
+
   /** Ends the seal of a flow that leaves or is ended, if it has one, and tells of it. */
   loseSeal(slot: number): void {
-    if (!this.#isOffloaded(slot)) return;
-    this.#sealLost?.(slot);
+    if (this.#isOffloaded(slot)) this.#sealLost?.(slot);
     this.setOffloaded(slot, false);
+  }
+
+  /** Ends the seal of a flow that is ended on request; that of a connection may be prepared as it opens. */
+  endSeal(slot: number): void {
+    if (isHalfOpenTcp(this.#phase(slot))) this.#sealLost?.(slot);
+    this.loseSeal(slot);
+  }
+
+  /** True when the kernel has seen the end of a connection that it carries, as far as can be told. */
+  isOver(slot: number): boolean {
+    return this.#isOver?.(slot) === true;
   }
 
   /**
    * Notes of all flows that the kernel no longer judges them, and that nothing is known of what is to come.
+   * Those that it carried may be over: of these the owner is still asked.
    */
   takeBack(): void {
     const { slab } = this;
     for (let slot = 0; slot < slab.reach; slot += 1) {
       if (!slab.isLive(slot)) continue;
-      const flags = slab.half(slot, HALF.FLAGS) & ~FLOW_FLAG.OPEN_ENDED;
-      const wasOffloaded = (flags & FLOW_FLAG.OFFLOADED) !== 0;
-      slab.setHalf(slot, HALF.FLAGS, wasOffloaded ? (flags & ~FLOW_FLAG.OFFLOADED) | FLOW_FLAG.STALE : flags);
+      const wasOffloaded = this.#isOffloaded(slot);
+      const flags = slab.half(slot, HALF.FLAGS) & ~(FLOW_FLAG.OPEN_ENDED | FLOW_FLAG.OFFLOADED);
+      slab.setHalf(slot, HALF.FLAGS, wasOffloaded ? flags | FLOW_FLAG.STALE : flags);
       if (wasOffloaded) this.touch(slot);
     }
     this.offloaded = 0;
@@ -253,10 +307,12 @@ export class FlowTable {
   remove(slot: number, cause: number): void {
     if (this.#removed !== undefined) this.#removed(slot, cause);
     if (isHalfOpenTcp(this.#phase(slot))) this.halfOpen -= 1;
-    this.loseSeal(slot);
+    // What gives way to its own successor has no seal left, nor needs what is over to lose one.
+    if (cause === COUNTER.replaced || cause === COUNTER.evictedCarried) this.setOffloaded(slot, false);
+    else this.loseSeal(slot);
     this.#index.remove(this.hashOf(slot), slot);
     this.#wheel.cancel(slot);
-    if (this.#queues.isListed(slot)) this.#queues.remove(slot);
+    this.#dequeue(slot, stageOf(this.#phase(slot)));
     this.slab.free(slot);
     this.#rescale();
     this.#counters.add(COUNTER.removals);
@@ -296,10 +352,10 @@ export class FlowTable {
   /** A flow that the kernel judges is not seen: its owner is told that it seems idle, and looks. */
   #expireOrReschedule(slot: number): void {
     if (!this.#isExpired(slot)) this.#reschedule(slot);
-    else if (this.#idle === undefined || !this.#isOffloaded(slot)) this.remove(slot, COUNTER.expired);
+    else if (this.#idle === undefined || !this.#isOwned(slot)) this.remove(slot, COUNTER.expired);
     else {
       this.#wheel.cancel(slot);
-      this.#wheel.schedule(slot, (this.#tick + IDLE_TICKS) | 0);
+      this.#wheel.schedule(slot, (this.#tick + (this.#isCarried(slot) ? CARRIED_MS / TICK : IDLE_TICKS)) | 0);
       this.#idle(slot);
     }
   }
@@ -308,10 +364,20 @@ export class FlowTable {
     return (this.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
   }
 
+  /** True when the owner must be asked before the flow may go. */
+  #isOwned(slot: number): boolean {
+    return (this.slab.half(slot, HALF.FLAGS) & (FLOW_FLAG.OFFLOADED | FLOW_FLAG.CARRIED)) !== 0;
+  }
+
+  #isCarried(slot: number): boolean {
+    return (this.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.CARRIED) !== 0;
+  }
+
   #isExpired(slot: number): boolean {
     const silence = this.#now - (this.slab.doubles(slot)[doublesAt(slot) + DOUBLE.LAST_SEEN] as number);
     // Most flows were seen so lately that no timeout can have run out, which saves looking theirs up.
     if (silence < this.#leastTimeout) return false;
+    if (silence >= CARRIED_MS && this.#idle !== undefined && this.#isCarried(slot)) return true;
     return silence >= (this.#phaseTimeouts[this.#phase(slot)] as number) * this.#scale;
   }
 
@@ -345,7 +411,8 @@ export class FlowTable {
 
   /** First tick by which a flow has expired. */
   #deadlineTick(slot: number): number {
-    const timeout = (this.#phaseTimeouts[this.#phase(slot)] as number) * this.#scale;
+    const longest = this.#isCarried(slot) ? CARRIED_MS : Number.POSITIVE_INFINITY;
+    const timeout = Math.min((this.#phaseTimeouts[this.#phase(slot)] as number) * this.#scale, longest);
     const lastSeen = (this.slab.doubles(slot)[doublesAt(slot) + DOUBLE.LAST_SEEN] as number) - this.#epoch;
     return (Math.floor((lastSeen + timeout) / TICK) + 1) | 0;
   }
@@ -353,18 +420,49 @@ export class FlowTable {
   #enqueue(slot: number, stage: number): void {
     if (stage === STAGE.ESTABLISHED) this.#queues.leave(slot);
     else this.#queues.append(stage, slot);
+    if (stage === STAGE.HALF_OPEN) this.#unconfirmed += 1;
+  }
+
+  #dequeue(slot: number, stage: number): void {
+    if (this.#queues.isListed(slot)) this.#queues.remove(slot);
+    if (stage === STAGE.HALF_OPEN) this.#unconfirmed -= 1;
   }
 
   /** Makes room for one flow; false when nobody has to give way. */
   #evict(): boolean {
-    const halfOpen = this.#queues.first(STAGE.HALF_OPEN);
-    if (halfOpen !== NO_SLOT) {
-      this.remove(halfOpen, COUNTER.evictedHalfOpen);
-      return true;
+    const isFlood = this.#unconfirmed > this.capacity * FLOOD_SHARE;
+    return (
+      (!isFlood && this.#evictOver()) ||
+      this.#evictFirst(STAGE.HALF_OPEN, COUNTER.evictedHalfOpen) ||
+      this.#evictOver() ||
+      this.#evictFirst(STAGE.CLOSING, COUNTER.evictedClosing)
+    );
+  }
+
+  /**
+   * Takes out a connection that was carried to its end; those that are not over go to the end of the list.
+   */
+  #evictOver(): boolean {
+    if (this.#vainTick !== this.#tick) this.#vainQuestions = 0;
+    this.#vainTick = this.#tick;
+    while (this.#vainQuestions < VAIN_QUESTIONS) {
+      const slot = this.#queues.first(CARRIED_LIST);
+      if (slot === NO_SLOT) return false;
+      if (this.isOver(slot)) {
+        this.remove(slot, COUNTER.evictedCarried);
+        return true;
+      }
+      this.#vainQuestions += 1;
+      this.#queues.remove(slot);
+      this.#queues.append(CARRIED_LIST, slot);
     }
-    const closing = this.#queues.first(STAGE.CLOSING);
-    if (closing !== NO_SLOT) this.remove(closing, COUNTER.evictedClosing);
-    return closing !== NO_SLOT;
+    return false;
+  }
+
+  #evictFirst(list: number, cause: number): boolean {
+    const slot = this.#queues.first(list);
+    if (slot !== NO_SLOT) this.remove(slot, cause);
+    return slot !== NO_SLOT;
   }
 
   /** Looks at as many rows as the time since the last sweep calls for. */

@@ -107,13 +107,17 @@ export class TcpFlows {
   }
 
   /**
-   * True for a connection that has ended. The last segment of one that the kernel carries was not seen; that
-   * it has come is known by the kernel's taking a SYN for the beginning of another.
+   * True for a connection that has ended. The last segments of one that the kernel carries were not seen;
+   * that they have come is known by the kernel's taking a SYN for the beginning of another. Where seals are
+   * not in force any more it may vouch for nothing, and is asked.
    */
   #isOver(slot: number, state: number, packet: Packet): boolean {
     if (state === CLOSED || state === TIME_WAIT) return true;
-    if (packet.vouched || !isClosing(state) || isHalfClosed(state)) return false;
-    return (this.#table.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
+    if (packet.vouched) return false;
+    const flags = this.#table.slab.half(slot, HALF.FLAGS);
+    const isSealed = (flags & FLOW_FLAG.OFFLOADED) !== 0;
+    if ((flags & FLOW_FLAG.CARRIED) !== 0) return isSealed || this.#table.isOver(slot);
+    return isSealed && isClosing(state) && !isHalfClosed(state);
   }
 
   /** First state of a flow made by a segment, which has no RST. */

@@ -68,6 +68,11 @@ export interface TrackerOptions {
    * Called with each flow that the kernel judges by itself and that leaves or is ended, while it can be read.
    */
   readonly sealLost?: ((slot: number) => void) | undefined;
+  /**
+   * Called with a connection that the kernel carries, or did, when a SYN may begin another and when its room
+   * is wanted: whether the kernel has seen its end. Without it none is over.
+   */
+  readonly isOver?: ((slot: number) => boolean) | undefined;
   /** Called with each flow that leaves, while its row can be read, and the counter that tells why. */
   readonly removed?: RemovalListener;
 }
@@ -115,6 +120,7 @@ export class Tracker {
       removed: options.removed,
       idle: options.idle,
       sealLost: options.sealLost,
+      isOver: options.isOver,
     });
     this.isStrict = options.strict ?? false;
     this.#tcp = new TcpFlows(this.#table, this.#counters, options.strict ?? false);
@@ -250,6 +256,16 @@ export class Tracker {
     this.#table.setOffloaded(slot, offloaded);
   }
 
+  /**
+   * Notes that the kernel judges a connection by itself, and that from now on nothing is heard of it but a
+   * reset and the beginning of another. Its owner is asked about it from time to time.
+   *
+   * @param slot - see {@link FlowReader.isEstablished}
+   */
+  carry(slot: number): void {
+    this.#table.carry(slot);
+  }
+
   /** All flows are judged here again. Those that the kernel judged are taken for alive. */
   takeBack(): void {
     this.#table.takeBack();
@@ -296,6 +312,7 @@ export class Tracker {
   /** Ends a flow on request: its next packet finds nothing. A slot that holds none is left alone. */
   remove(slot: number): void {
     if (!this.#table.slab.isLive(slot)) return;
+    this.#table.endSeal(slot);
     this.#table.remove(slot, COUNTER.killed);
     if (slot === this.slot) this.slot = NO_SLOT;
     if (slot === this.#ended) this.#ended = NO_SLOT;
@@ -313,7 +330,7 @@ export class Tracker {
       this.remove(slot);
       return;
     }
-    this.#table.loseSeal(slot);
+    this.#table.endSeal(slot);
     const flags = this.#table.slab.half(slot, HALF.FLAGS);
     this.#table.setState(slot, CLOSED, flags | FLOW_FLAG.KILLED);
     this.#table.touch(slot);

@@ -24,7 +24,7 @@ import { compileValid } from "./policy-probe.ts";
 import { interfaceName, policies, type RuleArguments } from "./rule-arbitraries.ts";
 
 const { SYN, FIN, RST } = TCP_FLAG;
-const CLOSED = tcpStateIndex("CLOSED");
+const OVER = [tcpStateIndex("CLOSED"), tcpStateIndex("TIME_WAIT")];
 
 function openEngine(policy: Policy): Engine {
   return new Engine({
@@ -49,6 +49,10 @@ function isAnyOf(packet: Packet, flags: number): boolean {
   return packet.isTcp && (packet.tcpFlags & flags) !== 0;
 }
 
+function sourceOf(packet: Packet): string {
+  return `${packet.source.join()} ${packet.sourcePort}`;
+}
+
 /** What the kernel's tracker says of packets; both engines are told the same. */
 class ConntrackStates {
   /** Who has spoken, by the ends of a flow. */
@@ -65,15 +69,30 @@ class ConntrackStates {
     const ends = endsOf(packet);
     if (reopens) this.#speakers.delete(ends);
     const speakers = this.#speakers.get(ends) ?? new Set();
-    this.#speakers.set(ends, speakers.add(`${packet.source.join()} ${packet.sourcePort}`));
+    this.#speakers.set(ends, speakers.add(sourceOf(packet)));
     return conntrackStateNumber(speakers.size > 1 ? "established" : "new");
   }
+}
+
+/** A seal as the kernel holds it. */
+interface HeldSeal {
+  readonly kind: "accepted" | "dropped" | "opening" | "carried";
+  /** Who brought it. */
+  readonly speaker: string;
+}
+
+/** The verdict that the kernel gives by itself. */
+function aloneVerdict(packet: Packet, { kind }: HeldSeal): number | undefined {
+  if (kind === "opening" || isAnyOf(packet, SYN | RST)) return undefined;
+  if (kind === "carried") return VERDICT.ACCEPT;
+  if (isAnyOf(packet, FIN)) return undefined;
+  return kind === "accepted" ? VERDICT.ACCEPT : VERDICT.DROP;
 }
 
 /** The kernel's half: what our table in it does with packets, and what its tracker tells. */
 class SealingKernel {
   readonly #engine: Engine;
-  readonly #seals = new Map<string, number>();
+  readonly #seals = new Map<string, HeldSeal>();
   /** Packets that did not come up. */
   spared = 0;
 
@@ -92,18 +111,36 @@ class SealingKernel {
     const ends = endsOf(packet);
     if (reopens) this.#seals.delete(ends);
     const seal = fits ? this.#seals.get(ends) : undefined;
-    const turns = isAnyOf(packet, SYN | FIN | RST);
-    if (seal !== undefined && !turns) {
+    const alone = seal === undefined ? undefined : aloneVerdict(packet, seal);
+    if (alone !== undefined) {
       this.spared += 1;
-      return seal === SEAL.ACCEPT ? VERDICT.ACCEPT : VERDICT.DROP;
+      return alone;
     }
-    if (seal === SEAL.DROP && isAnyOf(packet, SYN)) this.#seals.delete(ends);
-    packet.vouched = packet.isTcp && fits;
+    packet.vouched = packet.isTcp && fits && !reopens;
+    if (seal !== undefined) this.#meet(packet, ends, seal);
     const verdict = this.#engine.judge(packet, now);
-    if (this.#engine.seal !== SEAL.NONE) this.#seals.set(ends, this.#engine.seal);
-    else if (packet.vouched && verdict === VERDICT.ACCEPT) this.#seals.delete(ends);
+    if (this.#engine.seal !== SEAL.NONE) this.#hold(packet, ends, this.#engine.seal);
+    else if (packet.carried || (packet.vouched && verdict === VERDICT.ACCEPT)) this.#seals.delete(ends);
     packet.vouched = false;
+    packet.carried = false;
     return verdict;
+  }
+
+  /** What becomes of the seal of a packet that goes up. */
+  #meet(packet: Packet, ends: string, { kind, speaker }: HeldSeal): void {
+    const turns = isAnyOf(packet, SYN | FIN | RST);
+    if (kind === "dropped" && isAnyOf(packet, SYN)) this.#seals.delete(ends);
+    if (kind !== "opening") return;
+    if (turns) this.#seals.delete(ends);
+    packet.carried = !turns && speaker !== sourceOf(packet);
+    if (packet.carried) this.#seals.set(ends, { kind: "carried", speaker: sourceOf(packet) });
+  }
+
+  /** Notes a seal that is wished for; what is carried stays so. */
+  #hold(packet: Packet, ends: string, wish: number): void {
+    if (wish === SEAL.ACCEPT && this.#seals.get(ends)?.kind === "carried") return;
+    const passing = wish === SEAL.OPENING ? "opening" : "accepted";
+    this.#seals.set(ends, { kind: wish === SEAL.DROP ? "dropped" : passing, speaker: sourceOf(packet) });
   }
 }
 
@@ -214,7 +251,7 @@ function run(
     packet.vouched = false;
     const isRequest = packet.isTcp && (packet.tcpFlags & (SYN | FIN | RST | TCP_FLAG.ACK)) === SYN;
     whole.tracker.lookup(packet, now);
-    const reopens = isRequest && whole.tracker.tcpState === CLOSED;
+    const reopens = isRequest && OVER.includes(whole.tracker.tcpState);
     packet.conntrackState = states.next(packet, fits, reopens);
     const expected = whole.judge(packet, now);
     assert.equal(kernel.judge(packet, now, fits, reopens), expected);

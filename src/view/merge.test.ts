@@ -48,10 +48,13 @@ describe("merging", () => {
     assert.deepEqual(state.kernel, KERNEL);
   });
 
-  it("takes the kernel's word for how long an offloaded flow lives", () => {
-    const merged = mergeStates(OWN, { ...FROM_KERNEL, offload: "flowtable" });
+  it("takes the kernel's word for how far an offloaded flow has come, and how long it lives", () => {
+    const src = samplePeer({ level: 10, levelName: "TIME_WAIT" });
+    const merged = mergeStates(OWN, { ...FROM_KERNEL, src, offload: "flowtable" });
     assert.equal(merged.offload, "flowtable");
     assert.equal(merged.expiresInMs, 300_000);
+    assert.equal(merged.src.levelName, "TIME_WAIT");
+    assert.equal(mergeStates(OWN, { ...FROM_KERNEL, src }).src.levelName, OWN.src.levelName);
   });
 
   it("finds flows whose destination is translated, by either destination", () => {

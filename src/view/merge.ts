@@ -76,9 +76,16 @@ function largerPair(
   return [Math.max(a[0], b[0]), Math.max(a[1], b[1])];
 }
 
-function mergePeer(own: StatePeer, kernel: StatePeer): StatePeer {
+function mergePeer(own: StatePeer, kernel: StatePeer, isOffloaded: boolean): StatePeer {
   const { sequenceDifference } = kernel;
-  return { ...own, sequenceDifference, windowScale: own.windowScale ?? kernel.windowScale };
+  const { level, levelName } = isOffloaded ? kernel : own;
+  return {
+    ...own,
+    level,
+    levelName,
+    sequenceDifference,
+    windowScale: own.windowScale ?? kernel.windowScale,
+  };
 }
 
 /** True when both states look at the flow from the same end. */
@@ -97,8 +104,8 @@ function turned(key: StateKey): StateKey {
  * Puts a state of our tracker and one of the kernel's together.
  *
  * Ours knows the rule, the windows and the state machine; the kernel knows translation, offload, and the
- * packets of an offloaded flow that we do not see. While a flow is offloaded only the kernel knows how long
- * it lives.
+ * packets of an offloaded flow that we do not see. While a flow is offloaded only the kernel knows how far it
+ * has come, and how long it lives.
  *
  * @param own - of our tracker
  * @param kernel - of the kernel, the same flow
@@ -116,8 +123,8 @@ export function mergeStates(own: State, kernel: State): State {
     packets: largerPair(own.packets, kernel.packets),
     bytes: largerPair(own.bytes, kernel.bytes),
     flags: { ...own.flags, sloppy: own.flags.sloppy || kernel.flags.sloppy },
-    src: mergePeer(own.src, same ? kernel.src : kernel.dst),
-    dst: mergePeer(own.dst, same ? kernel.dst : kernel.src),
+    src: mergePeer(own.src, same ? kernel.src : kernel.dst, offloaded),
+    dst: mergePeer(own.dst, same ? kernel.dst : kernel.src, offloaded),
     nk: same ? kernel.nk : turned(kernel.nk),
     sk: same ? kernel.sk : turned(kernel.sk),
     mark: kernel.mark,

@@ -162,7 +162,7 @@ export function stateStatus(facts: StatusFacts): StateStatus {
       congestion: facts.congestedPackets,
       "state-mismatch": sum(facts, "undefinedSegments", "outOfWindow"),
       "state-insert": kernel === null ? 0 : kernel.statistics.insertFailed,
-      "state-limit": sum(facts, "evictedHalfOpen", "evictedClosing"),
+      "state-limit": sum(facts, "evictedHalfOpen", "evictedClosing", "evictedCarried"),
     },
     activity: {
       searches: sum(facts, "searches"),

@@ -46,6 +46,8 @@ export class Packet {
    * True when the kernel's tracker has found that the segment fits a connection, or that a SYN begins none.
    */
   vouched = false;
+  /** True when the kernel has begun to carry the connection with this segment, for which it vouches. */
+  carried = false;
   /** User id of the local socket that sent it; {@link NO_USER} when unknown. */
   userId: number = NO_USER;
   /** Group id of the local socket that sent it; {@link NO_USER} when unknown. */

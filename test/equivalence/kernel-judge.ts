@@ -25,7 +25,6 @@ import {
   type HookName,
   type VerdictName,
   VERDICT,
-  type Verdict,
 } from "#base";
 import { SEAL } from "#engine";
 import type { Namespace, Topology } from "#lab";
@@ -178,6 +177,8 @@ export class KernelJudge {
   plan: Pick<KernelPlan, "meters"> = { meters: [] };
   /** Flows that were sealed so far. */
   sealed = 0;
+  /** Connections that the kernel carried so far. */
+  carried = 0;
 
   private constructor(hosts: Hosts, interfaces: ReadonlyMap<number, string>) {
     const open = (): Readonly<Record<4 | 6, RawSocket>> => ({ 4: RawSocket.open(4), 6: RawSocket.open(6) });
@@ -381,12 +382,15 @@ export class KernelJudge {
         decodePacket(packet, queue.bytes, payloadAt, payloadEnd, wireBytes);
         assert.ok(this.#reference !== undefined);
         packet.vouched = this.#marks.isVouched(packet.mark);
+        packet.carried = this.#marks.isCarried(packet.mark);
         if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
         packet.conntrackState = this.#isNotingStates ? conntrackStateOf(packet.mark) : 0;
         packet.mark &= ~CONNTRACK_MARK;
         const { engine } = this.#reference;
         const verdict = engine.judge(packet, now);
-        if (engine.seal !== SEAL.NONE) this.#seal(packet, verdict);
+        if (engine.seal !== SEAL.NONE) this.#seal(packet, engine.seal);
+        else if (verdict === VERDICT.ACCEPT && packet.carried)
+          queue.acceptMarked(this.#marks.apply(packet.mark, REJECT_KIND.VOUCHED));
         else if (verdict === VERDICT.ACCEPT) queue.accept();
         else if (verdict === VERDICT.DROP) queue.drop();
         else queue.acceptMarked(this.#marks.apply(packet.mark, REJECT_KIND.PORT_UNREACHABLE));
@@ -396,8 +400,9 @@ export class KernelJudge {
   }
 
   /** Answers with the wish that the flow's later packets be judged alike. */
-  #seal(packet: Packet, verdict: Verdict): void {
-    const kind = verdict === VERDICT.ACCEPT ? REJECT_KIND.SEAL_ACCEPT : REJECT_KIND.SEAL_DROP;
+  #seal(packet: Packet, seal: number): void {
+    const kind = seal === SEAL.DROP ? REJECT_KIND.SEAL_DROP : REJECT_KIND.SEAL_ACCEPT;
+    if (seal === SEAL.ACCEPT && packet.carried) this.carried += 1;
     this.sealed += 1;
     this.#queue.acceptMarked(this.#marks.apply(packet.mark, kind));
   }

@@ -1,0 +1,167 @@
+/**
+ * Connections that the kernel carries to their end: who is asked about them, who gives way, what begins anew.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SECOND, TCP_STATES } from "../base/index.ts";
+import { Conversation } from "../testing/conversation.ts";
+import type { Packet } from "../wire/index.ts";
+import { Tracker, type TrackerOptions } from "./tracker.ts";
+
+/** A tracker whose owner writes down what it is told, and knows which connections are over. */
+function watched(options: TrackerOptions = {}): {
+  readonly tracker: Tracker;
+  readonly asked: number[];
+  readonly lost: number[];
+  readonly over: Set<number>;
+  /** Connections that the owner was asked about because somebody wanted to know at once. */
+  readonly checked: number[];
+} {
+  const asked: number[] = [];
+  const lost: number[] = [];
+  const over = new Set<number>();
+  const checked: number[] = [];
+  const told = {
+    idle: (slot: number) => asked.push(slot),
+    sealLost: (slot: number) => lost.push(slot),
+    isOver: (slot: number) => {
+      checked.push(slot);
+      return over.has(slot);
+    },
+  };
+  return { tracker: new Tracker({ ...options, ...told }), asked, lost, over, checked };
+}
+
+function accept(tracker: Tracker, packet: Packet, now: number): void {
+  tracker.lookup(packet, now);
+  tracker.commit(packet, now);
+}
+
+/** A connection from a port that the kernel carries. @returns its slot */
+function carried(tracker: Tracker, remotePort: number, now = 0): number {
+  const conversation = new Conversation({ remotePort, localPort: 80 });
+  const opening = [conversation.received("S"), conversation.sent("SA"), conversation.received("A")];
+  for (const packet of opening) accept(tracker, packet, now);
+  tracker.carry(tracker.slot);
+  return tracker.slot;
+}
+
+test("the owner is asked once a minute whether a connection that is carried is over", () => {
+  const { tracker, asked, lost } = watched();
+  const slot = carried(tracker, 4000);
+  for (let now = 0; now <= 59 * SECOND; now += SECOND) tracker.expire(now);
+  assert.deepEqual(asked, []);
+  for (let now = 60 * SECOND; now <= 200 * SECOND; now += SECOND) tracker.expire(now);
+  assert.deepEqual(asked, [slot, slot, slot]);
+  assert.deepEqual([tracker.size, lost.length], [1, 0]);
+});
+
+test("a connection that was carried is asked about until a packet of it is seen", () => {
+  const { tracker, asked } = watched();
+  const slot = carried(tracker, 4000);
+  tracker.takeBack();
+  tracker.expire(70 * SECOND);
+  assert.deepEqual(asked, [slot]);
+  assert.equal(tracker.flows.isOffloaded(slot), false);
+  tracker.lookup(new Conversation({ remotePort: 4000, localPort: 80 }).received("A"), 71 * SECOND);
+  assert.equal(tracker.slot, slot, "it is known still");
+  accept(tracker, new Conversation({ remotePort: 4000, localPort: 80 }).received("A"), 71 * SECOND);
+  assert.equal(tracker.flows.isCarried(slot), false);
+});
+
+test("in a full table a connection that was carried to its end gives way first, and no other that is carried", () => {
+  const { tracker, lost, over } = watched({ capacity: 16 });
+  const slots: number[] = [];
+  for (let port = 4000; port < 4015; port += 1) slots.push(carried(tracker, port));
+  over.add(slots[7] as number);
+  accept(tracker, new Conversation({ remotePort: 5000 }).received("S"), 1);
+  const opening = tracker.flows.id(tracker.slot);
+  accept(tracker, new Conversation({ remotePort: 5001 }).received("S"), 1);
+  assert.ok(tracker.flows.slotOf(opening) >= 0);
+  assert.deepEqual([tracker.counters.evictedCarried, tracker.counters.evictedHalfOpen], [1, 0]);
+  over.clear();
+  accept(tracker, new Conversation({ remotePort: 5002 }).received("S"), 1);
+  assert.equal(tracker.flows.slotOf(opening), -1, "the oldest half-open one, where none is over");
+  assert.deepEqual([tracker.counters.evictedCarried, tracker.counters.evictedHalfOpen], [1, 1]);
+  assert.equal(tracker.offloaded, 14);
+  assert.deepEqual(lost, []);
+});
+
+test("a full table asks in vain a bounded number of times in a tenth of a second", () => {
+  const { tracker, checked } = watched({ capacity: 256 });
+  for (let port = 4000; port < 4256; port += 1) carried(tracker, port);
+  for (let port = 5000; port < 5100; port += 1) {
+    tracker.lookup(new Conversation({ remotePort: port }).received("S"), 1);
+    tracker.commit(new Conversation({ remotePort: port }).received("S"), 1);
+  }
+  assert.equal(checked.length, 32);
+  accept(tracker, new Conversation({ remotePort: 6000 }).received("S"), 200);
+  assert.equal(checked.length, 64);
+  assert.equal(new Set(checked).size, 64, "each time other ones");
+});
+
+test("a flood of first packets pushes out itself and not what is carried", () => {
+  const { tracker } = watched({ capacity: 64 });
+  for (let port = 4000; port < 4010; port += 1) carried(tracker, port);
+  for (let port = 5000; port < 5500; port += 1) {
+    accept(tracker, new Conversation({ remotePort: port }).received("S"), 1);
+  }
+  assert.equal(tracker.offloaded, 10);
+  assert.equal(tracker.counters.evictedCarried, 0);
+});
+
+test("a SYN that the kernel takes for a beginning ends what it carried, and no seal is to be taken away", () => {
+  const { tracker, lost } = watched();
+  carried(tracker, 4000);
+  const next = new Conversation({ remotePort: 4000, localPort: 80 }).received("S");
+  next.vouched = true;
+  tracker.lookup(next, 10);
+  assert.equal(
+    TCP_STATES[tracker.tcpState],
+    "ESTABLISHED",
+    "one that it vouches for belongs to the connection",
+  );
+  next.vouched = false;
+  accept(tracker, next, 10);
+  assert.equal(TCP_STATES[tracker.flows.state(tracker.slot)], "SYN_RCVD1");
+  assert.deepEqual([tracker.size, tracker.offloaded, lost.length], [1, 0, 0]);
+});
+
+test("where seals are not in force any more a SYN is held against what the kernel knows of the connection", () => {
+  const { tracker, over, checked } = watched();
+  const slot = carried(tracker, 4000);
+  tracker.takeBack();
+  const forged = new Conversation({ remotePort: 4000, localPort: 80 }).received("S");
+  tracker.lookup(forged, 10);
+  assert.deepEqual([tracker.slot, TCP_STATES[tracker.tcpState], checked], [slot, "ESTABLISHED", [slot]]);
+  over.add(slot);
+  tracker.lookup(forged, 20);
+  assert.deepEqual([tracker.slot, TCP_STATES[tracker.tcpState]], [-1, "CLOSED"]);
+});
+
+test("a connection that is killed as it opens is told to be without a seal, which may be prepared", () => {
+  const { tracker, lost } = watched();
+  const conversation = new Conversation({ remotePort: 4000, localPort: 80 });
+  for (const packet of [conversation.received("S"), conversation.sent("SA")]) accept(tracker, packet, 0);
+  tracker.kill(tracker.slot);
+  assert.deepEqual(lost, [tracker.slot]);
+});
+
+test("a connection that was carried and is killed then is a closed one like others", () => {
+  const { tracker, lost } = watched({ capacity: 16 });
+  const slot = carried(tracker, 4000);
+  tracker.takeBack();
+  tracker.kill(slot);
+  assert.deepEqual([tracker.flows.isCarried(slot), lost], [false, []]);
+  for (let port = 5000; port < 5015; port += 1) carried(tracker, port);
+  accept(tracker, new Conversation({ remotePort: 6000 }).received("S"), 1);
+  assert.deepEqual([tracker.counters.evictedClosing, tracker.counters.refused], [1, 0]);
+});
+
+test("a carried connection that is killed loses its seal", () => {
+  const { tracker, lost } = watched();
+  const slot = carried(tracker, 4000);
+  tracker.kill(slot);
+  assert.deepEqual(lost, [slot]);
+  assert.equal(tracker.flows.isCarried(slot), false);
+});

@@ -1,0 +1,178 @@
+/** Connections that the kernel carries from their handshake to their end. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { PROTOCOL, TCP_FLAG } from "#base";
+import { connect, type FirewallStatus } from "#client";
+import { GATEWAY, HOST_PAIR, type OpenConnection, type RunningFirewall, startFirewall } from "#lab";
+import { eventually, netnsTest } from "#testing";
+import type { State } from "#view";
+import { buildPacket } from "#wire";
+
+const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
+
+/** How long an answer may take on a busy machine, in milliseconds. */
+const PATIENCE_MS = 10_000;
+
+/** Of what is under way all passes, and at port 80 connections begin. */
+const CHAIN = [
+  { name: "FlowRule", is: "known", action: "ACCEPT" },
+  { name: "PortRule", protocol: "TCP", dst_port: 80, action: "ACCEPT" },
+];
+
+function policy(settings: object = {}): Readonly<Record<string, unknown>> {
+  return {
+    settings: { workers: 1, offload: "flows", ...settings },
+    default_chain: "DROP",
+    INPUT: CHAIN,
+    OUTPUT: CHAIN,
+    FORWARD: CHAIN,
+  };
+}
+
+function status({ socket }: RunningFirewall): Promise<FirewallStatus> {
+  return connect({ socket }).getStatus();
+}
+
+/** States of our table. @param filter - chooses some of them */
+async function ownStates({ socket }: RunningFirewall, filter = ""): Promise<State[]> {
+  const states: State[] = [];
+  for await (const state of connect({ socket }).getStates({ source: "own", filter })) states.push(state);
+  return states;
+}
+
+/** How far connections of a port have come. */
+async function levelOf(firewall: RunningFirewall, port: number): Promise<string> {
+  return (await ownStates(firewall, `port ${port}`)).map(({ src }) => src.levelName).join();
+}
+
+async function packetsSeen(firewall: RunningFirewall): Promise<number> {
+  return (await status(firewall)).counters["packets"] ?? 0;
+}
+
+async function waitFor(condition: () => Promise<boolean>): Promise<void> {
+  assert.ok(await eventually(condition, Boolean), "what was waited for has not come");
+}
+
+async function exchangeMany(connection: OpenConnection, count: number): Promise<void> {
+  for (let at = 0; at < count; at += 1) {
+    assert.equal(await connection.exchange(`line ${at}`, PATIENCE_MS), `line ${at}`);
+  }
+}
+
+netnsTest(
+  "of a whole connection three packets come up, and its reset, and its ends may meet again",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const firewall = await startFirewall(host, { policy: policy() });
+    await host.traffic.listenTcp({ port: 80 });
+    for (const ending of ["reset", "reset", "close"] as const) {
+      const before = await packetsSeen(firewall);
+      const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort: 40_000 });
+      await exchangeMany(connection, 5);
+      assert.equal((await status(firewall)).offloaded.active, 1);
+      await connection[ending]();
+      const expected = ending === "reset" ? 4 : 3;
+      await waitFor(async () => (await packetsSeen(firewall)) - before >= expected);
+      assert.equal((await packetsSeen(firewall)) - before, expected, ending);
+    }
+    assert.equal((await ownStates(firewall)).length, 1, "one entry for all of them");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "a full table forgets connections that are over, and none that goes on",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const firewall = await startFirewall(host, { policy: policy({ limits: { flows: 16 } }) });
+    await host.traffic.listenTcp({ port: 80 });
+    const open = (localPort: number): Promise<OpenConnection> =>
+      client.traffic.openTcp({ address: host.ipv4, port: 80, localPort });
+    const lasting = await open(40_000);
+    await exchangeMany(lasting, 2);
+    for (let port = 40_001; port <= 40_040; port += 1) {
+      const brief = await open(port);
+      await exchangeMany(brief, 2);
+      await brief.close();
+    }
+    const gaveWay = (await status(firewall)).pf.counters["state-limit"] ?? 0;
+    assert.ok(gaveWay >= 25, `${gaveWay} gave way`);
+    assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED");
+    // Judged anew, it is known.
+    await connect({ socket: firewall.socket }).reload();
+    await exchangeMany(lasting, 2);
+    // And its reset is told to the other end.
+    await lasting.reset();
+    await waitFor(async () => (await levelOf(firewall, 40_000)) === "CLOSED");
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "where seals are switched off a connection that was carried goes on, and one that is over may begin anew",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const firewall = await startFirewall(host, { policy: policy() });
+    await host.traffic.listenTcp({ port: 80 });
+    const connections: OpenConnection[] = [];
+    for (const localPort of [40_000, 40_001]) {
+      const connection = await client.traffic.openTcp({ address: host.ipv4, port: 80, localPort });
+      await exchangeMany(connection, 2);
+      connections.push(connection);
+    }
+    const [lasting, brief] = connections as [OpenConnection, OpenConnection];
+    await brief.close();
+    writeFileSync(firewall.policyFile, JSON.stringify(policy({ offload: "none" })));
+    await connect({ socket: firewall.socket }).reload();
+    const before = await ownStates(firewall);
+    assert.deepEqual(
+      before.map(({ src }) => src.levelName),
+      ["ESTABLISHED", "ESTABLISHED"],
+    );
+    for (const sourcePort of [40_000, 40_001]) {
+      const syn = buildPacket({
+        source: client.ipv4,
+        destination: host.ipv4,
+        protocol: PROTOCOL.TCP,
+        sourcePort,
+        destinationPort: 80,
+        flags: TCP_FLAG.SYN,
+        sequence: 1,
+      });
+      await client.must([process.execPath, INJECT, "1", Buffer.from(syn).toString("hex")]);
+    }
+    const idOf = (states: readonly State[], port: number): string | undefined =>
+      states.find(({ nk, sk }) => [...nk.ports, ...sk.ports].includes(port))?.id;
+    await waitFor(async () => idOf(await ownStates(firewall), 40_001) !== idOf(before, 40_001));
+    const after = await ownStates(firewall);
+    assert.equal(idOf(after, 40_000), idOf(before, 40_000));
+    assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED");
+    await exchangeMany(lasting, 2);
+    await firewall.stop();
+  },
+);
+
+netnsTest("of a connection both ends of which are translated FINs come up", GATEWAY, async (hosts) => {
+  const { client, firewall: host, server } = hosts;
+  const rules = `table ip translate {
+    chain before { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to ${server.ipv4}:80; }
+    chain behind { type nat hook postrouting priority srcnat; meta l4proto tcp masquerade; }
+  }`;
+  await host.must(["nft", rules]);
+  const firewall = await startFirewall(host, { policy: policy() });
+  await server.traffic.listenTcp({ port: 80 });
+  const open = async (address: string, port: number, localPort: number): Promise<void> => {
+    const connection = await client.traffic.openTcp({ address, port, localPort });
+    await exchangeMany(connection, 5);
+    await connection.close();
+  };
+  await open(server.ipv4, 80, 40_000);
+  await open(host.ipv4, 8080, 40_001);
+  await waitFor(async () => (await levelOf(firewall, 40_001)) !== "ESTABLISHED");
+  assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED", "the kernel has carried this one");
+  await firewall.stop();
+});
