@@ -152,11 +152,12 @@ export class ElementReader {
   readonly keyEnd: ByteRange = { at: 0, end: 0 };
   /** Where what the key leads to is, in maps of values; empty elsewhere. */
   readonly data: ByteRange = { at: 0, end: 0 };
+  /** Where the name of the object is, without its zero byte, in maps of objects; empty elsewhere. */
+  readonly object: ByteRange = { at: 0, end: 0 };
   /** Milliseconds until the kernel drops the element; Infinity when it never does. */
   leftMs: number = Number.POSITIVE_INFINITY;
   #packets = 0;
   #bytes = 0;
-  #object = "";
 
   /**
    * Moves over the elements of a message. Attributes that are not known here are skipped.
@@ -196,7 +197,7 @@ export class ElementReader {
         leftMs: this.leftMs,
         packets: this.#packets,
         bytes: this.#bytes,
-        object: this.#object,
+        object: String.fromCharCode(...copy(this.object)),
       }),
     );
   }
@@ -204,17 +205,19 @@ export class ElementReader {
   #readElement(): void {
     const element = this.#element;
     element.bind(this.#view, this.#list.at, this.#list.end);
-    for (const range of [this.key, this.keyEnd, this.data]) range.at = range.end = 0;
+    for (const range of [this.key, this.keyEnd, this.data, this.object]) range.at = range.end = 0;
     this.leftMs = Number.POSITIVE_INFINITY;
     this.#packets = this.#bytes = 0;
-    this.#object = "";
     while (element.next()) {
       if (element.type === ELEMENT_KEY) this.#readValue(this.key);
       else if (element.type === ELEMENT_KEY_END) this.#readValue(this.keyEnd);
       else if (element.type === ELEMENT_DATA) this.#readValue(this.data);
       else if (element.type === ELEMENT_EXPIRATION) this.leftMs = element.uint64();
       else if (element.type === ELEMENT_EXPRESSION) this.#readCounter();
-      else if (element.type === ELEMENT_OBJECT) this.#object = element.text();
+      else if (element.type === ELEMENT_OBJECT) {
+        this.object.at = element.at;
+        this.object.end = element.length > 0 ? element.end - 1 : element.end;
+      }
     }
   }
 

@@ -10,6 +10,9 @@
 import type { Milliseconds } from "../../base/index.ts";
 import type { ElementFacts } from "../../netlink/index.ts";
 import { nameKey } from "./box-key.ts";
+import type { LimitMap } from "./limit-objects.ts";
+import { ObjectAccount } from "./object-account.ts";
+import type { LimitKind } from "./overrun-sets.ts";
 import type { SetChanges } from "./set-changes.ts";
 import { type SetIdentity, setSuffix } from "./set-shape.ts";
 
@@ -25,8 +28,19 @@ const ROWS_FIRST = 64;
 /** A deadline may be wrong by this much, in milliseconds, before it is put right. */
 const DEADLINE_TOLERANCE_MS = 1_000;
 
-/** Sets of one role and shape, whatever their layer. */
-export type SetKind = Omit<SetIdentity, "layer">;
+/** A set, or a map of limits beside it. */
+export interface SetPlace extends SetIdentity {
+  /** Of a map: which limits its keys lead to. */
+  readonly limit?: LimitKind;
+}
+
+/** A map of limits as a place. */
+export function placeOf({ kind, shape, layer }: LimitMap): SetPlace {
+  return { role: "pass-limited", shape, layer, limit: kind };
+}
+
+/** Sets, or maps, of one role and shape, whatever their layer. */
+export type SetKind = Omit<SetPlace, "layer">;
 
 /** What the kernel says of an element. */
 export interface Sighting {
@@ -34,7 +48,7 @@ export interface Sighting {
   readonly layer: number;
   /** When it ends, on the caller's clock; Infinity for never. */
   readonly deadline: Milliseconds;
-  /** In maps: what it leads to. */
+  /** In maps: what it leads to; of a limit, the name of its object in Latin-1. */
   readonly data: Uint8Array;
 }
 
@@ -182,8 +196,14 @@ export class KindAccount {
   }
 }
 
-/** The elements of all our sets. */
+/** What a key of a map of limits leads to, as the account keeps it. */
+export function objectData(name: string): Uint8Array {
+  return Buffer.from(name, "latin1");
+}
+
+/** The elements of all our sets, the keys of the maps of limits, and the limits. */
 export class ElementAccount {
+  readonly objects: ObjectAccount = new ObjectAccount();
   readonly #kinds: Map<string, KindAccount> = new Map();
   /** The kind that was asked for last: elements come in runs of one kind. */
   #last: KindAccount | undefined;
@@ -194,11 +214,14 @@ export class ElementAccount {
   }
 
   /** The elements of a kind of set. */
-  of({ role, shape }: SetKind): KindAccount {
-    const last = this.#last;
-    if (last?.kind.role === role && last.kind.shape === shape) return last;
-    const name = setSuffix({ role, shape, layer: 0 });
-    const found = this.#kinds.get(name) ?? new KindAccount({ role, shape });
+  of({ role, shape, limit }: SetKind): KindAccount {
+    const last = this.#last?.kind;
+    if (this.#last !== undefined && last?.role === role && last.shape === shape && last.limit === limit) {
+      return this.#last;
+    }
+    const name = `${setSuffix({ role, shape, layer: 0 })} ${limit}`;
+    const kind = limit === undefined ? { role, shape } : { role, shape, limit };
+    const found = this.#kinds.get(name) ?? new KindAccount(kind);
     this.#kinds.set(name, found);
     this.#last = found;
     return found;
@@ -217,9 +240,22 @@ export class ElementAccount {
         kind.put(facts, identity.layer, now + (facts.timeoutMs ?? Number.POSITIVE_INFINITY));
       }
     }
+    for (const { identity, removed, put } of changes.byMap) {
+      for (const facts of removed) this.of(placeOf(identity)).remove(facts, identity.layer);
+      for (const facts of put) this.putEntry(identity, facts, facts.object ?? "");
+    }
+    for (const name of changes.goneObjects) this.objects.remove(name);
+    for (const object of changes.objects) this.objects.put(object);
+  }
+
+  /** A key of a map leads to an object. */
+  putEntry(map: LimitMap, { key, keyEnd }: ElementFacts, object: string): void {
+    const ends = keyEnd === undefined ? { key } : { key, keyEnd };
+    this.of(placeOf(map)).put({ ...ends, data: objectData(object) }, map.layer, Number.POSITIVE_INFINITY);
   }
 
   clear(): void {
+    this.objects.clear();
     this.#last = undefined;
     this.#kinds.clear();
   }

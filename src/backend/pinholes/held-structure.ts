@@ -10,6 +10,7 @@ import {
   type HeldElement,
   isInterrupted,
   TABLE_FAMILY,
+  type TableName,
 } from "../../netlink/index.ts";
 import { errnoName, type NetlinkSocket } from "../../system/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
@@ -18,6 +19,10 @@ import { decodeGeneration } from "./generation-mark.ts";
 import { type LimitMap, limitMapName, parseLimitMap, parseObjectName } from "./limit-objects.ts";
 import { failureOf } from "./plan-failure.ts";
 import { parseSetSuffix, type SetIdentity } from "./set-shape.ts";
+
+function tableOf({ table }: ChainPlan): TableName {
+  return { family: TABLE_FAMILY.INET, name: table };
+}
 
 /** How often a list is read that changes meanwhile. */
 const DUMP_ATTEMPTS_MAX = 16;
@@ -30,14 +35,18 @@ export interface HeldEntry {
   readonly object: string;
 }
 
-/** What the kernel holds of ours. */
-export interface HeldStructure {
+/** What there is of ours, by name. */
+export interface HeldOutline {
   /** The generation in force; undefined when there is no mark that we can read. */
   readonly generation: number | undefined;
   /** Our sets that exist. */
   readonly sets: readonly SetIdentity[];
   /** Our maps of limits that exist. */
   readonly limitMaps: readonly LimitMap[];
+}
+
+/** What the kernel holds of ours, but for what is in the sets. */
+export interface HeldStructure extends HeldOutline {
   readonly entries: readonly HeldEntry[];
   /** Names of our limits. */
   readonly objects: readonly string[];
@@ -61,34 +70,41 @@ function dump(socket: NetlinkSocket, request: Uint8Array): readonly Uint8Array[]
   throw new FirewallError("BACKEND_UNAVAILABLE", "The sets change faster than they can be read.");
 }
 
-/** Reads everything but what our sets hold. Costs time in proportion to the limits there are. */
-export function readStructure(plan: ChainPlan, socket: NetlinkSocket): HeldStructure {
-  const table = { family: TABLE_FAMILY.INET, name: plan.table };
-  const names = dump(socket, encodeSetsDump(table)).map(decodeName);
+function read(plan: ChainPlan, socket: NetlinkSocket, set: string): HeldElement[] {
   const reader = new ElementReader();
-  const read = (set: string): HeldElement[] => {
-    const elements: HeldElement[] = [];
-    for (const message of dump(socket, encodeElementsDump(table, set))) {
-      reader.read(message, (element) => elements.push(element));
-    }
-    return elements;
-  };
+  const elements: HeldElement[] = [];
+  for (const message of dump(socket, encodeElementsDump(tableOf(plan), set))) {
+    reader.read(message, (element) => elements.push(element));
+  }
+  return elements;
+}
+
+/** Reads what there is, and nothing of what it holds. */
+export function readOutline(plan: ChainPlan, socket: NetlinkSocket): HeldOutline {
+  const names = dump(socket, encodeSetsDump(tableOf(plan))).map(decodeName);
   const prefix = `${plan.chain}-`;
   const ours = names.filter((name) => name.startsWith(prefix));
-  const limitMaps = names.flatMap((name) => parseLimitMap(plan, name) ?? []);
-  const entries = limitMaps.flatMap((map) =>
-    read(limitMapName(plan, map)).map(({ key, keyEnd, object }) => ({
+  const mark = names.includes(markName(plan)) ? read(plan, socket, markName(plan))[0] : undefined;
+  return {
+    generation: mark === undefined ? undefined : decodeGeneration(mark.key),
+    sets: ours.flatMap((name) => parseSetSuffix(name.slice(prefix.length)) ?? []),
+    limitMaps: names.flatMap((name) => parseLimitMap(plan, name) ?? []),
+  };
+}
+
+/** Reads everything but what our sets hold. Costs time in proportion to the limits there are. */
+export function readStructure(plan: ChainPlan, socket: NetlinkSocket): HeldStructure {
+  const outline = readOutline(plan, socket);
+  const entries = outline.limitMaps.flatMap((map) =>
+    read(plan, socket, limitMapName(plan, map)).map(({ key, keyEnd, object }) => ({
       map,
       facts: map.shape.isInterval ? { key, keyEnd } : { key },
       object,
     })),
   );
-  const objects = dump(socket, encodeObjectsDump(table)).map(decodeName);
-  const mark = names.includes(markName(plan)) ? read(markName(plan))[0] : undefined;
+  const objects = dump(socket, encodeObjectsDump(tableOf(plan))).map(decodeName);
   return {
-    generation: mark === undefined ? undefined : decodeGeneration(mark.key),
-    sets: ours.flatMap((name) => parseSetSuffix(name.slice(prefix.length)) ?? []),
-    limitMaps,
+    ...outline,
     entries,
     objects: objects.filter((name) => parseObjectName(plan, name) !== undefined),
   };

@@ -26,6 +26,7 @@ function partsOf(account: ElementAccount, list: InspectionParts["lists"]["list"]
     account,
     clock: () => 0,
     isWanted: () => true,
+    isLimit: () => false,
     nameOf: () => ({ table: { family: TABLE_FAMILY.INET, name: "table" }, name: "set" }),
   };
 }

@@ -7,18 +7,21 @@
  */
 import type { Milliseconds } from "../../base/index.ts";
 import {
+  decodeName,
   type ElementFacts,
   ElementReader,
   encodeElementGet,
   encodeElementsDump,
+  encodeObjectsDump,
   type SetName,
+  type TableName,
 } from "../../netlink/index.ts";
 import { makeElement } from "../../pinhole/index.ts";
 import { errnoName, type NetlinkSocket } from "../../system/index.ts";
 import { decodeBox } from "./box-key.ts";
-import type { ElementAccount, KindAccount } from "./element-account.ts";
+import type { ElementAccount, KindAccount, SetPlace } from "./element-account.ts";
 import { failureOf } from "./plan-failure.ts";
-import { type SetIdentity, setSuffix } from "./set-shape.ts";
+import { setSuffix } from "./set-shape.ts";
 
 /** How often sets are read anew because of transactions that others carry out meanwhile. */
 const INSPECTIONS_MAX = 16;
@@ -30,7 +33,7 @@ export const CONFIRMED_MAX = 4096;
 
 /** An element that is in force, and shall not be there or not so. */
 export interface Stranger {
-  readonly set: SetIdentity;
+  readonly set: SetPlace;
   readonly facts: ElementFacts;
   /** Its key as the account knows it. */
   readonly key: string;
@@ -50,6 +53,10 @@ export interface Findings {
   readonly missing: Fault[];
   /** In force until another time than they shall be. */
   readonly stale: Fault[];
+  /** Names of limits that are not there. */
+  missingObjects: readonly string[];
+  /** Names of limits that nobody asked for. */
+  readonly strangeObjects: string[];
   /** True when something changed meanwhile. */
   isInterrupted: boolean;
 }
@@ -65,19 +72,23 @@ export interface InspectionParts {
   readonly clock: () => Milliseconds;
   /** False as soon as nobody wants to know any more: the rest of a list is passed over. */
   readonly isWanted: () => boolean;
-  readonly nameOf: (set: SetIdentity) => SetName;
+  readonly nameOf: (set: SetPlace) => SetName;
+  /** True for an object that is one of our limits. */
+  readonly isLimit: (object: string) => boolean;
 }
 
 /** What a person calls an element. */
-export function describe(set: SetIdentity, { key, keyEnd, data }: ElementFacts): string {
+export function describe(set: SetPlace, { key, keyEnd, data }: ElementFacts): string {
   const box = decodeBox(set.shape, key, keyEnd ?? key);
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+  if (box !== undefined && set.limit !== undefined)
+    return `${set.limit} of ${makeElement(set.role, box).key}`;
   if (box === undefined || data !== undefined) return `${setSuffix(set)} ${hex(key)}`;
   return makeElement(set.role, box).key;
 }
 
-/** Inspects one set. */
-async function inspectSet(set: SetIdentity, parts: InspectionParts, findings: Findings): Promise<void> {
+/** Inspects one set, or one map. */
+async function inspectSet(set: SetPlace, parts: InspectionParts, findings: Findings): Promise<void> {
   const { lists, account, clock, isWanted, nameOf } = parts;
   const kind = account.of(set);
   const { table, name: setName } = nameOf(set);
@@ -88,12 +99,13 @@ async function inspectSet(set: SetIdentity, parts: InspectionParts, findings: Fi
     const now = clock();
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     reader.scan(bytes, cursor.at, cursor.end, () => {
-      const { key, keyEnd, data, leftMs } = reader;
+      const { key, keyEnd, leftMs } = reader;
+      const data = set.limit === undefined ? reader.data : reader.object;
       const name =
         buffer.toString("latin1", key.at, key.end) + buffer.toString("latin1", keyEnd.at, keyEnd.end);
       const sighting = { layer: set.layer, deadline: now + leftMs, data: buffer.subarray(data.at, data.end) };
       const finding = kind.see(name, sighting);
-      findings.held += 1;
+      if (set.limit === undefined) findings.held += 1;
       if (finding === "right") return;
       if (finding === "stale") findings.stale.push({ kind, key: name });
       else {
@@ -107,6 +119,19 @@ async function inspectSet(set: SetIdentity, parts: InspectionParts, findings: Fi
   if (end.refused !== undefined && errnoName(end.refused.errno) !== "ENOENT") throw failureOf(end.refused);
 }
 
+/** Inspects the limits. */
+async function inspectObjects(table: TableName, parts: InspectionParts, findings: Findings): Promise<void> {
+  const { lists, account, isWanted, isLimit } = parts;
+  const end = await lists.list(encodeObjectsDump(table), (bytes, { at, end: behind }) => {
+    if (!isWanted()) return;
+    const name = decodeName(new Uint8Array(bytes.buffer, bytes.byteOffset + at, behind - at));
+    if (isLimit(name) && !account.objects.see(name)) findings.strangeObjects.push(name);
+  });
+  findings.isInterrupted ||= end.isInterrupted;
+  if (end.refused !== undefined) throw failureOf(end.refused);
+  findings.missingObjects = isWanted() ? [...account.objects.unseen()] : [];
+}
+
 /** True when the kernel holds an element, whatever a list says. */
 function isHeld({ kind, key }: Fault, layer: number, { socket, nameOf }: InspectionParts): boolean {
   const { table, name } = nameOf({ ...kind.kind, layer });
@@ -115,22 +140,38 @@ function isHeld({ kind, key }: Fault, layer: number, { socket, nameOf }: Inspect
 }
 
 /**
- * Inspects all sets. What the account says of an element while its set is read counts.
+ * Inspects sets and maps. What the account says of an element while its set is read counts.
  *
  * @param sets - that exist
+ * @param limited - the table whose limits are inspected too; absent: they are not
  * @returns not all, once it is not wanted any more
  * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
  */
-export async function inspect(sets: readonly SetIdentity[], parts: InspectionParts): Promise<Findings> {
+export async function inspect(
+  sets: readonly SetPlace[],
+  parts: InspectionParts,
+  limited?: TableName,
+): Promise<Findings> {
   const { account, clock, isWanted } = parts;
-  const findings: Findings = { held: 0, strangers: new Map(), missing: [], stale: [], isInterrupted: false };
+  const findings: Findings = {
+    held: 0,
+    strangers: new Map(),
+    missing: [],
+    stale: [],
+    missingObjects: [],
+    strangeObjects: [],
+    isInterrupted: false,
+  };
   // Also kinds of which nothing has ever been in force here must know what leaves meanwhile.
   for (const set of sets) account.of(set);
   for (const kind of account.kinds) kind.beginInspection();
+  account.objects.beginInspection();
   try {
     for (const set of sets) if (isWanted()) await inspectSet(set, parts, findings);
+    if (limited !== undefined && isWanted()) await inspectObjects(limited, parts, findings);
   } finally {
     for (const kind of account.kinds) kind.endInspection();
+    account.objects.endInspection();
   }
   if (!isWanted()) return findings;
   const now = clock();
@@ -157,7 +198,7 @@ export function confirmMissing(missing: readonly Fault[], parts: InspectionParts
  * @returns what is missing indeed
  * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
  */
-export async function inspectAtRest(sets: readonly SetIdentity[], parts: InspectionParts): Promise<Findings> {
+export async function inspectAtRest(sets: readonly SetPlace[], parts: InspectionParts): Promise<Findings> {
   let findings = await inspect(sets, parts);
   for (let read = 1; findings.isInterrupted && read < INSPECTIONS_MAX; read += 1) {
     findings = await inspect(sets, parts);

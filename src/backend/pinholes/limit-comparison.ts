@@ -5,7 +5,8 @@
 import type { StandingElement, StandingLimits } from "../../pinhole/index.ts";
 import { encodeBox, nameKey } from "./box-key.ts";
 import type { ChainPlan } from "./chain-plan.ts";
-import { kindsOf, limitMapName, objectName } from "./limit-objects.ts";
+import type { ElementAccount } from "./element-account.ts";
+import { kindsOf, limitMapName, limitObjects, objectName } from "./limit-objects.ts";
 import type { LimitRegister } from "./limit-register.ts";
 import type { SetCatalogue } from "./set-catalogue.ts";
 import type { SetChanges } from "./set-changes.ts";
@@ -15,6 +16,8 @@ import type { HeldEntry, HeldStructure } from "./held-structure.ts";
 export interface LimitParts {
   readonly plan: ChainPlan;
   readonly register: LimitRegister;
+  /** Learns what is right. */
+  readonly account: ElementAccount;
   readonly catalogue: SetCatalogue;
   readonly changes: SetChanges;
 }
@@ -25,7 +28,7 @@ function restoreObjects(
   limits: readonly StandingLimits[],
   parts: LimitParts,
 ): Set<number> {
-  const { plan, register, changes } = parts;
+  const { plan, register, account, changes } = parts;
   const held = new Set(state.objects);
   const intact = new Set<number>();
   const wanted = new Set<string>();
@@ -35,6 +38,7 @@ function restoreObjects(
     if (names.every((name) => held.has(name))) {
       intact.add(one.number);
       register.adopt(one);
+      for (const object of limitObjects(plan, one.number, one.limits)) account.objects.put(object);
     } else {
       for (const name of names.filter((candidate) => held.has(candidate))) changes.removeObject(name);
       register.begin(changes, one);
@@ -56,7 +60,7 @@ export function restoreLimits(
   present: readonly StandingElement[],
   parts: LimitParts,
 ): void {
-  const { plan, register, catalogue, changes } = parts;
+  const { plan, register, account, catalogue, changes } = parts;
   const intact = restoreObjects(state, limits, parts);
   const entryName = (map: HeldEntry["map"], facts: HeldEntry["facts"]): string =>
     `${limitMapName(plan, map)} ${nameKey(facts.key, facts.keyEnd)}`;
@@ -68,12 +72,16 @@ export function restoreLimits(
     const { shape, layer } = catalogue.find(element);
     const facts = encodeBox(shape, element.box);
     const entries = kindsOf(limitsOf.get(element.limiter) ?? {}).map((kind) => ({
+      map: { kind, shape, layer },
       name: entryName({ kind, shape, layer }, facts),
       object: objectName(plan, element.limiter, kind),
     }));
     const isRight = entries.every(({ name, object }) => held.get(name)?.object === object);
     if (isRight && intact.has(element.limiter)) {
-      for (const { name } of entries) held.delete(name);
+      for (const { map, name, object } of entries) {
+        held.delete(name);
+        account.putEntry(map, facts, object);
+      }
       register.adoptSubject(element);
     } else missing.push(element);
   }

@@ -7,9 +7,8 @@
  * nothing for packets. Elements carry their lease as a lifetime of their own, so they end on time even when
  * we are dead.
  */
-import { setImmediate as turn } from "node:timers/promises";
 import { FirewallError, type Milliseconds } from "../../base/index.ts";
-import { type SetName, TABLE_FAMILY } from "../../netlink/index.ts";
+import { TABLE_FAMILY } from "../../netlink/index.ts";
 import {
   type BackendAbilities,
   type Cut,
@@ -31,25 +30,16 @@ import { limitText, setName, setText, structureText } from "./chain-text.ts";
 import { DriftMonitor } from "./drift-monitor.ts";
 import { FlowCutter } from "./flow-cutter.ts";
 import { type KernelFeatures, probeFeatures, probeTable } from "./kernel-features.ts";
-import { type SetIdentity, setSuffix, shapeOf } from "./set-shape.ts";
+import { setSuffix, shapeOf } from "./set-shape.ts";
 import { SetCatalogue } from "./set-catalogue.ts";
 import { SetChanges } from "./set-changes.ts";
-import { ElementAccount, type KindAccount } from "./element-account.ts";
-import { type HeldStructure, readStructure } from "./held-structure.ts";
-import {
-  CONFIRMED_MAX,
-  confirmMissing,
-  describe,
-  type Fault,
-  type Findings,
-  inspect,
-  inspectAtRest,
-  type InspectionParts,
-  type Stranger,
-} from "./inspection.ts";
+import { ElementAccount, type KindAccount, placeOf } from "./element-account.ts";
+import { type HeldOutline, type HeldStructure, readOutline, readStructure } from "./held-structure.ts";
+import { describe, type Fault, type Findings, inspect, inspectAtRest } from "./inspection.ts";
 import { restoreLimits } from "./limit-comparison.ts";
-import { type LimitMap, limitMapName, overrunOfMap } from "./limit-objects.ts";
+import { type LimitMap, limitMapName, overrunOfMap, parseObjectName } from "./limit-objects.ts";
 import { LimitRegister } from "./limit-register.ts";
+import { faultName, mendAll, type MendingParts, putAgain } from "./mending.ts";
 import { type OverrunSet, overrunName, takeOverruns } from "./overrun-sets.ts";
 import { attempt, failureOf } from "./plan-failure.ts";
 import { readTraffic } from "./set-traffic.ts";
@@ -76,15 +66,8 @@ const ABILITIES: BackendAbilities = {
   expansionMax: EXPANSION_MAX,
 };
 
-/** Elements that an audit puts right in one transaction: a few milliseconds of the event loop. */
-const MENDED_AT_ONCE = 256;
-
 interface Ready extends PreparedPlan {
   readonly changes: SetChanges;
-}
-
-function faultName({ kind, key }: Fault): string {
-  return describe({ ...kind.kind, layer: 0 }, kind.factsOf(key, kind.rowOf(key)));
 }
 
 function removedNames({ strangers }: Findings): string[] {
@@ -180,7 +163,7 @@ export class NftablesPinholes implements PinholeBackend {
   }
 
   /**
-   * The rules are put right at once. Where there are limits, everything is left to
+   * The rules are put right at once. When a set or map is gone, everything is left to
    * {@link NftablesPinholes.restore}. One at a time.
    *
    * @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED`
@@ -254,6 +237,7 @@ export class NftablesPinholes implements PinholeBackend {
     restoreLimits(structure, limits, this.#adopt(elements), {
       plan: this.#plan,
       register: this.#register,
+      account: this.#account,
       catalogue: this.#catalogue,
       changes,
     });
@@ -261,7 +245,7 @@ export class NftablesPinholes implements PinholeBackend {
     const now = clock();
     const put = (fault: Fault): string => {
       const element = elements.get(fault.kind)?.[fault.kind.rowOf(fault.key) ?? -1];
-      if (element === undefined) this.#putAgain(changes, fault, now);
+      if (element === undefined) putAgain(changes, fault, now);
       else this.#put(changes, element, now);
       return element?.key ?? faultName(fault);
     };
@@ -322,85 +306,51 @@ export class NftablesPinholes implements PinholeBackend {
     return limited;
   }
 
-  #inspectionParts(clock: () => Milliseconds, isWanted = (): boolean => true): InspectionParts {
+  #inspectionParts(clock: () => Milliseconds, isWanted = (): boolean => true): MendingParts {
     const table = { family: TABLE_FAMILY.INET, name: this.#plan.table };
-    const nameOf = (set: SetIdentity): SetName => ({ table, name: setName(this.#plan, set) });
-    return { lists: this.#lists, socket: this.#socket, account: this.#account, clock, isWanted, nameOf };
+    return {
+      lists: this.#lists,
+      socket: this.#socket,
+      account: this.#account,
+      clock,
+      isWanted,
+      nameOf: ({ limit, ...set }) => {
+        const { shape, layer } = set;
+        const map = limit === undefined ? undefined : { kind: limit, shape, layer };
+        return { table, name: map === undefined ? setName(this.#plan, set) : limitMapName(this.#plan, map) };
+      },
+      isLimit: (object) => parseObjectName(this.#plan, object) !== undefined,
+      begin: () => new SetChanges(this.#plan, this.#features),
+      transact: (changes, now) => {
+        this.#transact(changes.encode(this.#generation, this.#generation ?? 0));
+        this.#account.apply(changes, now);
+      },
+    };
   }
 
   async #audit(clock: () => Milliseconds): Promise<Restoration | undefined> {
     if (this.#generation === undefined) return undefined;
-    const structure = readStructure(this.#plan, this.#socket);
-    if (!this.#holdsStructure(structure)) return undefined;
-    this.#nftables.run(structureText(this.#plan, structure.sets, []));
+    const outline = readOutline(this.#plan, this.#socket);
+    if (!this.#holdsOutline(outline)) return undefined;
+    const { generation, sets, limitMaps } = outline;
+    this.#nftables.run(structureText(this.#plan, sets, limitMaps));
     const restorations = this.#restorations;
     const isCurrent = (): boolean => restorations === this.#restorations && this.#generation !== undefined;
-    const found = await inspect(structure.sets, this.#inspectionParts(clock, isCurrent));
-    const mended = await this.#mendAll(found, isCurrent, clock);
-    return mended === undefined ? undefined : { found: structure.generation, held: found.held, ...mended };
+    const parts = this.#inspectionParts(clock, isCurrent);
+    const table = { family: TABLE_FAMILY.INET, name: this.#plan.table };
+    const found = await inspect([...sets, ...limitMaps.map(placeOf)], parts, table);
+    const mended = await mendAll(found, parts);
+    return mended === undefined ? undefined : { found: generation, held: found.held, ...mended };
   }
 
-  /** What is missing comes first. Undefined when a restoration came between. */
-  async #mendAll(
-    { missing, stale, strangers }: Findings,
-    isCurrent: () => boolean,
-    clock: () => Milliseconds,
-  ): Promise<Pick<Restoration, "added" | "renewed" | "removed"> | undefined> {
-    const parts = this.#inspectionParts(clock);
-    const isMany = missing.length > CONFIRMED_MAX;
-    const added: string[] = [];
-    const renewed: string[] = [];
-    const removed: string[] = [];
-    const work = [
-      ...missing.map((fault) => (changes: SetChanges, now: Milliseconds) => {
-        if (!isMany && confirmMissing([fault], parts).length === 0) return;
-        if (this.#putAgain(changes, fault, now)) added.push(faultName(fault));
-      }),
-      ...stale.map((fault) => (changes: SetChanges, now: Milliseconds) => {
-        if (this.#putAgain(changes, fault, now)) renewed.push(faultName(fault));
-      }),
-      ...Array.from(strangers.values(), (stranger) => (changes: SetChanges, now: Milliseconds) => {
-        this.#expel(changes, stranger, now);
-        removed.push(describe(stranger.set, stranger.facts));
-      }),
-    ];
-    for (let at = 0; at < work.length; at += MENDED_AT_ONCE) {
-      if (!isCurrent()) return undefined;
-      const changes = new SetChanges(this.#plan, this.#features);
-      // One time for all: the transaction counts lifetimes from where it began.
-      const now = clock();
-      for (const mend of work.slice(at, at + MENDED_AT_ONCE)) mend(changes, now);
-      this.#transact(changes.encode(this.#generation, this.#generation ?? 0));
-      this.#account.apply(changes, now);
-      await turn();
-    }
-    return isCurrent() ? { added, renewed, removed } : undefined;
-  }
-
-  /** True when all our sets are there, and there are no limits. */
-  #holdsStructure({ generation, sets, limitMaps, objects }: HeldStructure): boolean {
+  /** True when all our sets and maps are there. */
+  #holdsOutline({ generation, sets, limitMaps }: HeldOutline): boolean {
     const names = new Set(sets.map(setSuffix));
+    const maps = new Set(limitMaps.map((map) => limitMapName(this.#plan, map)));
     const hasAllSets = [...this.#catalogue.sets].every((set) => names.has(setSuffix(set)));
-    const hasLimits = limitMaps.length + objects.length + this.#limitMaps.size > 0;
-    return generation === this.#generation && hasAllSets && !hasLimits;
-  }
-
-  /** Returns false when it shall not be there any more. */
-  #putAgain(changes: SetChanges, { kind, key }: Fault, now: Milliseconds): boolean {
-    const row = kind.rowOf(key);
-    if (row === undefined) return false;
-    const deadline = kind.deadlineOf(row);
-    const leftMs = deadline === Number.POSITIVE_INFINITY ? undefined : deadline - now;
-    changes.put({ ...kind.kind, layer: kind.layerOf(row) }, kind.factsOf(key, row), leftMs);
-    return true;
-  }
-
-  /** Takes out what nobody asked for; what shall be there otherwise comes in its place. */
-  #expel(changes: SetChanges, { set, facts, key }: Stranger, now: Milliseconds): void {
-    changes.remove(set, facts);
-    const kind = this.#account.of(set);
-    const row = kind.rowOf(key);
-    if (row !== undefined && kind.layerOf(row) === set.layer) this.#putAgain(changes, { kind, key }, now);
+    return (
+      generation === this.#generation && hasAllSets && [...this.#limitMaps].every((map) => maps.has(map))
+    );
   }
 
   #prepare(plan: KernelPlan): SetChanges {

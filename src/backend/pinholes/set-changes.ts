@@ -60,6 +60,21 @@ export class SetChanges {
     return this.#sets.values();
   }
 
+  /** The same, map of limits by map. */
+  get byMap(): Iterable<Changes<LimitMap>> {
+    return this.#maps.values();
+  }
+
+  /** Limits that come. */
+  get objects(): readonly ObjectFacts[] {
+    return this.#objects;
+  }
+
+  /** Names of limits that leave, before those that come. */
+  get goneObjects(): readonly string[] {
+    return this.#goneObjects;
+  }
+
   /** Sets that are to hold something. */
   get filledSets(): SetIdentity[] {
     return filled(this.#sets);
@@ -89,7 +104,7 @@ export class SetChanges {
     changesOf(this.#maps, limitMapName(this.#plan, map), map).removed.push(facts);
   }
 
-  /** A key that is not in a map comes in. */
+  /** A key that is not in a map comes in, and leads to an object. */
   putEntry(map: LimitMap, facts: ElementFacts, object: string): void {
     changesOf(this.#maps, limitMapName(this.#plan, map), map).put.push({ ...facts, object });
   }
@@ -112,7 +127,10 @@ export class SetChanges {
     const batch = new SetBatch(1, performance.now() - this.#begunAt);
     const mark = this.#name(markName(this.#plan));
     if (from !== undefined) batch.delete(mark, [{ key: encodeGeneration(from) }]);
-    for (const [name, { removed }] of this.#maps) batch.delete(this.#name(name), removed);
+    for (const [name, { removed }] of this.#maps) {
+      if (this.#features.destroys) batch.destroy(this.#name(name), removed);
+      else batch.delete(this.#name(name), removed);
+    }
     for (const [name, { removed, replaced }] of this.#sets) {
       this.#encodeRemoval(batch, this.#name(name), removed);
       this.#encodeRemoval(batch, this.#name(name), replaced);
