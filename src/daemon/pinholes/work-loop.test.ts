@@ -12,7 +12,7 @@ import {
   type PinholeSpec,
   type PreparedPlan,
 } from "../../pinhole/index.ts";
-import { ALICE, BOB, startService } from "../../testing/index.ts";
+import { ALICE, BOB, PATIENCE_MS, startService } from "../../testing/index.ts";
 import { MemoryJournal } from "./journal.ts";
 import { RETRY_FIRST_MS, RETRY_LONGEST_MS } from "./retry-delay.ts";
 import type { PinholeService } from "./service.ts";
@@ -251,5 +251,34 @@ describe("leases that the packet filter will not end", () => {
       told.map(({ type }) => type),
       ["backend.degraded", "pinhole.ended", "backend.recovered"],
     );
+  });
+});
+
+/** The next rejection that nobody handles. */
+function nextStrayError(): Promise<unknown> {
+  const others = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  return new Promise((resolve) => {
+    process.once("unhandledRejection", (error) => {
+      for (const listener of others) process.on("unhandledRejection", listener);
+      resolve(error);
+    });
+  });
+}
+
+describe("a bug", () => {
+  it("that no commit waits for is not met again each second unseen: it goes as far as bugs go", async () => {
+    const rig = await makeRig();
+    const { service, filter } = rig;
+    await service.apply(ALICE, [{ op: "open", spec: audio(5004, 1) }]);
+    const stray = nextStrayError();
+    filter.commit = () => Promise.reject(new TypeError("a bug"));
+    rig.clock = { now: rig.clock.now + 1000, wall: rig.clock.wall + 1000 };
+    // The loop's own timer keeps no process alive.
+    const patience = new AbortController();
+    const { signal } = patience;
+    const heard = await Promise.race([stray, delay(PATIENCE_MS, "nothing", { signal })]);
+    assert.match(String(heard), /a bug/);
+    patience.abort();
   });
 });

@@ -40,7 +40,7 @@ interface Waiting extends CommitRequest {
 /** Somebody who wants to know what was put right. */
 interface Auditor {
   readonly resolve: (restoration: Restoration) => void;
-  readonly reject: (error: Error) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 /** Commits that go together, at most. */
@@ -150,14 +150,17 @@ export class WorkLoop {
     await this.#lastAudit;
   }
 
-  /** Works until nothing waits; one at a time. */
+  /** Works until nothing waits; one at a time. A bug is told to who waits; to nobody, it ends the process. */
   async #pump(): Promise<void> {
     if (this.#isPumping) return;
     this.#isPumping = true;
     let batch: Waiting[] = [];
+    let auditors: Auditor[] = [];
     try {
       do {
-        if (this.#parts.enforcer.mustRestore || this.#auditors.length > 0) await this.#restore();
+        auditors = this.#auditors.splice(0);
+        if (this.#parts.enforcer.mustRestore || auditors.length > 0) await this.#restore(auditors);
+        auditors = [];
         this.#parts.store.dropOverdue(this.#parts.moment());
         await this.#leases.endDue();
         await this.#parts.enforcer.writeRest();
@@ -165,9 +168,13 @@ export class WorkLoop {
         await this.#gather();
         batch = this.#takeBatch();
         if (batch.length > 0) await this.#serve(batch);
+        batch = [];
       } while (this.#waiting.length > 0);
     } catch (error) {
-      for (const waiting of [...batch, ...this.#waiting.splice(0)]) waiting.fail(error);
+      const told = [...batch, ...this.#waiting.splice(0), ...auditors];
+      for (const { fail } of told) fail(error);
+      // Failures of the system are told elsewhere. A bug that nobody hears of would be met again each second.
+      if (told.length === 0) throw error;
     } finally {
       this.#rest();
     }
@@ -230,21 +237,20 @@ export class WorkLoop {
       return restoration;
     }
     enforcer.distrust();
-    return new Promise((resolve, reject) => {
-      this.#auditors.push({ resolve, reject });
+    return new Promise((resolve, fail) => {
+      this.#auditors.push({ resolve, fail });
       void this.#pump();
     });
   }
 
-  async #restore(): Promise<void> {
-    const auditors = this.#auditors.splice(0);
+  async #restore(auditors: readonly Auditor[]): Promise<void> {
     try {
       const restoration = await this.#parts.enforcer.restore();
       this.#tellRestoration(restoration);
       for (const { resolve } of auditors) resolve(restoration);
     } catch (error) {
-      for (const { reject } of auditors) reject(error as Error);
       if (!(error instanceof FirewallError)) throw error;
+      for (const { fail } of auditors) fail(error);
     }
   }
 
