@@ -141,6 +141,11 @@ export const unshare: (flags: number) => number = library.func("int unshare(int 
 /** `setns(2)`, of the calling thread. Returns 0 or -1. */
 export const setns: (fd: number, type: number) => number = library.func("int setns(int fd, int type)");
 
+/** `pthread_sigmask(3)`, of the calling thread; writes the former mask. Returns 0 or an error number. */
+export const pthreadSigmask: (how: number, mask: Memory, former: Memory | null) => number = library.func(
+  "int pthread_sigmask(int how, void *mask, void *former)",
+);
+
 const strerror: (errno: number) => string = library.func("str strerror(int errno)");
 
 const ERRNO_NAMES: ReadonlyMap<number, string> = new Map(

@@ -8,6 +8,7 @@ import { writeSync } from "node:fs";
 import koffi from "koffi";
 import { FirewallError, invariant } from "../base/index.ts";
 import { close, memfdCreate } from "./libc.ts";
+import { withoutSignals } from "./signal-mask.ts";
 
 /** Name of the library; its number is that of its binary interface, stable since 2018. */
 const LIBRARY = "libnftables.so.1";
@@ -132,7 +133,7 @@ export class Nftables {
     const library = this.#library;
     library.setOutput(context, options.json === true ? OUTPUT_JSON : 0);
     library.setDryRun(context, options.dryRun === true);
-    const result = library.run(context, commands);
+    const result = withoutSignals(() => library.run(context, commands));
     const output = library.output(context) ?? "";
     const complaint = library.error(context) ?? "";
     if (result === 0) return output;
@@ -152,7 +153,7 @@ export class Nftables {
     try {
       writeSync(file, commands);
       this.#library.setDryRun(context, true);
-      this.#library.runFile(context, `/proc/self/fd/${file}`);
+      withoutSignals(() => this.#library.runFile(context, `/proc/self/fd/${file}`));
       return this.#library.error(context) ?? "";
     } finally {
       close(file);
