@@ -134,3 +134,42 @@ test("a stop goes on when marks cannot be taken away", () => {
   service.close();
   assert.match(world.logged.join("\n"), /out of memory/);
 });
+
+test("a renewal that the kernel refuses is tried again later and later until it works, and then no more", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { world, service } = open();
+  const tries = (): number => world.told.filter((method) => method === "holdSeals").length;
+  const pass = async (ms: number): Promise<number> => {
+    t.mock.timers.tick(ms);
+    await service.renew().catch(() => undefined);
+    return tries();
+  };
+  world.refuses = true;
+  await assert.rejects(service.renewSoon(), /no such table/);
+  const waits: number[] = [];
+  for (let waitMs = 1000; waits.length < 8; waitMs = Math.min(60_000, 2 * waitMs)) {
+    const before = tries();
+    assert.equal(await pass(waitMs - 1), before + 1, "only who asks");
+    assert.equal(await pass(1), before + 3, "one more by itself");
+    waits.push(waitMs);
+  }
+  assert.equal(waits.at(-1), 60_000);
+  world.refuses = false;
+  t.mock.timers.tick(60_000);
+  await service.renew();
+  assert.match(world.logged.at(-1) ?? "", /are void now/);
+  const before = tries();
+  t.mock.timers.tick(200_000);
+  await service.renew();
+  assert.equal(tries(), before + 1);
+});
+
+test("a renewal for a reason of one's own that is refused is not tried again: the reason did not take place", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { world, service } = open();
+  world.refuses = true;
+  await assert.rejects(service.renew(), /no such table/);
+  t.mock.timers.tick(200_000);
+  await service.renew().catch(() => undefined);
+  assert.equal(world.told.filter((method) => method === "holdSeals").length, 2);
+});

@@ -11,7 +11,7 @@
  * once all are used up the kernel's table is gone through, which takes long, and all marks are taken away.
  */
 import type { KernelRules } from "../backend/index.ts";
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, type Milliseconds } from "../base/index.ts";
 import {
   ConntrackEntry,
   type ConntrackKey,
@@ -25,6 +25,12 @@ import type { WorkerPool } from "./worker-pool.ts";
 
 /** The generation at the start. */
 export const FIRST_GENERATION = 1;
+
+/** Wait before a renewal that was refused is tried again, in milliseconds; it doubles with each refusal. */
+const AGAIN_FIRST_MS: Milliseconds = 1000;
+
+/** Longest such wait, in milliseconds. */
+const AGAIN_LONGEST_MS: Milliseconds = 60_000;
 
 /** Lists of the kernel's table that are begun before it counts as changing all the time. */
 const LISTS_MAX = 8;
@@ -90,6 +96,10 @@ export class SealService {
   #used = 1;
   #renewing: Promise<unknown> = Promise.resolve();
   #soon: Promise<void> | undefined;
+  /** Set while seals are in force that should be void. */
+  #again: NodeJS.Timeout | undefined;
+  #againMs: Milliseconds = AGAIN_FIRST_MS;
+  #isClosed = false;
 
   constructor(parts: SealServiceParts) {
     this.#parts = parts;
@@ -110,7 +120,9 @@ export class SealService {
     const { pool, log } = this.#parts;
     pool.onReplaced(() => {
       this.renewSoon().catch((error: unknown) => {
-        log.error(`seals of a worker that died stay in force until the next change: ${messageOf(error)}`);
+        log.error(
+          `seals of a worker that died stay in force until the kernel voids them: ${messageOf(error)}`,
+        );
       });
     });
     await this.#parts.pool.tellAll("resumeSeals");
@@ -119,7 +131,7 @@ export class SealService {
   /**
    * Voids all seals; requests that come before that begins are one.
    *
-   * @throws {FirewallError} when the kernel refuses: seals stay in force
+   * @throws {FirewallError} when the kernel refuses: seals stay in force, and it is tried again by itself
    */
   renewSoon(): Promise<void> {
     if (this.#soon !== undefined) return this.#soon;
@@ -127,7 +139,10 @@ export class SealService {
       this.#soon = undefined;
     };
     this.#soon = this.renew(forget);
-    this.#soon.catch(forget);
+    this.#soon.catch(() => {
+      forget();
+      this.#tryAgain();
+    });
     return this.#soon;
   }
 
@@ -136,6 +151,8 @@ export class SealService {
    * kernel refuses, the next start does it.
    */
   close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#again);
     const { log, marks, clear } = this.#parts;
     try {
       clear(marks);
@@ -157,6 +174,25 @@ export class SealService {
     return renewed;
   }
 
+  #tryAgain(): void {
+    if (this.#isClosed || this.#again !== undefined) return;
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      this.#againMs = Math.min(AGAIN_LONGEST_MS, 2 * this.#againMs);
+      // Whoever waits for it was told; it is tried until it works.
+      this.renewSoon().catch(() => undefined);
+    }, this.#againMs).unref();
+  }
+
+  /** Whatever is refused from now on is tried again soon. */
+  #forgetRefusal(): void {
+    if (this.#againMs > AGAIN_FIRST_MS)
+      this.#parts.log.warning("seals that had stayed in force are void now");
+    clearTimeout(this.#again);
+    this.#again = undefined;
+    this.#againMs = AGAIN_FIRST_MS;
+  }
+
   async #renew(during: () => Promise<void> | void): Promise<void> {
     const { pool, rules, marks, clear } = this.#parts;
     let isVoid = false;
@@ -173,6 +209,7 @@ export class SealService {
       isVoid = true;
       this.#generation = next;
       this.#used += 1;
+      this.#forgetRefusal();
       await during();
     } finally {
       if (isVoid) await pool.tellAll("takeBack");

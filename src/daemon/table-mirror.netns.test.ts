@@ -115,5 +115,17 @@ test("a change of a table survives that somebody has removed ours, and says so",
     nft("delete table inet postern");
     mirror.tell([table]);
     assert.match(lines.at(-1) ?? "", /\[CRITICAL\] .*start the firewall anew: .*No such file/);
+    const { length } = lines;
+    for (let change = 2; change < 5; change += 1) {
+      table.add(EntryList.of([`192.0.2.${change}`]), 0);
+      mirror.tell([table]);
+    }
+    assert.equal(lines.length, length, "that is told once");
+    for (const read of [() => mirror.readStatistics(), () => mirror.zero("some")]) {
+      assert.throws(read, {
+        code: "KERNEL_RULES_MISSING",
+        message: /start the firewall anew: .*No such file/,
+      });
+    }
   });
 });

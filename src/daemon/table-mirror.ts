@@ -16,6 +16,9 @@ type Counted = ReadonlyMap<string, Traffic>;
 /** How often what has ended by itself is taken out of the kernel's sets, in milliseconds. */
 const CLEANING_MS: Milliseconds = 30_000;
 
+/** What it means when the kernel does not know our table. */
+const OUT = "the kernel does not take our rules, packets may pass unjudged; start the firewall anew";
+
 /** What is in a table, for the kernel. */
 export function tableContents(table: AddressTable): TableContents {
   return { name: table.name, size: table.size, entries: entriesOf(table), clock: monotonicNow };
@@ -39,6 +42,8 @@ export class TableMirror {
   /** Names of tables from which entries have gone by themselves. */
   readonly #stale = new Set<string>();
   #cleanedAt: Milliseconds = 0;
+  /** True since the kernel took nothing of us any more: that is told once. */
+  #isOut = false;
 
   constructor(rules: KernelRules, log: Log) {
     this.#rules = rules;
@@ -66,8 +71,10 @@ export class TableMirror {
     if (asked.length === 0) return;
     try {
       this.#rules.changeTables(asked.map(tableContents));
+      this.#isOut = false;
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
+      if (this.#isOut) return;
       this.#log.warning(`the kernel judges no packet by itself any more: ${error.message}`);
       this.#askUserspace();
     }
@@ -80,16 +87,18 @@ export class TableMirror {
       this.#rules.commitPlan();
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
-      const words = "the kernel does not take our rules, packets may pass unjudged; start the firewall anew";
-      this.#log.critical(`${words}: ${error.message}`);
+      this.#isOut = true;
+      this.#log.critical(`${OUT}: ${error.message}`);
     }
   }
 
   /**
    * Reads the kernel's counters. @returns what gives the counters of a table, those of the kernel included
+   *
+   * @throws {FirewallError} `KERNEL_RULES_MISSING` when somebody has removed our table
    */
   readStatistics(): (table: AddressTable) => TableStatistics {
-    const counted = this.#rules.readTallies();
+    const counted = this.#readTallies();
     return (table) => this.#statistics(table, counted);
   }
 
@@ -118,6 +127,19 @@ export class TableMirror {
 
   /** Counts a table from here on. */
   zero(name: string): void {
-    this.#begun.set(name, this.#rules.readTallies());
+    this.#begun.set(name, this.#readTallies());
+  }
+
+  #readTallies(): Counted {
+    try {
+      return this.#rules.readTallies();
+    } catch (cause) {
+      if (!(cause instanceof FirewallError)) throw cause;
+      throw new FirewallError(
+        "KERNEL_RULES_MISSING",
+        `What the kernel counted cannot be read: ${OUT}: ${cause.message}`,
+        { cause },
+      );
+    }
   }
 }
