@@ -4,9 +4,12 @@
  *   node bench/peers.mjs [--json] [--rounds N] [--seconds N] [--rules 10,1000,10000] [--only WORKLOAD,…]
  *                        [--contenders NAME,…] [--flows N,…] [--chart FILE.svg]
  *
- * Contenders (peers/contenders.mjs) and workloads (peers/workloads.mjs) take turns, round after round, so
- * that a slow minute of the machine hits all alike. Tables show medians, and the ratio to no firewall.
- * `--flows` repeats the connections and the round trips, with ten rules, while so many UDP flows are tracked.
+ * Each contender (peers/contenders.mjs) has a client and a host of its own, so that nothing that one leaves
+ * behind, such as ports in TIME-WAIT, slows another. All stand side by side and are asked in turn, workload
+ * by workload (peers/workloads.mjs), every other round in reverse order, so that a slow minute of the machine
+ * hits all alike. Tables show medians, and the ratio to no firewall. Processor time is that of client, server
+ * and firewall together: other programs change it less than the clock. `--flows` repeats the connections and
+ * the round trips, with ten rules, while so many UDP flows are tracked.
  *
  * Needs root; iperf3, nginx and wrk for what they do; a C compiler for the loop in C. What is missing is left
  * out, and said.
@@ -23,6 +26,7 @@ import {
   machineWords,
   medians,
   node,
+  processorMs,
   requireLaboratory,
   say,
 } from "./measure.mjs";
@@ -35,9 +39,9 @@ const CONNTRACK_MAX = "/proc/sys/net/netfilter/nf_conntrack_max";
 
 function nginxConfiguration(folder) {
   return `daemon off;
+master_process off;
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log;
-worker_processes 1;
 events { worker_connections 4096; }
 http {
   access_log off;
@@ -58,41 +62,77 @@ http {
 async function startWeb({ client, firewall }, folder) {
   const file = join(folder, "nginx.conf");
   writeFileSync(file, nginxConfiguration(folder));
-  firewall.start(["nginx", "-c", file]);
+  const server = firewall.start(["nginx", "-c", file]);
+  const url = `http://${firewall.ipv4}:${PORTS.web}/`;
   for (let attempt = 0; attempt < 50; attempt += 1) {
-    const answer = await client.run([
-      "wrk",
-      "-t",
-      "1",
-      "-c",
-      "1",
-      "-d",
-      "1s",
-      `http://${firewall.ipv4}:${PORTS.web}/`,
-    ]);
-    if (/Requests\/sec:\s*[1-9]/.test(answer.output)) return;
+    const answer = await client.run(["wrk", "-t", "1", "-c", "1", "-d", "1s", url]);
+    if (/Requests\/sec:\s*[1-9]/.test(answer.output)) return server;
   }
   throw new Error(`nginx does not answer: ${readFileSync(join(folder, "error.log"), "utf8")}`);
 }
 
+/** A pair of hosts for each contender, all pairs alike. */
+function pairs(contenders) {
+  const [link] = HOST_PAIR.links;
+  const named = ({ name }, host) => `${name}-${host}`;
+  return {
+    ...HOST_PAIR,
+    hosts: contenders.flatMap((contender) => HOST_PAIR.hosts.map((host) => named(contender, host))),
+    links: contenders.map((contender) => link.map((end) => ({ ...end, host: named(contender, end.host) }))),
+  };
+}
+
+/** Puts all contenders in force, each at its site, and calls `measure` with the program of each. */
+async function withAll(contenders, siteOf, measure) {
+  const begin = async (at, pids) => {
+    const contender = contenders[at];
+    if (contender === undefined) return measure(pids);
+    say(`Set up: ${contender.title}`);
+    return contender.within(siteOf(contender), (pid) => begin(at + 1, [...pids, pid]));
+  };
+  return begin(0, []);
+}
+
+/** Asks one contender. Returns the workload's figures, with the processor time of each thing counted. */
+async function ask(workload, hosts, { seconds, pid }) {
+  const before = pid === undefined ? 0 : processorMs(pid);
+  const { units, workMs, ...figures } = await workload.run(hosts, seconds);
+  const judgingMs = pid === undefined ? 0 : processorMs(pid) - before;
+  return units === undefined ? figures : { ...figures, eachUs: (1000 * (workMs + judgingMs)) / units };
+}
+
 /** Measures workloads with all contenders. Returns medians by workload and contender. */
-async function race(lab, { list, workloads, rules, rounds, seconds, prepare }) {
-  const samples = new Map();
+async function race({ list, folder, hasWeb }, { workloads, rules, rounds, seconds, prepare }) {
   const runners = list.filter(({ rulesMax = rules }) => rules <= rulesMax);
-  for (let round = 0; round < rounds; round += 1) {
-    for (const contender of runners) {
-      say(`${rules} rules, round ${round + 1} of ${rounds}: ${contender.title}`);
-      const site = { firewall: lab.hosts.firewall, folder: lab.folder, rules };
-      await contender.within(site, async () => {
-        await prepare?.();
-        for (const workload of workloads) {
-          const key = `${workload.name} ${contender.name}`;
-          const figures = await workload.run(lab.hosts, seconds);
-          samples.set(key, [...(samples.get(key) ?? []), figures]);
-        }
-      });
+  const samples = new Map();
+  await withTopology(pairs(runners), async (all) => {
+    const sites = new Map();
+    for (const { name } of runners) {
+      const hosts = { client: all[`${name}-client`], firewall: all[`${name}-firewall`] };
+      const own = mkdtempSync(join(folder, `${name}-`));
+      const web = hasWeb ? await startWeb(hosts, own) : undefined;
+      sites.set(name, { ...hosts, web, folder: own, rules });
     }
-  }
+    await withAll(
+      runners,
+      ({ name }) => sites.get(name),
+      async (pids) => {
+        const turns = runners.map(({ name }, at) => ({ name, site: sites.get(name), pid: pids[at] }));
+        for (let round = 0; round < rounds; round += 1) {
+          for (const workload of workloads) {
+            say(`${rules} rules, round ${round + 1} of ${rounds}: ${workload.title}`);
+            for (const { name, site, pid } of turns) {
+              await prepare?.(site);
+              const key = `${workload.name} ${name}`;
+              const figures = await ask(workload, site, { seconds, pid });
+              samples.set(key, [...(samples.get(key) ?? []), figures]);
+            }
+          }
+          turns.reverse();
+        }
+      },
+    );
+  });
   return Object.fromEntries(
     workloads.map(({ name }) => [
       name,
@@ -123,26 +163,23 @@ async function benchPeers(options) {
         present[needs] !== false && (options.only === undefined || options.only.includes(name)),
     );
     const { rounds, seconds } = options;
-    return await withTopology(HOST_PAIR, async (hosts) => {
-      if (hasWeb) await startWeb(hosts, folder);
-      const lab = { hosts, folder };
-      const byRules = {};
-      for (const rules of options.rules) {
-        byRules[rules] = await race(lab, { list, workloads, rules, rounds, seconds });
+    const field = { list, folder, hasWeb };
+    const byRules = {};
+    for (const rules of options.rules) {
+      byRules[rules] = await race(field, { workloads, rules, rounds, seconds });
+    }
+    const byFlows = {};
+    const room = Number(readFileSync(CONNTRACK_MAX, "utf8"));
+    for (const flows of options.flows) {
+      if (flows > room)
+        say(`${flows} flows are left out: the kernel tracks at most ${room} (nf_conntrack_max).`);
+      else {
+        const some = workloads.filter(({ name }) => ["connections", "latency"].includes(name));
+        const prepare = (site) => track(site, flows);
+        byFlows[flows] = await race(field, { workloads: some, rules: 10, rounds, seconds, prepare });
       }
-      const byFlows = {};
-      const room = Number(readFileSync(CONNTRACK_MAX, "utf8"));
-      for (const flows of options.flows) {
-        if (flows > room)
-          say(`${flows} flows are left out: the kernel tracks at most ${room} (nf_conntrack_max).`);
-        else {
-          const some = WORKLOADS.filter(({ name }) => ["connections", "latency"].includes(name));
-          const prepare = () => track(hosts, flows);
-          byFlows[flows] = await race(lab, { list, workloads: some, rules: 10, rounds, seconds, prepare });
-        }
-      }
-      return { ...describeMachine(), rounds, seconds, list, byRules, byFlows };
-    });
+    }
+    return { ...describeMachine(), rounds, seconds, list, byRules, byFlows };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,7 +1,8 @@
 /**
  * Traffic for the benchmarks, with the C library's own calls so that the sender is not what is measured.
  *
- * - `flood ADDRESS PORT MILLISECONDS`: 64-byte UDP packets as fast as they go; prints how many.
+ * - `flood ADDRESS PORT MILLISECONDS`: 64-byte UDP packets as fast as they go; prints how many, and
+ *   the processor time of sending and delivering them.
  * - `flows ADDRESS PORT COUNT`: one UDP packet from each of so many forged sources; prints how many.
  * - `sink PORT`: a UDP socket that nobody reads.
  * - `pong PORT`: sends every datagram back.
@@ -70,11 +71,14 @@ function flood(address, port, milliseconds) {
   const fd = dial(address, port);
   const { headers, held } = floodHeaders(new ArrayBuffer(PAYLOAD_BYTES));
   const started = performance.now();
+  const before = process.cpuUsage();
   let packets = 0;
   while (performance.now() - started < milliseconds && packets < FLOOD_PACKETS_MAX) {
     packets += Math.max(0, sendmmsg(fd, headers, FLOOD_BATCH, 0));
   }
-  print({ packets, elapsedMs: performance.now() - started, batch: held.length });
+  const { user, system } = process.cpuUsage(before);
+  const elapsedMs = performance.now() - started;
+  print({ packets, elapsedMs, processorMs: (user + system) / 1000, batch: held.length });
 }
 
 /** Packets between two short pauses: a flood would only measure who drops. */

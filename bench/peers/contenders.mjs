@@ -1,4 +1,7 @@
-/** Who is measured: each puts one policy in force in a namespace, and takes it away again. */
+/**
+ * Who is measured: each puts one policy in force in a namespace, calls `measure` with the process id of the
+ * program that judges packets, if there is one, and takes the policy away again.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startFirewall } from "../../dist/lab/index.js";
@@ -40,14 +43,14 @@ async function withIptables({ firewall, folder, rules }, measure) {
 function withPython({ firewall, folder, rules }, measure) {
   const policy = written(folder, "pywall.json", JSON.stringify(pywallPolicy(rules)));
   const command = ["/usr/bin/python3", here("peers/pywall-reference.py"), policy];
-  return withQueueLoop({ firewall, command, hooks: "INPUT" }, measure);
+  return withQueueLoop({ firewall, command, hooks: "INPUT" }, ({ pid }) => measure(pid));
 }
 
 async function withPostern({ firewall, rules, form = {}, words }, measure) {
   const policy = posternPolicy(rules, form);
   const running = await startFirewall(firewall, { policy, words, patienceMs: START_PATIENCE_MS });
   try {
-    return await measure();
+    return await measure(running.program.pid);
   } finally {
     await running.stop();
   }
@@ -89,7 +92,7 @@ export function contenders(reference) {
   ];
   if (reference !== undefined) {
     const within = ({ firewall }, measure) =>
-      withQueueLoop({ firewall, command: [reference], hooks: "INPUT" }, measure);
+      withQueueLoop({ firewall, command: [reference], hooks: "INPUT" }, ({ pid }) => measure(pid));
     list.push({ name: "c", title: "C loop, accepts all", rulesMax: 10, within });
   }
   return list;

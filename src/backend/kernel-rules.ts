@@ -18,6 +18,7 @@ import {
   type TableName,
 } from "../netlink/index.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, Nftables } from "../system/index.ts";
+import { expectedResetText } from "./answer-text.ts";
 import {
   endedElementsText,
   endedRemovalText,
@@ -28,7 +29,7 @@ import {
 import type { KernelPlan } from "./plan/kernel-plan.ts";
 import { type Meter, meterRemoval, meterText } from "./plan/meter.ts";
 import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
-import { hookChainName, type PlanForm, type PlanText, planText, QUEUEING_CHAIN } from "./plan/plan-text.ts";
+import { hookChainName, type PlanForm, type PlanText, planText } from "./plan/plan-text.ts";
 import { tallyTexts } from "./plan/table-lines.ts";
 import {
   type TableContents,
@@ -38,14 +39,7 @@ import {
   withoutLateRanges,
 } from "./plan/table-set.ts";
 import { renewalText } from "./seal-text.ts";
-import {
-  expectedResetText,
-  queueChains,
-  switchText,
-  type TablePlan,
-  tableText,
-  tellingText,
-} from "./table-text.ts";
+import { queueChains, switchText, type TablePlan, tableText, tellingText } from "./table-text.ts";
 
 /** Name of our table unless somebody wants another. */
 export const DEFAULT_TABLE = "postern";
@@ -293,7 +287,7 @@ export class KernelRules {
     const old = this.#inForce;
     if (next === undefined && old === undefined) return;
     const lead = switchText(this.#plan, (hook) =>
-      next === undefined ? QUEUEING_CHAIN : hookChainName(next.number, hook),
+      next === undefined ? undefined : hookChainName(next.number, hook),
     );
     runNftables(`${lead}${this.#removal(old, next)}`);
     this.#inForce = next;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks, SealMarks } from "../netlink/index.ts";
-import { tableText } from "./table-text.ts";
+import { switchText, tableText } from "./table-text.ts";
 
 const PLAN = { table: "postern", hooks: ["INPUT"], priority: 5, markMask: DEFAULT_MARK_MASK } as const;
 
@@ -74,6 +74,19 @@ describe("our table's text", () => {
     assert.match(text, /ct mark & 0x7f000000 == 0x05000000 accept/);
     assert.match(text, /ct mark & 0x7f000000 == 0x25000000 meta mark & 0x08000000 == 0 drop/);
     assert.doesNotMatch(tableText(PLAN), /ct mark/);
+  });
+
+  it("asks a packet on its way to a plan for nothing but our mark: the plan asks seals before answers", () => {
+    const text = switchText({ ...PLAN, hooks: ["OUTPUT"] }, () => "plan1-hook-output");
+    const rules = text.split("\n").filter((line) => line.startsWith("add rule"));
+    assert.deepEqual(
+      rules.map((rule) => rule.replace(/^add rule inet postern output /, "")),
+      ["meta mark & 0x70000000 != 0 meta mark set meta mark & 0x8fffffff", "goto plan1-hook-output"],
+    );
+    assert.match(
+      switchText({ ...PLAN, hooks: ["OUTPUT"] }, () => undefined),
+      /jump pass-answers\n.*goto queueing/,
+    );
   });
 
   for (const table of ["", "a b", "x;flush ruleset", "1st", "x".repeat(60), "a\nb"]) {

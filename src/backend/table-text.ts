@@ -11,11 +11,7 @@
  *   again before the queues close.
  * - the *late* chain sees packets with their verdict and refuses those that carry our bits.
  *
- * What the kernel answers for a refused packet, a TCP reset or an ICMP unreachable, leaves through OUTPUT
- * and, for a local sender, comes in by the loopback interface. Nothing on it says that it is ours. So each
- * refusal is remembered for a moment in a set, and answers that match are not queued: a policy cannot drop
- * its own refusals, and no refusal can cause another. When a set is full its answers are judged like any
- * packet.
+ * What the kernel answers for a refused packet is not queued, see answer-text.ts.
  */
 import {
   CONNTRACK_MARK,
@@ -28,7 +24,7 @@ import {
   QUEUE_CLASSES,
 } from "../base/index.ts";
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
-import { type ExpectedReset, QUESTION_NUMBERS } from "./ended-text.ts";
+import { ANSWER_CHAINS, ANSWER_SETS, PASSED_ANSWERS } from "./answer-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { QUEUEING_CHAIN, USERSPACE_CHAIN } from "./plan/plan-text.ts";
 import { isTableName } from "./table-name.ts";
@@ -45,12 +41,6 @@ export type QueueClassing = "state" | "protocol";
  * mark.
  */
 const TELLING_CHAIN = "telling";
-
-/** How long an answer to a refused packet is awaited. It is made before the rule has ended. */
-const ANSWER_SECONDS = 1;
-
-/** Answers that are awaited at a time, for each form and family. */
-const ANSWERS_MAX = 65_536;
 
 /** What the table is made from. */
 export interface TablePlan {
@@ -69,44 +59,6 @@ export interface TablePlan {
   /** Present when flows may be sealed, see seal-text.ts. */
   readonly seals?: SealForm | undefined;
 }
-
-/** A set of answers to come; what it holds is in its type. */
-function answerSet(name: string, type: string): string {
-  return `	set ${name} {
-		type ${type}
-		size ${ANSWERS_MAX}
-		flags dynamic,timeout
-		timeout ${ANSWER_SECONDS}s
-		gc-interval ${ANSWER_SECONDS}s
-	}`;
-}
-
-const ANSWER_SETS = [
-  answerSet("resets-v4", "ipv4_addr . inet_service . ipv4_addr . inet_service"),
-  answerSet("resets-v6", "ipv6_addr . inet_service . ipv6_addr . inet_service"),
-  answerSet("unreachables-v4", "ipv4_addr"),
-  answerSet("unreachables-v6", "ipv6_addr"),
-].join("\n");
-
-/** Questions to the ends of a connection whose answers are to be refused, see ended-text.ts. */
-const QUESTIONS = `{ ${QUESTION_NUMBERS.join(", ")} }`;
-
-const ANSWER_CHAINS = `	chain expect-reset {
-		update @resets-v4 { ip saddr . tcp sport . ip daddr . tcp dport }
-		update @resets-v6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport }
-	}
-	chain expect-unreachable {
-		update @unreachables-v4 { ip saddr }
-		update @unreachables-v6 { ip6 saddr }
-	}
-	chain pass-answers {
-		tcp flags & rst == rst ip daddr . tcp dport . ip saddr . tcp sport @resets-v4 accept
-		tcp flags & rst == rst ip6 daddr . tcp dport . ip6 saddr . tcp sport @resets-v6 accept
-		tcp flags == ack tcp sequence ${QUESTIONS} ip daddr . tcp dport . ip saddr . tcp sport @resets-v4 accept
-		tcp flags == ack tcp sequence ${QUESTIONS} ip6 daddr . tcp dport . ip6 saddr . tcp sport @resets-v6 accept
-		icmp type destination-unreachable ip daddr @unreachables-v4 accept
-		icmpv6 type destination-unreachable ip6 daddr @unreachables-v6 accept
-	}`;
 
 /**
  * The rules that refuse in one form, first clearing our bits: an answer may inherit the mark
@@ -141,25 +93,24 @@ ${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port${seals === undefined ? 
 	}`;
 }
 
-/** Packets that are not judged at a hook: answers to refusals, where they can occur. */
-const PASSED: Readonly<Record<HookName, readonly string[]>> = {
-  INPUT: ['iifname "lo" jump pass-answers'],
-  OUTPUT: ["jump pass-answers"],
-  FORWARD: [],
-};
-
-/** Rules of a hook's chain that lead to another chain; our bits of the mark are cleared first. */
-function hookRules(hook: HookName, mask: number, next: string): string[] {
+/**
+ * Rules of a hook's chain; first our bits of the mark are cleared.
+ *
+ * @param next - name of the plan's chain that judges; when absent everything goes up
+ */
+function hookRules(hook: HookName, mask: number, next?: string): string[] {
   const clear = `meta mark & ${hexadecimal(mask)} != 0 meta mark set meta mark & ${hexadecimal(~mask)}`;
-  return [...PASSED[hook], clear, `goto ${next}`];
+  return next === undefined
+    ? [clear, ...PASSED_ANSWERS[hook], `goto ${QUEUEING_CHAIN}`]
+    : [clear, `goto ${next}`];
 }
 
 /**
  * The transaction that leads the hooks to other chains.
  *
- * @param nextOf - name of the chain where a hook's packets go on
+ * @param nextOf - name of the plan's chain that judges a hook's packets; `undefined` when everything goes up
  */
-export function switchText(plan: TablePlan, nextOf: (hook: HookName) => string): string {
+export function switchText(plan: TablePlan, nextOf: (hook: HookName) => string | undefined): string {
   const lines = plan.hooks.flatMap((hook) => {
     const chain = `inet ${plan.table} ${hook.toLowerCase()}`;
     const rules = hookRules(hook, new RejectMarks(plan.markMask).mask, nextOf(hook));
@@ -204,7 +155,7 @@ function chainText(name: string, rules: readonly string[]): string {
 
 function hookChains(hook: HookName, plan: TablePlan, mask: number): string {
   const name = hook.toLowerCase();
-  const rules = hookRules(hook, plan.markMask, QUEUEING_CHAIN);
+  const rules = hookRules(hook, plan.markMask);
   return `	chain ${name} {
 		type filter hook ${name} priority ${plan.priority}; policy accept;
 ${rules.map((rule) => `		${rule}\n`).join("")}	}
@@ -213,16 +164,6 @@ ${rules.map((rule) => `		${rule}\n`).join("")}	}
 ${lateRules(plan.tellsStates === true, mask)
   .map((rule) => `		${rule}\n`)
   .join("")}	}`;
-}
-
-/**
- * The command that makes a reset pass; sets hold the ends of what a reset answers, so the other way round.
- */
-export function expectedResetText(table: string, reset: ExpectedReset): string {
-  const { source, sourcePort, destination, destinationPort } = reset;
-  const set = source.includes(":") ? "resets-v6" : "resets-v4";
-  const element = `${destination} . ${destinationPort} . ${source} . ${sourcePort}`;
-  return `add element inet ${table} ${set} { ${element} timeout ${ANSWER_SECONDS}s }`;
 }
 
 function checkName(table: string): void {
@@ -237,7 +178,7 @@ function checkName(table: string): void {
  */
 function userspaceChains(classing: QueueClassing | undefined): string {
   if (classing === undefined) return chainText(USERSPACE_CHAIN, []);
-  const known = "ct state { established, related } goto up-known";
+  const known = "ct state established,related goto up-known";
   const ways = [...(classing === "state" ? [known] : []), "meta l4proto tcp goto up-tcp", "goto up-other"];
   return [...queueChains(classing).map((name) => chainText(name, [])), chainText(USERSPACE_CHAIN, ways)].join(
     "\n",

@@ -419,6 +419,7 @@ export class Firewall {
     const options = this.#planOptions();
     try {
       const plan = planPolicy(policy, memory, options);
+      this.rules.take(plan);
       const tables = policy.attachTables(memory).filter(({ name }) => plan.tables.includes(name));
       this.#rules.preparePlan(plan, options, tables.map(tableContents));
     } catch (error) {

@@ -82,7 +82,12 @@ export class RuleService {
     };
   }
 
-  /** The plan of the policy in force; it is made when it is asked for. */
+  /** Takes a plan that was made for the kernel, so that it need not be made again. */
+  take(plan: KernelPlan): void {
+    this.#plan = plan;
+  }
+
+  /** The plan of the policy in force; where the kernel has none it is made when it is asked for. */
   get plan(): KernelPlan {
     const { policy, memory } = this.#parts.inForce();
     if (this.#plan?.policy !== policy) this.#plan = planPolicy(policy, memory, this.#parts.planOptions);

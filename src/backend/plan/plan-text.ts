@@ -10,10 +10,11 @@
  * kernel has no such step, so what it cannot vouch for goes up: fragments; packets of IPv6 with extension
  * headers; TCP, SCTP and ICMP whose header is not all there (its last byte is read: an expression that reads
  * beyond the packet does not hold); UDP unless connection tracking, which compares the length in the header
- * with that of the packet, takes the packet for valid; UDP-Lite. What arrives has passed the kernel's own
- * checks of the IP header; of what leaves, a raw socket may have written the header, so its form is looked at
- * too. Not looked at is the payload length of IPv6 on packets that a program of this host writes itself,
- * header included.
+ * with that of the packet, takes the packet for valid; UDP-Lite. TCP and UDP over IPv4 that connection
+ * tracking follows need no other look: it has put fragments together, and the header is whole. What arrives
+ * has passed the kernel's own checks of the IP header; of what leaves, a raw socket may have written the
+ * header, so its form is looked at too. Not looked at is the payload length of IPv6 on packets that a program
+ * of this host writes itself, header included.
  *
  * *Sealed flows* come first where something goes up at all. The verdict of a seal is that of the whole policy
  * for every packet of the flow, so nothing in front of it need be asked.
@@ -26,6 +27,7 @@ import { PROTOCOL } from "../../base/index.ts";
 import { judgedPriority, REJECT_KIND, type RejectKind, RejectMarks } from "../../netlink/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
+import { PASSED_ANSWERS } from "../answer-text.ts";
 import { SEALED_CHAIN } from "../seal-text.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
 import type {
@@ -59,6 +61,9 @@ const TCP_WORDS_MAX = 15;
 
 /** Types of IPv6 extension headers that userspace walks through, and "no next header". */
 const EXTENSION_TYPES = "0, 43, 44, 51, 59, 60, 135, 139, 140";
+
+/** Matches packets that connection tracking has found whole and put together from their fragments. */
+const FOLLOWED = "ct state new,established,related";
 
 /** How a plan is put into the kernel. */
 export interface PlanForm {
@@ -131,7 +136,8 @@ function valueText(test: KernelTest, plan: number): string {
   if ("low" in test) return range(test.low, test.high);
   if ("name" in test) return `"${test.name}${test.isOpen ? "*" : ""}"`;
   if ("id" in test) return String(test.id);
-  if ("states" in test) return `{ ${test.states.join(", ")} }`;
+  // A list without braces is compared as bits, a set is searched; but a list cannot be negated.
+  if ("states" in test) return test.negated ? `{ ${test.states.join(", ")} }` : test.states.join();
   if ("bits" in test) return hexadecimal(test.bits);
   return "value" in test ? String(test.value) : `ipv${test.family}`;
 }
@@ -232,7 +238,7 @@ class PlanWriter {
     // Reads the last byte of a header of so many bytes.
     const whole = (bytes: number): string[] => [`@th,${(bytes - 1) * 8},8 0-255 return`, up];
     const lengths = words.map((count) => `${count} : goto ${this.#name(`whole-${count * 4}`)}`).join(", ");
-    const tracked = this.#form.tracksConnections ? ["ct state { new, established, related } return"] : [];
+    const tracked = this.#form.tracksConnections ? [`${FOLLOWED} return`] : [];
     const { ICMP, TCP, UDP, ICMPV6, SCTP, UDPLITE } = PROTOCOL;
     return [
       ...[8, 12, ...words.map((count) => count * 4)]
@@ -241,6 +247,7 @@ class PlanWriter {
       this.#chain("vouch-tcp", [`tcp doff vmap { ${lengths} }`, up]),
       this.#chain("vouch-udp", [...tracked, up]),
       this.#chain("vouch", [
+        ...tracked.map((rule) => `meta nfproto ipv4 meta l4proto { tcp, udp } ${rule}`),
         `ip frag-off & 0x3fff != 0 ${up}`,
         `ip6 nexthdr { ${EXTENSION_TYPES} } ${up}`,
         `meta l4proto vmap { ${TCP} : goto ${this.#name("vouch-tcp")}, ${UDP} : goto ${this.#name("vouch-udp")}, ` +
@@ -254,8 +261,11 @@ class PlanWriter {
     const [start] = chains;
     if (start === undefined) {
       const line: PlanLine = { match: [], action: { kind: "accept" }, origin: { chain: -1, rule: -1 } };
-      const rules = [...this.#checks({ except: "tracked" }), { text: "counter accept", line }];
-      return [this.#chain(`hook-${hook.toLowerCase()}`, rules)];
+      const checks = this.#checks({ except: "tracked" });
+      const lead = [...this.#seals(checks.length > 0), ...PASSED_ANSWERS[hook]];
+      return [
+        this.#chain(`hook-${hook.toLowerCase()}`, [...lead, ...checks, { text: "counter accept", line }]),
+      ];
     }
     const first = start.lines[0];
     const isAllUp = first?.match.length === 0 && first.action.kind === "userspace";
@@ -264,10 +274,11 @@ class PlanWriter {
         ? [`ip version != 4 goto ${QUEUEING_CHAIN}`, `ip hdrlength != 5 goto ${QUEUEING_CHAIN}`]
         : [];
     const asks = chains.some(({ lines }) => lines.some(goesUp));
+    const lead = [...this.#seals(isAllUp || asks), ...PASSED_ANSWERS[hook]];
     const entry = isAllUp
-      ? [`goto ${QUEUEING_CHAIN}`]
+      ? [...lead, `goto ${QUEUEING_CHAIN}`]
       : [
-          ...(this.#form.seals && asks ? [`jump ${SEALED_CHAIN}`] : []),
+          ...lead,
           ...form,
           `jump ${this.#name("vouch")}`,
           `jump ${this.#name(this.#ruleChain(hook, start.chain))}`,
@@ -277,6 +288,11 @@ class PlanWriter {
       this.#chain(this.#ruleChain(hook, chain.chain), this.#stepTexts(hook, chain)),
     );
     return [...walked, this.#chain(`hook-${hook.toLowerCase()}`, entry), ...this.#chains.splice(0)];
+  }
+
+  /** Asks seals first where packets of flows go up: most packets are of flows whose fate is sealed. */
+  #seals(goUp: boolean): string[] {
+    return this.#form.seals && goUp ? [`jump ${SEALED_CHAIN}`] : [];
   }
 
   /** A RETURN where nothing is to return to ends the chain, as its last line would have. */
