@@ -28,7 +28,7 @@ const BLANKED = new RegExp(
   ].join("|"),
   "g",
 );
-const DECLARATION = /(?<![.\w])(?:test|it|describe|suite|netnsTest)(\.\w+)?\(/g;
+const DECLARATION = /(?<![.\w])(?:test|it|describe|suite|netnsTest|longNetnsTest)(\.\w+)?\(/g;
 const TITLE = /\s*(?:"((?:\\.|[^"\\])*)"|`((?:\\.|[^`\\])*)`|(title)\b)/y;
 const TABLE_TITLE = /\btitle:\s*(?:"((?:\\.|[^"\\])*)"|`((?:\\.|[^`\\])*)`)/g;
 const ASSERTION = /(?<![.\w])assert(?:\.\w+)*\(/;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ConntrackState, HOOK, PROTOCOL } from "../base/index.ts";
+import { type ConntrackState, HOOK, PROTOCOL, TCP_FLAG } from "../base/index.ts";
 import { allocateMemory } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { SILENT_REPORT } from "../testing/engine-sample.ts";
@@ -59,6 +59,16 @@ test("a flow that a rule asks the kernel's state of is sealed once that state la
 test("what the kernel calls new may be called otherwise next, so it is not sealed", () => {
   const packets = inStates("new", "new", "new", "new");
   assert.ok(wishes([passes("new")], packets).every((seal) => seal === SEAL.NONE));
+});
+
+test("a handshake is not sealed, also where the kernel vouches for its segments", () => {
+  const ends = { protocol: PROTOCOL.TCP, sourcePort: 443, destinationPort: 40_000 } as const;
+  const sent = { ...QUESTION, ...ends, hook: HOOK.OUTPUT, flags: TCP_FLAG.SYN };
+  const turned = { sourcePort: 40_000, destinationPort: 443, hook: HOOK.INPUT } as const;
+  const received = { ...ANSWER, protocol: PROTOCOL.TCP, ...turned, flags: TCP_FLAG.ACK };
+  // An acknowledgement of something else, of a connection that the kernel still knows.
+  const packets = [sent, received].map((fields) => Object.assign(decodeBuilt(fields), { vouched: true }));
+  assert.deepEqual(wishes([{ name: "TrueRule", action: "ACCEPT" }], packets), [SEAL.NONE, SEAL.NONE]);
 });
 
 const flowRule = (is: string): object => ({ name: "FlowRule", is, action: "ACCEPT" });

@@ -223,7 +223,7 @@ export class Sealing {
     if (this.isPressed) this.#giveUpBytes(evaluator, packet, content);
     const mayMatter = isSteady && !packet.carried;
     if (this.#isSealed(evaluator, packet) && (mayMatter || !this.#context.stateMatters)) return true;
-    if (isFinal(content)) this.#tracker.setOpenEnded(slot);
+    if (isSteady && isFinal(content)) this.#tracker.setOpenEnded(slot);
     return false;
   }
 

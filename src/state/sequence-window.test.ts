@@ -387,6 +387,47 @@ test("an offloaded connection with both its FINs is over when the kernel takes a
   }
 });
 
+test("where the kernel takes a SYN for another connection's, its word about the one we know ends", () => {
+  offload();
+  accept(conversation.received("FA"));
+  assert.equal(state(), "ESTABLISHED", "nobody vouches for the FIN");
+  assert.equal(accept(conversation.received("S", { sequence: 0x6000_0000 })), COMMIT.DISBELIEVED);
+  assert.ok(!tracker.flows.isOffloaded(tracker.slot));
+  accept(conversation.received("R", { sequence: 0x6000_0000 }));
+  assert.equal(state(), "ESTABLISHED", "a reset still has to fit");
+  accept(conversation.sent("A", { acknowledgement: 0x5000_0000 }));
+  accept(conversation.received("R", { sequence: 0x5000_0000 }));
+  assert.equal(state(), "CLOSED");
+});
+
+test("a reset of a closing connection has to come near what its sender is known to have sent", () => {
+  for (const [behind, expected] of [
+    [2, "CLOSED"],
+    [70_000, "CLOSE_WAIT1"],
+  ] as const) {
+    offload();
+    accept(vouched(conversation.received("FA", { sequence: 0x6000_0000 })));
+    accept(conversation.received("RA", { sequence: 0x6000_0000 - behind }));
+    assert.equal(state(), expected);
+  }
+});
+
+test("a FIN again keeps its connection open-ended to the last: the kernel takes it for the other end's", () => {
+  for (const [first, then] of [
+    ["received", "sent"],
+    ["sent", "received"],
+  ] as const) {
+    open();
+    accept(conversation[first]("FA"));
+    assert.ok(!tracker.flows.isOpenEnded(tracker.slot));
+    accept(conversation[first]("FA"));
+    assert.ok(tracker.flows.isOpenEnded(tracker.slot));
+    accept(conversation[then]("A"));
+    accept(conversation[then]("FA"));
+    assert.ok(tracker.flows.isOpenEnded(tracker.slot), state());
+  }
+});
+
 test("a flow that was taken back follows its next segment, but no FIN or RST of unknown numbers", () => {
   offload();
   tracker.takeBack();

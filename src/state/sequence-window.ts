@@ -52,8 +52,11 @@ export const FITS: number = FIT.SEQUENCE | FIT.ACKNOWLEDGEMENT | FIT.TIMESTAMP;
 
 const SYN_ACK = TCP_FLAG.SYN | TCP_FLAG.ACK;
 
-/** Least reach of rule IV, in bytes: an unscaled window and some, so that a late acknowledgement passes. */
-const ACK_REACH_MIN = 66_000;
+/**
+ * Least reach of rule IV, in bytes: an unscaled window and some, so that a late acknowledgement passes. Also
+ * that of rule II where the receiver's window was known and has been forgotten.
+ */
+const REACH_MIN = 66_000;
 
 /** Bits of one peer's window scale in SCALES. */
 const SCALE_BITS = 4;
@@ -156,6 +159,11 @@ export class SequenceWindow {
     return (this.#flags & (flag << peer)) !== 0;
   }
 
+  /** True when the handshake was seen, and with it the windows of both ends. */
+  #isNumbered(): boolean {
+    return (this.#flags & FLOW_FLAG.NUMBERED) !== 0;
+  }
+
   /** Rules III and IV, and whether everything is acknowledged. */
   #acknowledgementFit(packet: Packet): number {
     if ((packet.tcpFlags & TCP_FLAG.ACK) === 0) return FIT.ACKNOWLEDGEMENT;
@@ -166,7 +174,7 @@ export class SequenceWindow {
       const limit = this.#word(WORD.SEQUENCE_LIMIT, this.#receiver);
       return sequenceAtOrBefore(packet.acknowledgement, limit) ? FIT.AHEAD : 0;
     }
-    const reach = Math.max(this.#word(WORD.MAX_WINDOW, this.#sender), ACK_REACH_MIN);
+    const reach = Math.max(this.#word(WORD.MAX_WINDOW, this.#sender), REACH_MIN);
     return ahead >= -reach ? FIT.ACKNOWLEDGEMENT : 0;
   }
 
@@ -174,7 +182,8 @@ export class SequenceWindow {
   #fitsWindow(packet: Packet): boolean {
     if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) return false;
     if (sequenceBefore(this.#word(WORD.SEQUENCE_LIMIT, this.#sender), packet.sequence)) return false;
-    const window = this.#word(WORD.MAX_WINDOW, this.#receiver);
+    const isForgotten = this.#word(WORD.MAX_WINDOW, this.#receiver) === 0 && this.#isNumbered();
+    const window = isForgotten ? REACH_MIN : this.#word(WORD.MAX_WINDOW, this.#receiver);
     return sequenceAtOrBefore(sequenceAdd(this.#word(WORD.SEQUENCE_END, this.#sender), -window), this.#end);
   }
 
@@ -204,7 +213,9 @@ export class SequenceWindow {
    */
   #fitsReset(packet: Packet, fit: number): boolean {
     if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) {
-      if ((this.#flags & FLOW_FLAG.SLOPPY) !== 0 && this.#continues(packet)) return true;
+      // What it has sent is known from who answered it: it was picked up, or its numbers were forgotten.
+      const isAnswered = (this.#flags & (FLOW_FLAG.SLOPPY | FLOW_FLAG.NUMBERED)) !== 0;
+      if (isAnswered && this.#continues(packet)) return true;
       const distance = sequenceDistance(
         packet.acknowledgement,
         this.#word(WORD.SEQUENCE_END, this.#receiver),
@@ -218,7 +229,7 @@ export class SequenceWindow {
       // What the receiver has acknowledged lies before its window.
       if (ahead <= 0) return ahead === 0;
     }
-    return (this.#flags & FLOW_FLAG.NUMBERED) === 0 && (fit & FIT.WINDOW) !== 0;
+    return !this.#isNumbered() && (fit & FIT.WINDOW) !== 0;
   }
 
   /**

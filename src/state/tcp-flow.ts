@@ -62,6 +62,14 @@ function isOpening(state: number): boolean {
 }
 
 /**
+ * True for a FIN of the end that has sent one already. The kernel takes it for the other end's, so from then
+ * on it and our table speak of different states.
+ */
+function isFinAgain(state: number, next: number, tcpFlags: number): boolean {
+  return (tcpFlags & FIN) !== 0 && isHalfClosed(state) && next === state;
+}
+
+/**
  * One step of the machine. A FIN that also ends the handshake, because the ACK before it was lost or there
  * was none, closes its half. PyWall's machine, which flows without known numbers keep to, overlooks it.
  */
@@ -165,6 +173,7 @@ export class TcpFlows {
     // A SYN on a connection that stands changes nothing, and of its number the kernel says nothing.
     if ((!packet.vouched && !isPlain) || (packet.tcpFlags & SYN) !== 0) {
       if ((packet.tcpFlags & RST) !== 0) this.#counters.add(COUNTER.disbelievedResets);
+      if (!packet.vouched && isRequest(packet.tcpFlags)) this.#part(slot);
       return false;
     }
     const { slab } = this.#table;
@@ -176,6 +185,18 @@ export class TcpFlows {
       this.#window.forget(slot);
     }
     return true;
+  }
+
+  /**
+   * The kernel takes a SYN for the beginning of another connection, and we do not: its word about this one
+   * ends here. What passed unseen has taken the numbers elsewhere.
+   */
+  #part(slot: number): void {
+    const { slab } = this.#table;
+    this.#table.setOffloaded(slot, false);
+    const flags = slab.half(slot, HALF.FLAGS) & ~(FLOW_FLAG.STALE | FLOW_FLAG.OPEN_ENDED);
+    slab.setHalf(slot, HALF.FLAGS, flags | FLOW_FLAG.SLOPPY);
+    this.#window.forget(slot);
   }
 
   /** Holds a segment against the numbers of its flow. In liberal mode only accepted segments are. */
@@ -193,7 +214,8 @@ export class TcpFlows {
   #enter(slot: number, state: number, cell: number, flags: number): number {
     const next = cell & NEXT_STATE;
     if (next !== state || flags !== this.#table.slab.half(slot, HALF.FLAGS)) {
-      this.#table.setState(slot, next, next === state ? flags : flags & ~FLOW_FLAG.OPEN_ENDED);
+      const isSame = next === state || isClosing(state);
+      this.#table.setState(slot, next, isSame ? flags : flags & ~FLOW_FLAG.OPEN_ENDED);
     }
     const stepped = next === state ? 0 : COMMIT.STEPPED;
     if ((cell & UNDEFINED) === 0) return stepped;
@@ -201,9 +223,12 @@ export class TcpFlows {
     return stepped | COMMIT.UNDEFINED;
   }
 
-  /** Flags of the flow after a step: whether its numbers can be trusted from here on. */
+  /**
+   * Flags of the flow after a step: whether its numbers, and the kernel's word, can be trusted from here on.
+   */
   #number(slot: number, state: number, next: number, tcpFlags: number): number {
     const flags = this.#table.slab.half(slot, HALF.FLAGS);
+    if (isFinAgain(state, next, tcpFlags)) return flags | FLOW_FLAG.OPEN_ENDED;
     if (!isOpening(state) || (flags & FLOW_FLAG.SLOPPY) !== 0) return flags;
     if ((this.#fit & FIT.HANDSHAKE) !== 0) return flags | FLOW_FLAG.NUMBERED;
     if ((tcpFlags & SYN) !== 0 && (this.#fit & FIT.SEQUENCE) === 0) return flags & ~FLOW_FLAG.NUMBERED;

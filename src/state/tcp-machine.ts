@@ -126,14 +126,17 @@ const FLOWINGS = [0, 1] as const;
 const PLAIN_SEGMENTS = [0, SEGMENT.A] as const;
 
 const STEADY = Uint8Array.from(TCP_STATES, (name, state) => {
-  if (name === "CLOSED" || name === "TIME_WAIT" || name === "INVALID") return 0;
+  if (name === "CLOSED" || name === "TIME_WAIT" || name === "INVALID" || name.startsWith("SYN_")) return 0;
   const stays = FLOWINGS.every((flowing) =>
     PLAIN_SEGMENTS.every((segment) => (stepSegment(state, flowing, segment) & NEXT_STATE) === state),
   );
   return stays ? 1 : 0;
 });
 
-/** True for a state of a living connection that only a segment with SYN, FIN or RST can change. */
+/**
+ * True for a state of a connection that stands, or is closing, that only a segment with SYN, FIN or RST can
+ * change.
+ */
 export function isSteady(state: number): boolean {
   return STEADY[state] === 1;
 }

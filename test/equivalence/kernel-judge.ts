@@ -113,6 +113,9 @@ function insiderText(): string {
   return `${[...sets, ...notes].join("\n")}\n`;
 }
 
+/** Most lists of one set until two say the same. */
+const LISTS_MAX = 10;
+
 interface SetListing {
   readonly nftables: readonly {
     readonly set?: { readonly elem?: readonly (number | { readonly elem: { readonly val: number } })[] };
@@ -427,7 +430,22 @@ export class KernelJudge {
     this.#nftables.run(`${lines.join("\n")}\n`);
   }
 
+  /**
+   * Numbers in a set. While the kernel resizes the set's hash table, which it does in its own time, a list
+   * may name elements twice and others not at all: it counts once the next one says the same.
+   */
   #numbers(table: string, name: string): Set<number> {
+    let numbers = this.#list(table, name);
+    for (let lists = 1; lists < LISTS_MAX; lists += 1) {
+      const again = this.#list(table, name);
+      const isSame = again.size === numbers.size && [...again].every((number) => numbers.has(number));
+      if (isSame) return numbers;
+      numbers = again;
+    }
+    return assert.fail(`no two of ${LISTS_MAX} lists of the set ${name} say the same`);
+  }
+
+  #list(table: string, name: string): Set<number> {
     const found = [4, 6].flatMap((family) => {
       const text = this.#nftables.run(`list set inet ${table} ${name}-${family}`, { json: true });
       const elements = (JSON.parse(text) as SetListing).nftables.flatMap(({ set }) => set?.elem ?? []);

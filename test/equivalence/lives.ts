@@ -94,21 +94,41 @@ function packetsOf(life: Life, index: number, numberFrom: number): JudgedPacket[
   });
 }
 
+/** What the interpreter makes of a segment. */
+interface Interpretation {
+  readonly verdict: string;
+  /**
+   * True for a reset that our table can hold against no numbers; then the kernel knows better what it ends.
+   */
+  readonly isStray: boolean;
+}
+
 /** The interpreter's verdicts. */
-function interpret(judge: KernelJudge, policy: Policy, packets: readonly JudgedPacket[]): string[] {
+function interpret(
+  judge: KernelJudge,
+  policy: Policy,
+  packets: readonly JudgedPacket[],
+): readonly Interpretation[] {
   const { engine } = referenceEngine(policy, (index) => judge.interfaceName(index));
+  const { tracker } = engine;
   const packet = new Packet();
   return packets.map(({ bytes, hook, now, out }) => {
     packet.hook = HOOK[hook];
     packet.inInterface = hook === "OUTPUT" ? 0 : judge.interfaceIndex("to-client");
     packet.outInterface = judge.interfaceIndex(out);
     decodePacket(packet, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length);
-    return verdictName(engine.judge(packet, now));
+    const verdict = verdictName(engine.judge(packet, now));
+    const isReset = (packet.tcpFlags & RST) !== 0;
+    return { verdict, isStray: isReset && tracker.slot >= 0 && tracker.flows.isSloppy(tracker.slot) };
   });
 }
 
 /**
  * Leads lives through the kernel and through the interpreter.
+ *
+ * Of a connection that is older than the firewall, or the beginning of which the policy has dropped, our
+ * table knows no numbers to hold a reset against, and the kernel's does: such a life is compared up to its
+ * reset.
  *
  * @returns the first difference of each life that has one, the shortest lives first
  */
@@ -128,9 +148,13 @@ export function compareLives(judge: KernelJudge, source: object, lives: readonly
   const found = lives.flatMap((life): Difference[] => {
     const start = from;
     from += life.length;
-    const at = life.findIndex((_, place) => outcomes[start + place]?.verdict !== wanted[start + place]);
+    const stray = life.findIndex((_, place) => wanted[start + place]?.isStray === true);
+    const compared = stray < 0 ? life : life.slice(0, stray + 1);
+    const at = compared.findIndex(
+      (_, place) => outcomes[start + place]?.verdict !== wanted[start + place]?.verdict,
+    );
     if (at < 0) return [];
-    const [kernel = "", interpreter = ""] = [outcomes[start + at]?.verdict, wanted[start + at]];
+    const [kernel = "", interpreter = ""] = [outcomes[start + at]?.verdict, wanted[start + at]?.verdict];
     return [{ life: life.slice(0, at + 1).join(" "), kernel, interpreter }];
   });
   return found.toSorted((one, other) => one.life.length - other.life.length);
