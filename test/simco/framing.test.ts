@@ -297,7 +297,7 @@ describe("messages that do not come whole", () => {
     const wire = await own.session();
     // No length that a header can say is above the limit then; the message must come all the same.
     wire.send("0122ffff00000001");
-    await delay(300);
+    await own.hear();
     own.advance(60);
     assert.equal((await wire.next())?.name, "BFM");
     assert.equal((await wire.next())?.name, "AST");
@@ -312,7 +312,7 @@ describe("messages that do not come whole", () => {
     const open = await patient.session();
     const closed = await patient.connect();
     for (const wire of [open, closed]) wire.send("01010008");
-    await delay(50);
+    await patient.hear();
     patient.advance(59);
     await delay(600);
     assert.equal(open.socket.readableEnded, false);
@@ -330,7 +330,7 @@ describe("messages that do not come whole", () => {
     const wire = await own.session();
     for (const octet of octetsOf("0122000000000042")) {
       wire.send(Uint8Array.of(octet));
-      await delay(30);
+      await own.hear();
       own.advance(40);
       await delay(300);
     }

@@ -151,7 +151,7 @@ describe("an agent that keeps rules", () => {
     await kept.keeper.keep("stays", wish());
     // Half a message, and then nothing for longer than anybody waits.
     kept.relay.inject("0122");
-    await delay(100);
+    await rig.hear();
     rig.advance(61);
     await until(kept, "fault");
     await until(kept, "connected", 2);

@@ -371,6 +371,14 @@ export class SimcoRig {
     return wire;
   }
 
+  /**
+   * Waits until the door has read whatever was sent to it: an answer to somebody who speaks only now comes
+   * behind that.
+   */
+  async hear(): Promise<void> {
+    (await this.session()).close();
+  }
+
   /** Takes everything special from an agent's profile; its sessions stay open. */
   demote(name: string): void {
     const profiles = { ...this.#options.profiles, [name]: {} };

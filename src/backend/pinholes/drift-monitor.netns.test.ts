@@ -5,7 +5,7 @@ import type { Namespace, TopologyPlan } from "../../lab/index.ts";
 import { type Drift, Endpoint, makeElement, type StandingElement } from "../../pinhole/index.ts";
 import { parseAddress, Prefix } from "../../base/index.ts";
 import { inNamespace, NETLINK_PROTOCOL, NetlinkSocket } from "../../system/index.ts";
-import { netnsTest } from "../../testing/index.ts";
+import { eventually, netnsTest } from "../../testing/index.ts";
 import { DriftMonitor } from "./drift-monitor.ts";
 import { NftablesPinholes } from "./nftables-pinholes.ts";
 
@@ -35,8 +35,7 @@ function nft({ fullName }: Namespace, text: string): void {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds() && performance.now() < deadline) await delay(20);
+  assert.ok(await eventually(holds, Boolean));
 }
 
 netnsTest("our own transactions, small and large, are no drift; what others do is", ALONE, async (hosts) => {

@@ -9,7 +9,15 @@ import { defaultLimits } from "../../base/index.ts";
 import { GATEWAY, type Namespace, type Topology } from "../../lab/index.ts";
 import { type PinholeEventRecord, type PinholeSpec, PinholeStore } from "../../pinhole/index.ts";
 import { inNamespace, machineBootId, machineMoment } from "../../system/index.ts";
-import { ALICE, BOB, fakeEntropy, netnsTest } from "../../testing/index.ts";
+import {
+  ALICE,
+  BOB,
+  eventually,
+  fakeEntropy,
+  netnsTest,
+  PATIENCE_MS,
+  SILENCE_MS,
+} from "../../testing/index.ts";
 import { DiskJournal } from "./disk-journal.ts";
 import { PinholeService } from "./service.ts";
 
@@ -166,7 +174,8 @@ netnsTest(
       await hosts.server.traffic.listenTcp({ port: 8080 });
       await service.apply(ALICE, [{ op: "open", spec: webPinhole(hosts) }]);
       const connect = async (): Promise<string> => {
-        const destination = { address: hosts.server.ipv4, port: 8080, timeoutMs: 200 };
+        // Less than it takes until a SYN that was dropped is sent again.
+        const destination = { address: hosts.server.ipv4, port: 8080, timeoutMs: 900 };
         return (await hosts.client.traffic.connectTcp(destination)).outcome;
       };
       const setNames = (await hosts.firewall.must(["nft", "list", "table", "inet", "filter"]))
@@ -213,24 +222,27 @@ netnsTest(
       const first = await start(hosts.firewall, folder);
       const [short, long] = (
         await first.service.apply(ALICE, [
-          { op: "open", spec: udp(4001, 2) },
-          { op: "open", spec: udp(4002, 60) },
+          { op: "open", spec: udp(4001, 8) },
+          { op: "open", spec: udp(4002, 600) },
         ])
       ).results;
       await first.service.close();
-      const send = async (localPort: number): Promise<string> => {
-        const destination = { address: hosts.server.ipv4, port: 9000, localPort, timeoutMs: 200, say: "x" };
+      const send = async (localPort: number, timeoutMs = PATIENCE_MS): Promise<string> => {
+        const destination = { address: hosts.server.ipv4, port: 9000, localPort, timeoutMs, say: "x" };
         return (await hosts.client.traffic.sendUdp(destination)).outcome;
       };
       assert.equal(await send(4001), "answered");
-      await delay(2200);
       // The administrator's own rule keeps the flow that the dead service could not end; a new one does not
       // begin.
       await hosts.firewall.must([
         "nft",
         "flush chain inet filter forward; add rule inet filter forward jump ph",
       ]);
-      assert.equal(await send(4001), "silent");
+      const outcome = await eventually(
+        () => send(4001, SILENCE_MS),
+        (each) => each === "silent",
+      );
+      assert.equal(outcome, "silent");
       assert.equal(await send(4002), "answered");
 
       const second = await start(hosts.firewall, folder);

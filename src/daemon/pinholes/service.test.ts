@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
-import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { defaultLimits, FirewallError, ipv4Words } from "../../base/index.ts";
 import { SimulatedPinholes } from "../../backend/index.ts";
 import {
@@ -18,7 +18,7 @@ import {
   type TranslationPlan,
   unpackPinhole,
 } from "../../pinhole/index.ts";
-import { ADMIN, ALICE, BOB, fakeEntropy, startService } from "../../testing/index.ts";
+import { ADMIN, ALICE, BOB, eventually, fakeEntropy, startService } from "../../testing/index.ts";
 import { MemoryJournal, type PinholeJournal } from "./journal.ts";
 import { PinholeService } from "./service.ts";
 
@@ -404,7 +404,8 @@ describe("the packet filter", () => {
     const rig = await makeRig();
     await rig.service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
     rig.filter.tamper();
-    await delay(5);
+    const isTold = (): boolean => rig.events.at(-1)?.type === "backend.recovered";
+    assert.ok(await eventually(isTold, Boolean));
     assert.equal(rig.filter.keys.length, 2);
     assert.deepEqual(
       rig.events.slice(-2).map((event) => event.type),
@@ -511,7 +512,6 @@ describe("a service that starts", () => {
     assert.deepEqual(await second.service.apply(ALICE, [{ op: "open", spec: AUDIO }], options), answer);
     const third = await makeRig(journal);
     third.clock = second.clock;
-    await delay(1);
     const numbers = await third.service.read((store) => [...store.all()].map(({ number }) => number));
     assert.ok(numbers.includes(answer.results[0]?.pid ?? 0));
   });
