@@ -1,7 +1,8 @@
 /**
  * Postern's queue loop alone, one queue on one worker thread, for the benchmark.
  *
- *   node queue-loop.mjs [--queue N] [--batch N] [--no-gso] [--judge MODULE]
+ *   node queue-loop.mjs [--queue N] [--batch N] [--copy BYTES] [--backlog PACKETS] [--no-gso]
+ *     [--judge MODULE]
  *
  * MODULE exports `createJudge(): (queue) => void`, called for each packet; it must call one of the queue's
  * answers. Without it every packet is accepted. Prints "ready" when the queue is bound, and ends on SIGTERM.
@@ -9,6 +10,8 @@
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { EventFd, QueueSocket } from "../dist/system/index.js";
+
+const BUFFER_BYTES_PER_PACKET = 4096;
 
 async function loadJudge(module) {
   if (module === undefined) return (queue) => queue.accept();
@@ -21,10 +24,10 @@ async function work() {
   const judge = await loadJudge(values.judge);
   const queue = QueueSocket.open({
     queue: Number(values.queue),
-    copyRangeBytes: 65_535,
-    queuePackets: 16_384,
+    copyRangeBytes: Number(values.copy),
+    queuePackets: Number(values.backlog),
     batchPackets: Number(values.batch),
-    receiveBufferBytes: 67_108_864,
+    receiveBufferBytes: Number(values.backlog) * BUFFER_BYTES_PER_PACKET,
     failOpen: true,
     wholeSuperPackets: !values["no-gso"],
     acceptUnanswered: true,
@@ -44,6 +47,8 @@ function supervise() {
     options: {
       queue: { type: "string", default: "0" },
       batch: { type: "string", default: "256" },
+      copy: { type: "string", default: "65535" },
+      backlog: { type: "string", default: "16384" },
       "no-gso": { type: "boolean", default: false },
       judge: { type: "string" },
     },

@@ -4,6 +4,8 @@
  * - `flood ADDRESS PORT MILLISECONDS`: 64-byte UDP packets as fast as they go; prints how many, and
  *   the processor time of sending and delivering them.
  * - `flows ADDRESS PORT COUNT`: one UDP packet from each of so many forged sources; prints how many.
+ * - `backlog ADDRESS PORT COUNT BYTES`: so many UDP packets of so many bytes, IP header included, from 64
+ *   forged sources in turn, slow enough for a queue to take them all.
  * - `sink PORT`: a UDP socket that nobody reads.
  * - `pong PORT`: sends every datagram back.
  * - `ping ADDRESS PORT COUNT`: one datagram at a time; prints round trips in microseconds.
@@ -96,6 +98,15 @@ function flows(address, port, count) {
   print({ flows: count });
 }
 
+const BACKLOG_SOURCES = 64;
+const HEADER_BYTES = 20 + 8;
+
+function backlog(address, port, count, bytes) {
+  const packets = new ForgedUdp(address, bytes - HEADER_BYTES);
+  for (let at = 0; at < count; at += 1) packets.send(0x64400000 + (at % BACKLOG_SOURCES), 1024, port);
+  print({ packets: count });
+}
+
 function sink(port) {
   const fd = listen(port);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, Int32Array.of(1).buffer, 4);
@@ -136,6 +147,7 @@ function ping(address, port, count) {
 const [, , command, ...words] = process.argv;
 if (command === "flood") flood(words[0], Number(words[1]), Number(words[2]));
 else if (command === "flows") flows(words[0], Number(words[1]), Number(words[2]));
+else if (command === "backlog") backlog(words[0], Number(words[1]), Number(words[2]), Number(words[3]));
 else if (command === "sink") sink(Number(words[0]));
 else if (command === "pong") pong(Number(words[0]));
 else if (command === "ping") ping(words[0], Number(words[1]), Number(words[2]));

@@ -49,7 +49,7 @@ export const LIMITS = {
     default: 65_535,
     min: 128,
     max: 65_535,
-    meaning: "bytes of each packet that come to userspace; the rest is not seen by any rule",
+    meaning: "bytes of each packet that come to userspace at most; the rest is not seen by any rule",
   },
   batchPackets: {
     unit: "packets",

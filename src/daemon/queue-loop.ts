@@ -23,7 +23,7 @@ import type { RejectWith } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { InterfaceNames, type QueueSocket, releaseMemory } from "../system/index.ts";
 import type { FlowDetails, State, StateRule } from "../view/index.ts";
-import { decodePacket, Packet } from "../wire/index.ts";
+import { decodePacket, decodeQuoted, isIcmpError, Packet } from "../wire/index.ts";
 import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
@@ -70,6 +70,7 @@ export class QueueLoop {
   readonly #judgeNext = (queue: QueueSocket): void => this.#judge(queue);
   readonly #engine: Engine;
   readonly #packet: Packet = new Packet();
+  readonly #quoted: Packet = new Packet();
   readonly #lines: LineBuffer;
   readonly #marks: RejectMarks;
   readonly #seals: SealKeeper;
@@ -140,6 +141,7 @@ export class QueueLoop {
       now: () => this.#now,
     });
     this.#queues = new WorkerQueues(settings, initial.policy);
+    if (!initial.policy.readsBytes) this.#queues.copyHeaders();
     this.#aim();
   }
 
@@ -206,9 +208,16 @@ export class QueueLoop {
     releaseMemory();
   }
 
-  /** Loads a policy beside the one in force. Packets wait in the kernel while modules are read. */
+  /**
+   * Loads a policy beside the one in force. Packets wait in the kernel while modules are read. Where it reads
+   * bytes that have not come up so far, no packet without them is left when this has ended.
+   */
   async prepare(request: WorkerMethods["prepare"]["params"]): Promise<void> {
     const { policy } = await loadPolicy(request.policy);
+    if (policy.readsBytes && this.#queues.copyWhole()) {
+      this.#now = this.#readClock();
+      this.#queues.drain(this.#judgeNext);
+    }
     this.#prepared = { policy, memory: request.memory, revision: request.revision };
   }
 
@@ -221,6 +230,7 @@ export class QueueLoop {
     this.#rules.add(prepared);
     this.#engine.swap(prepared);
     this.#prepared = undefined;
+    if (!prepared.policy.readsBytes) this.#queues.copyHeaders();
     this.#isUntidy = true;
     this.#aim();
   }
@@ -374,6 +384,11 @@ export class QueueLoop {
       this.#adopt(queue, packet);
       return;
     }
+    if (queue.isCut && this.#needsMore(packet)) {
+      this.#queues.copyWhole();
+      queue.repeat();
+      return;
+    }
     packet.vouched = this.#marks.isVouched(packet.mark);
     packet.carried = this.#marks.isCarried(packet.mark);
     if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
@@ -408,6 +423,16 @@ export class QueueLoop {
     else if (verdict === VERDICT.DROP) queue.drop();
     else asks(KIND_OF[evaluator.rejectWith]);
     if (verdict !== VERDICT.ACCEPT && packet.carried) this.#seals.refused(packet);
+  }
+
+  /**
+   * True when the copy of a packet may be too short to say what it is: with IPv6 extension headers that are
+   * longer than any in use. Until the next policy packets come up whole then.
+   */
+  #needsMore(packet: Packet): boolean {
+    if (packet.family === 4) return false;
+    if (packet.fault !== undefined) return true;
+    return isIcmpError(packet.protocol, packet.icmpType) && !decodeQuoted(packet, this.#quoted);
   }
 
   /** The sender of a refused packet hears of the kernel; the other end may be one that only listens. */

@@ -5,7 +5,7 @@
  * one of known flows, half of one of new TCP, and a quarter of one of everything else. So none starves, and
  * what a flood can keep the others waiting is a quarter of a batch.
  */
-import { type Milliseconds, QUEUE_CLASSES, type QueueClass } from "../base/index.ts";
+import { FirewallError, type Milliseconds, QUEUE_CLASSES, type QueueClass } from "../base/index.ts";
 import type { Policy } from "../policy/index.ts";
 import {
   type QueueCounters,
@@ -21,6 +21,12 @@ import type { WorkerQueue, WorkerSettings } from "./worker-protocol.ts";
 
 /** Share of a batch that a class may take while others have packets too. */
 const SHARE: Readonly<Record<QueueClass, number>> = { known: 1, tcp: 1 / 2, other: 1 / 4 };
+
+/**
+ * Bytes of a packet that hold its headers: 60 of IPv4 and 60 of TCP, or an ICMP error with the headers it
+ * quotes. Only many IPv6 extension headers are longer.
+ */
+export const HEADER_COPY_BYTES = 256;
 
 /** How a queue of a policy is bound and read. */
 export function queueOptions(queue: number, of: QueueClass, { settings }: Policy): QueueSocketOptions {
@@ -59,9 +65,12 @@ export class WorkerQueues {
   readonly #meters: readonly WaitMeter[];
   readonly #shares: readonly number[];
   readonly #whole: number;
+  readonly #copyRangeBytes: number;
   readonly #set: QueueSet;
   /** Tells when packets wait too long in one of them. */
   readonly pressure: PressureGauge = new PressureGauge();
+  /** True while packets come up with their headers only. */
+  #isHeadersOnly = false;
   #ready = 0;
   #probedAt: Milliseconds = 0;
 
@@ -73,6 +82,7 @@ export class WorkerQueues {
     const told = (waited: Milliseconds): void => this.pressure.count(waited);
     this.#seats = queues;
     this.#whole = options.batchPackets;
+    this.#copyRangeBytes = options.copyRangeBytes;
     this.#shares = queues.map((each) => Math.ceil(this.#whole * SHARE[each.class]));
     this.#meters = queues.map(({ waits }) => new WaitMeter(waits, told));
     this.#sockets = queues.map(({ fd, queue, class: of }) =>
@@ -104,16 +114,63 @@ export class WorkerQueues {
     let taken = 0;
     if (this.#ready === 0) return taken;
     for (let at = 0; at < this.#sockets.length; at += 1) {
-      const queue = this.#sockets[at];
-      if (queue === undefined || !this.#set.isReady(at)) continue;
-      const count = queue.take(this.#ready === 1 ? this.#whole : (this.#shares[at] ?? 1));
-      if (count === 0) continue;
-      taken += count;
-      while (queue.next()) judge(queue);
-      queue.flush();
-      this.#meters[at]?.answered(queue.packet.id, monotonicNow());
+      if (!this.#set.isReady(at)) continue;
+      taken += this.#serve(at, this.#ready === 1 ? this.#whole : (this.#shares[at] ?? 1), judge);
     }
     return taken;
+  }
+
+  /** Takes a batch from one queue, and answers it. @returns number of packets taken */
+  #serve(at: number, most: number, judge: (queue: QueueSocket) => void): number {
+    const queue = this.#sockets[at];
+    const count = queue?.take(most) ?? 0;
+    if (queue === undefined || count === 0) return 0;
+    while (queue.next()) judge(queue);
+    queue.flush();
+    this.#meters[at]?.answered(queue.packet.id, monotonicNow());
+    return count;
+  }
+
+  /** Has packets come up with their headers only from now on. */
+  copyHeaders(): void {
+    if (this.#isHeadersOnly || this.#copyRangeBytes <= HEADER_COPY_BYTES) return;
+    this.#isHeadersOnly = true;
+    for (const queue of this.#sockets) queue.copy(HEADER_COPY_BYTES);
+  }
+
+  /**
+   * Has packets come up whole from now on.
+   *
+   * @returns false when they do already
+   * @throws {FirewallError} `QUEUE_FAILED` when the kernel does not
+   */
+  copyWhole(): boolean {
+    if (!this.#isHeadersOnly) return false;
+    for (const queue of this.#sockets) queue.copy(this.#copyRangeBytes);
+    const ours = new Set(this.#seats.map(({ queue }) => queue));
+    const cut = readQueueStatistics().find(
+      ({ queue, copyRangeBytes }) => ours.has(queue) && copyRangeBytes <= HEADER_COPY_BYTES,
+    );
+    if (cut !== undefined)
+      throw new FirewallError(
+        "QUEUE_FAILED",
+        `The kernel copies headers only to queue ${cut.queue}; try again.`,
+      );
+    this.#isHeadersOnly = false;
+    return true;
+  }
+
+  /** Serves what waits at this moment, and some of what comes meanwhile: its copies are of before. */
+  drain(judge: (queue: QueueSocket) => void): void {
+    const statistics = readQueueStatistics();
+    for (const [at, { queue }] of this.#seats.entries()) {
+      let left = statistics.find((entry) => entry.queue === queue)?.waiting ?? 0;
+      while (left > 0) {
+        const taken = this.#serve(at, this.#whole, judge);
+        if (taken === 0) break;
+        left -= taken;
+      }
+    }
   }
 
   /** Probes the queues, now and then. @param now - of this turn */

@@ -79,6 +79,7 @@ export { NFTABLES_MESSAGE, TABLE_FAMILY, type TableName } from "./nftables-trans
 export {
   COPY_RANGE_MAX_BYTES,
   encodeQueueBind,
+  encodeQueueCopyRange,
   encodeQueueUnbind,
   QUEUE_FLAG,
   QUEUE_PACKET,

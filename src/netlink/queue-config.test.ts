@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { encodeQueueBind, encodeQueueUnbind, QUEUE_FLAG } from "./queue-config.ts";
+import { encodeQueueBind, encodeQueueCopyRange, encodeQueueUnbind, QUEUE_FLAG } from "./queue-config.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
@@ -18,6 +18,11 @@ describe("queue configuration", () => {
       "080005000000000d", // the flags
     ];
     assert.equal(hex(message), parts.join(""));
+  });
+
+  it("changes the copy range alone, and asks for no answer", () => {
+    const message = "2000000002030100" + "0000000000000000" + "00000005" + "090002000000010002000000";
+    assert.equal(hex(encodeQueueCopyRange(5, 256)), message);
   });
 
   it("unbinds", () => {

@@ -56,8 +56,12 @@ function bigEndian32(value: number): number[] {
   return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
 }
 
-function begin(writer: MessageWriter, queue: number, sequence: number): void {
-  const flags = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK;
+function begin(
+  writer: MessageWriter,
+  queue: number,
+  sequence: number,
+  flags: number = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK,
+): void {
   writer.beginNetfilter({ type: QUEUE_CONFIG, flags, sequence, resource: queue });
 }
 
@@ -74,6 +78,20 @@ export function encodeQueueBind(config: QueueConfig, sequence: number): Uint8Arr
   writer.uint32(LENGTH, config.queuePackets);
   writer.uint32(FLAG_MASK, ALL_FLAGS);
   writer.uint32(FLAGS, config.flags);
+  writer.end();
+  return writer.bytes;
+}
+
+/**
+ * The message that changes how much of each packet is copied. The kernel answers only to refuse it, among the
+ * queue's packets.
+ *
+ * @param copyRangeBytes - 1 to 65531
+ */
+export function encodeQueueCopyRange(queue: number, copyRangeBytes: number): Uint8Array {
+  const writer = new MessageWriter();
+  begin(writer, queue, 0, MESSAGE_FLAG.REQUEST);
+  writer.attribute(PARAMETERS, Uint8Array.of(...bigEndian32(copyRangeBytes), COPY_PACKET));
   writer.end();
   return writer.bytes;
 }

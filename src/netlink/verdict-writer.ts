@@ -18,6 +18,10 @@ export const NETFILTER_VERDICT = {
   DROP: 0,
   /** NF_ACCEPT: on to the next chain */
   ACCEPT: 1,
+  /**
+   * NF_REPEAT: to the same chain once more, and from there into the queue as if it came for the first time
+   */
+  REPEAT: 4,
 } as const;
 
 /** Queue subsystem in the high byte of a message type (NFNL_SUBSYS_QUEUE). */

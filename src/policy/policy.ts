@@ -95,6 +95,8 @@ export class Policy {
   readonly recognisers: readonly Recogniser[];
   /** True when a rule asks for the packet's state in the kernel's connection tracking. */
   readonly asksConntrack: boolean;
+  /** True when a rule reads bytes behind the packet's headers, or may: modules may do anything. */
+  readonly readsBytes: boolean;
 
   private constructor(parts: PolicyParts) {
     this.file = parts.file;
@@ -102,9 +104,10 @@ export class Policy {
     this.defaultTarget = parts.defaultTarget;
     this.settings = parts.settings;
     this.recognisers = parts.recognisers;
-    this.asksConntrack = parts.chains.some(({ rules }) =>
-      rules.some(({ definition }) => definition.asksConntrack === true),
-    );
+    const definitions = parts.chains.flatMap(({ rules }) => rules.map(({ definition }) => definition));
+    this.asksConntrack = definitions.some(({ asksConntrack }) => asksConntrack === true);
+    const hasModules = parts.settings.modules.length > 0;
+    this.readsBytes = hasModules || definitions.some(({ readsBytes }) => readsBytes === true);
   }
 
   /** For the compiler: these parts have passed all checks. */

@@ -69,6 +69,8 @@ export interface RuleDefinition<S extends ArgumentSet = ArgumentSet> {
   readonly action: ActionUse;
   /** True when it reads the packet's `conntrackState`; only where a rule does, the kernel is asked for it. */
   readonly asksConntrack?: boolean;
+  /** True when it reads bytes behind the packet's headers; only where a rule does, they come to userspace. */
+  readonly readsBytes?: boolean;
   /** True when it matches every packet. */
   readonly matchesAll?: boolean;
   /** Arguments that PyWall reads and does not use: the reason, by name. */

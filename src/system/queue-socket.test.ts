@@ -14,6 +14,7 @@ const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const MSG_DONTWAIT = 0x40;
 const PACKET = 0x0300;
+const VERDICTS: Readonly<Record<number, string>> = { 0: "drop", 1: "accept", 4: "repeat" };
 const OPTIONS: QueueSocketOptions = {
   queue: 3,
   copyRangeBytes: 2048,
@@ -82,9 +83,8 @@ describe("the queue loop", () => {
     const verdicts: string[] = [];
     for (let at = 0; at < count; at += view.getUint32(at, true)) {
       const joined = view.getUint8(at + 4) === 3 ? "up to " : "";
-      verdicts.push(
-        `${joined}${view.getUint32(at + 28)} ${view.getUint32(at + 24) === 1 ? "accept" : "drop"}`,
-      );
+      const verdict = VERDICTS[view.getUint32(at + 24)] ?? "unknown";
+      verdicts.push(`${joined}${view.getUint32(at + 28)} ${verdict}`);
     }
     return verdicts;
   };
@@ -170,18 +170,33 @@ describe("the queue loop", () => {
     assert.equal(queue.counters.refused, 1);
   });
 
-  it("tells of a copy that was cut short", () => {
+  /** A packet of 9,000 bytes, and how many of them the kernel has copied. */
+  function sayCopied(bytes: number): void {
     const writer = new MessageWriter();
     writer.beginNetfilter({ type: PACKET, flags: 0, sequence: 0 });
     writer.attribute(1, Uint8Array.of(0, 0, 0, 1, 8, 0, 1));
     writer.uint32(13, 9000);
-    writer.attribute(10, new Uint8Array(128));
+    writer.attribute(10, new Uint8Array(bytes));
     writer.end();
     say(writer.bytes);
     queue.receive(1000);
     assert.ok(queue.next());
     assert.equal(queue.packet.wireBytes, 9000);
+  }
+
+  it("counts copies that are short although all was copied that it was opened for", () => {
+    sayCopied(OPTIONS.copyRangeBytes);
+    assert.ok(!queue.isCut);
     assert.equal(queue.counters.shortCopies, 1);
+  });
+
+  it("tells of a copy that is short because less was asked for", () => {
+    sayCopied(128);
+    assert.ok(queue.isCut);
+    assert.equal(queue.counters.shortCopies, 0);
+    queue.repeat();
+    queue.flush();
+    assert.deepEqual(heard(), ["1 repeat"]);
   });
 
   it("waits no longer than it was told", () => {

@@ -28,6 +28,7 @@ import {
   COPY_RANGE_MAX_BYTES,
   decodeKernelAnswer,
   encodeQueueBind,
+  encodeQueueCopyRange,
   errorNumber,
   type KernelAnswer,
   MESSAGE_HEADER_BYTES,
@@ -89,7 +90,9 @@ export class QueueCounters {
   packets = 0;
   /** Calls that brought at least one packet. */
   batches = 0;
-  /** Packets whose copy was shorter than the packet. */
+  /**
+   * Packets whose copy was shorter than the packet, though as much was copied as the queue was opened for.
+   */
   shortCopies = 0;
   /** Packets answered with the declared outcome, because nobody else answered. */
   unanswered = 0;
@@ -112,6 +115,9 @@ export class QueueSocket {
   readonly #verdicts: VerdictWriter;
   readonly #message: MessageCursor = new MessageCursor();
   readonly #unansweredVerdict: number;
+  readonly #queue: number;
+  /** Bytes of a packet that are copied at most. */
+  readonly #copyRangeBytes: number;
   #received = 0;
   #slot = 0;
   #waiting = false;
@@ -126,6 +132,8 @@ export class QueueSocket {
   private constructor(fd: number, options: QueueSocketOptions, buffer: BatchBuffer) {
     const { queue, wakeFd } = options;
     this.#fd = fd;
+    this.#queue = queue;
+    this.#copyRangeBytes = wholeCopy(options);
     this.#buffer = buffer;
     this.bytes = this.#buffer.bytes;
     this.#verdictMemory = new ArrayBuffer(buffer.slots * VERDICT_MAX_BYTES);
@@ -187,8 +195,7 @@ export class QueueSocket {
 
   /** Receive memory for queues with these options. */
   static bufferFor({ batchPackets, copyRangeBytes }: QueueSocketOptions): BatchBuffer {
-    const copied = Math.min(copyRangeBytes, COPY_RANGE_MAX_BYTES);
-    return new BatchBuffer(batchPackets, copied + QUEUE_METADATA_MAX_BYTES);
+    return new BatchBuffer(batchPackets, wholeCopy({ copyRangeBytes }) + QUEUE_METADATA_MAX_BYTES);
   }
 
   /** True when the last wait of {@link QueueSocket.receive} was ended by the eventfd. */
@@ -269,6 +276,31 @@ export class QueueSocket {
     this.#waiting = false;
   }
 
+  /** Sends the packet to its hook's chain once more, from where it may come again, with another copy. */
+  repeat(): void {
+    this.#verdicts.answer(this.packet.id, NETFILTER_VERDICT.REPEAT);
+    this.#waiting = false;
+  }
+
+  /** True when less of the packet was copied than there is, and than the queue was opened for. */
+  get isCut(): boolean {
+    const { wireBytes, payloadAt, payloadEnd } = this.packet;
+    const copied = payloadEnd - payloadAt;
+    return copied < wireBytes && copied < this.#copyRangeBytes;
+  }
+
+  /**
+   * Changes how much of each packet is copied from now on; what waits in the queue was copied before.
+   *
+   * @param bytes - at most what the queue was opened for is copied
+   * @throws {FirewallError} `QUEUE_FAILED` when the kernel cannot be asked
+   */
+  copy(bytes: number): void {
+    const request = encodeQueueCopyRange(this.#queue, Math.min(bytes, this.#copyRangeBytes));
+    if (send(this.#fd, request, request.length, 0) >= 0) return;
+    throw systemError("QUEUE_FAILED", `Cannot change the copy range of queue ${this.#queue}`, lastErrno());
+  }
+
   /** Makes the packet vanish. */
   drop(): void {
     this.#verdicts.answer(this.packet.id, NETFILTER_VERDICT.DROP);
@@ -315,7 +347,7 @@ export class QueueSocket {
     const fault = packet.bind(this.bytes, at, end);
     counters.packets += 1;
     if (fault === undefined) {
-      if (packet.wireBytes > packet.payloadEnd - packet.payloadAt) counters.shortCopies += 1;
+      if (packet.wireBytes > packet.payloadEnd - packet.payloadAt && !this.isCut) counters.shortCopies += 1;
       this.#waiting = true;
       return true;
     }
@@ -374,7 +406,7 @@ function bindQueue(fd: number, options: QueueSocketOptions): void {
     QUEUE_FLAG.OWNER |
     (options.failOpen ? QUEUE_FLAG.FAIL_OPEN : 0) |
     (options.wholeSuperPackets ? QUEUE_FLAG.GSO : 0);
-  const copyRangeBytes = Math.min(options.copyRangeBytes, COPY_RANGE_MAX_BYTES);
+  const copyRangeBytes = wholeCopy(options);
   const request = encodeQueueBind({ queue, copyRangeBytes, queuePackets: options.queuePackets, flags }, 1);
   if (send(fd, request, request.length, 0) < 0) {
     throw systemError("QUEUE_REFUSED", `Cannot bind queue ${queue}`, lastErrno(), { queue });
@@ -394,6 +426,11 @@ function bindQueue(fd: number, options: QueueSocketOptions): void {
   }
   const { message, details } = refusal(answer, action);
   throw new FirewallError("QUEUE_REFUSED", message, { details: { ...details, queue } });
+}
+
+/** Bytes of a packet that a queue with these options copies at most. */
+function wholeCopy({ copyRangeBytes }: Pick<QueueSocketOptions, "copyRangeBytes">): number {
+  return Math.min(copyRangeBytes, COPY_RANGE_MAX_BYTES);
 }
 
 function readAnswer(fd: number): KernelAnswer | undefined {

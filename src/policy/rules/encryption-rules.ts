@@ -174,6 +174,7 @@ export const entropyRule: RuleDefinition = defineRule({
       "Bytes of a direction that are tested; more tell compressed from encrypted better.",
     ),
   },
+  readsBytes: true,
   action: "required",
   notes: `A direction is tested once it has brought that many bytes. ${PENDING_NOTE}`,
   difference:
@@ -198,6 +199,7 @@ export const encryptedRule: RuleDefinition = defineRule({
       "Probability from which on a flow is taken for encrypted, in place of the budget.",
     ),
   },
+  readsBytes: true,
   action: "required",
   notes:
     "The first 16 KiB of each direction are looked at, several times on the way. A protocol that is recognised " +

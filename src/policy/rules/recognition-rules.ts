@@ -152,6 +152,7 @@ export const protocolRule: RuleDefinition = defineRule({
       "How sure the recognition must be at least; what only the port suggests never matches.",
     ),
   },
+  readsBytes: true,
   action: "required",
   notes: `${PENDING_NOTE}A protocol that carries another one (SMTP before STARTTLS, SOCKS) matches too.`,
   create: ({ protocols, confidence }) => new ProtocolRule(protocols, CONFIDENCE[confidence]),
@@ -169,6 +170,7 @@ export const serverNameRule: RuleDefinition = defineRule({
       "Names; `*.example.org` stands for every name below example.org, not for example.org itself.",
     ),
   },
+  readsBytes: true,
   action: "required",
   notes: `${PENDING_NOTE}Upper and lower case are one. A flow that names several servers is known by the first.`,
   check({ names }, check) {
@@ -190,6 +192,7 @@ export const fingerprintRule: RuleDefinition = defineRule({
     hassh: withDefault(fingerprint, [], "HASSH of SSH clients, in hexadecimal."),
     hassh_server: withDefault(fingerprint, [], "HASSH of SSH servers, in hexadecimal."),
   },
+  readsBytes: true,
   action: "required",
   notes: PENDING_NOTE.trim(),
   check({ ja3, ja4, hassh, hassh_server }, check) {
