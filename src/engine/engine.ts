@@ -256,6 +256,7 @@ export class Engine {
   /** Takes the packet's bytes; a flow that was seen before is what it was then. */
   #inspect(inspection: Inspection, packet: Packet, now: Milliseconds): void {
     const { tracker } = this;
+    if (this.#begins(inspection, packet, now)) inspection.reopen(packet);
     const content = tracker.killed
       ? inspection.contentOf(tracker.flows.id(tracker.slot))
       : inspection.push(packet, now);
@@ -264,6 +265,19 @@ export class Engine {
     if (content === undefined || !content.isMidStream || content.protocol !== "") return;
     const noted = tracker.slot < 0 ? "" : notedProtocol(tracker.flows.note(tracker.slot));
     if (noted !== "") content.inherit(noted);
+  }
+
+  /**
+   * True for a SYN on the ports of a connection that is over: for the state table, or because a rule has
+   * ended it, or because the policy drops whatever it says, and no end is heard any more. What ended its
+   * bytes does not count: under a seal it was not seen.
+   */
+  #begins(inspection: Inspection, packet: Packet, now: Milliseconds): boolean {
+    if (!packet.isTcp || (packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK)) !== TCP_FLAG.SYN) return false;
+    const content = inspection.find(packet);
+    if (content === undefined) return false;
+    if (content.seal !== undefined || this.tracker.reopens) return true;
+    return this.#sealing.isDropped(this.evaluator, packet, content, now);
   }
 
   #verdict(evaluator: Evaluator, packet: Packet): Verdict {

@@ -114,7 +114,6 @@ export class Inspection {
     const { protocol } = packet;
     if (packet.fault !== undefined || packet.fragment === FRAGMENT.LATER) return undefined;
     if (protocol !== PROTOCOL.TCP && protocol !== PROTOCOL.UDP) return undefined;
-    this.#reopen(packet);
     const found = this.#streams.find(packet)?.consumer;
     if (packet.payloadBytes > 0) found?.countPacket();
     const flow = this.#streams.push(packet, now);
@@ -150,11 +149,17 @@ export class Inspection {
     this.#streams.expire(now - IDLE);
   }
 
-  /** A SYN on a connection that a rule has ended begins another, which is judged by its own bytes. */
-  #reopen(packet: Packet): void {
-    if ((packet.tcpFlags & (TCP_FLAG.SYN | TCP_FLAG.ACK)) !== TCP_FLAG.SYN || !packet.isTcp) return;
+  /** What is known of the flow of a packet, before its bytes are taken. */
+  find(packet: Packet): InspectedContent | undefined {
+    return this.#streams.find(packet)?.consumer;
+  }
+
+  /**
+   * The packet begins another connection on the ports of one that is known: by its own bytes it is judged.
+   */
+  reopen(packet: Packet): void {
     const flow = this.#streams.find(packet);
-    if (flow?.consumer.seal !== undefined) this.#streams.remove(flow);
+    if (flow !== undefined) this.#streams.remove(flow);
   }
 
   #unbind(flow: FlowRecord<InspectedContent>): void {

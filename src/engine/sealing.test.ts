@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ConntrackState, HOOK, PROTOCOL, TCP_FLAG } from "../base/index.ts";
+import { type ConntrackState, HOOK, PROTOCOL, TCP_FLAG, verdictName } from "../base/index.ts";
 import { allocateMemory } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { SILENT_REPORT } from "../testing/engine-sample.ts";
@@ -130,4 +130,53 @@ test("a connection whose answers pass by themselves only is not sealed as it ope
   const answer = { name: "PortRule", protocol: "TCP", dst_port: 9, action: "ACCEPT" };
   const seals = wishes([flowRule("new"), flowRule("reply"), answer], opening().slice(0, 2));
   assert.deepEqual(seals, [SEAL.NONE, SEAL.NONE]);
+});
+
+/** What becomes of packets; those that a seal would keep from the engine are left out where `isSparing`. */
+function verdictsOf(rules: readonly object[], packets: readonly [Packet, "" | "spared"][]): string[][] {
+  const policy = compileValid({ FORWARD: rules });
+  return [false, true].map((isSparing) => {
+    const engine = new Engine({
+      initial: { policy, memory: allocateMemory(policy), revision: 1 },
+      tracker: new Tracker({ capacity: 16 }),
+      report: SILENT_REPORT,
+      interfaceName: () => "eth0",
+      counters: new Float64Array(COUNTERS.length),
+    });
+    engine.allowSeals({ accepted: isSparing, dropped: isSparing });
+    return packets.flatMap(([packet, how], at) => {
+      if (isSparing && how === "spared") return [];
+      packet.vouched = isSparing;
+      const verdict = verdictName(engine.judge(packet, at));
+      return how === "spared" ? [] : [verdict];
+    });
+  });
+}
+
+const text = (words: string): { payload: Uint8Array; bytes: number } => ({
+  payload: new TextEncoder().encode(words),
+  bytes: words.length,
+});
+
+test("a connection on the ports of one that is dropped whatever it says is judged by its own bytes", () => {
+  const conversation = new Conversation({ forwarded: true });
+  const received = conversation.received.bind(conversation);
+  const sent = conversation.sent.bind(conversation);
+  const rules = [
+    { name: "FingerprintRule", ja4: ["t13d1516h2_8daaf6152771_b186095e22b6"], action: "ACCEPT" },
+    { name: "TrueRule", action: "DROP" },
+  ];
+  const [whole, sparing] = verdictsOf(rules, [
+    [received("S"), ""],
+    [sent("SA"), ""],
+    [received("A"), ""],
+    [received("PA", text("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")), ""],
+    [sent("PA", text("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), ""],
+    [received("PA", text("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")), "spared"],
+    [received("R"), ""],
+    [received("S"), ""],
+    [sent("SA"), ""],
+  ]);
+  assert.deepEqual(whole, ["ACCEPT", "ACCEPT", "ACCEPT", "ACCEPT", "DROP", "DROP", "ACCEPT", "ACCEPT"]);
+  assert.deepEqual(sparing, whole);
 });

@@ -108,7 +108,8 @@ function describe(future: Packet, packet: Packet, isTurned: boolean): void {
   future.hook = isTurned ? (TURNED[packet.hook] ?? packet.hook) : packet.hook;
   future.family = packet.family;
   future.protocol = packet.protocol;
-  future.conntrackState = packet.conntrackState;
+  // Of no other state are packets of a sealed flow, but for those that come up.
+  future.conntrackState = packet.conntrackState === 0 ? 0 : ESTABLISHED;
   future.source.set(isTurned ? packet.destination : packet.source);
   future.destination.set(isTurned ? packet.source : packet.destination);
   future.sourcePort = isTurned ? packet.destinationPort : packet.sourcePort;
@@ -190,6 +191,24 @@ export class Sealing {
     const isSealed = flows.isOffloaded(slot) || this.#ask(evaluator, packet, content, now);
     if (!isSealed) return SEAL.NONE;
     return verdict === VERDICT.ACCEPT ? SEAL.ACCEPT : SEAL.DROP;
+  }
+
+  /**
+   * True when each later packet of the flow of a packet will be dropped, whatever is in it, as those of
+   * sealed flows are; whether flows may be sealed does not matter.
+   *
+   * @param content - what is known of the flow's bytes
+   */
+  // oxlint-disable-next-line max-params -- those of wish
+  isDropped(
+    evaluator: Evaluator,
+    packet: Packet,
+    content: InspectedContent | undefined,
+    now: Milliseconds,
+  ): boolean {
+    if (evaluator.policy.asksConntrack && !isFinal(content)) return false;
+    this.#prepare(evaluator, content, now);
+    return this.#isDropped(evaluator, packet);
   }
 
   /** Of the answer to a SYN. It says nothing yet of the connection, which the kernel may not see standing. */
@@ -285,17 +304,27 @@ export class Sealing {
   }
 
   #isSealed(evaluator: Evaluator, packet: Packet): boolean {
-    const { verdict } = evaluator;
+    return evaluator.verdict === VERDICT.DROP
+      ? this.#isDropped(evaluator, packet)
+      : this.#isForeseen(evaluator, packet, evaluator.verdict);
+  }
+
+  /** True when the flow is dropped as what it is, and when it is forgotten. */
+  #isDropped(evaluator: Evaluator, packet: Packet): boolean {
+    if (this.#tracker.slot >= 0 && !this.#isForeseen(evaluator, packet, VERDICT.DROP)) return false;
+    return [false, true].every(
+      (isTurned) => this.#foresee(evaluator, packet, isTurned, FLOW.NEW, 0) === VERDICT.DROP,
+    );
+  }
+
+  /** True when both directions of a flow in the table get a verdict. */
+  #isForeseen(evaluator: Evaluator, packet: Packet, verdict: Verdict): boolean {
     const { slot, flows, direction } = this.#tracker;
     const state = packet.protocol === PROTOCOL.TCP ? flows.state(slot) : 0;
     const other = direction === FLOW.ORIGINAL ? FLOW.REPLY : FLOW.ORIGINAL;
-    const isKnown =
-      this.#foresee(evaluator, packet, false, direction, state) === verdict &&
-      this.#foresee(evaluator, packet, true, other, state) === verdict;
-    if (!isKnown || verdict === VERDICT.ACCEPT) return isKnown;
     return (
-      this.#foresee(evaluator, packet, false, FLOW.NEW, 0) === verdict &&
-      this.#foresee(evaluator, packet, true, FLOW.NEW, 0) === verdict
+      this.#foresee(evaluator, packet, false, direction, state) === verdict &&
+      this.#foresee(evaluator, packet, true, other, state) === verdict
     );
   }
 

@@ -127,6 +127,11 @@ export class Tracker {
     this.flows = new FlowReader(this.#table.slab);
   }
 
+  /** True when the packet that was looked up begins another connection where one has ended. */
+  get reopens(): boolean {
+    return this.#ended !== NO_SLOT;
+  }
+
   /** True when segments outside the window are INVALID. */
   readonly isStrict: boolean;
 

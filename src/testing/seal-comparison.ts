@@ -27,13 +27,19 @@ const { SYN, FIN, RST } = TCP_FLAG;
 const OVER = [tcpStateIndex("CLOSED"), tcpStateIndex("TIME_WAIT")];
 
 function openEngine(policy: Policy): Engine {
-  return new Engine({
+  const engine: Engine = new Engine({
     initial: { policy, memory: allocateMemory(policy), revision: 1 },
-    tracker: new Tracker({ strict: policy.settings.strictTcp }),
+    tracker: new Tracker({
+      strict: policy.settings.strictTcp,
+      removed: (slot) => {
+        engine.removed(slot);
+      },
+    }),
     report: SILENT_REPORT,
     interfaceName,
     counters: new Float64Array(COUNTERS.length),
   });
+  return engine;
 }
 
 /** Both ends of a packet's flow, whoever speaks. */
