@@ -117,6 +117,11 @@ export interface PinholeBackend {
    */
   restore(desired: DesiredState): Promise<Restoration>;
   /**
+   * Begins to read what is in force, for the first {@link PinholeBackend.restore}, while the caller finds out
+   * what shall be. Absent where that spares nothing.
+   */
+  readonly foresee?: () => void;
+  /**
    * Does the same beside plans, a part at a time, for what was told in plans and not for what is desired.
    * What is missing is put right first.
    *

@@ -85,7 +85,7 @@ function makeStore(): PinholeStore {
   });
 }
 
-test("after a start of the machine the journal learns the deadlines of its clock, for the next start", () => {
+test("after a start of the machine the journal learns the deadlines of its clock, for the next start", async () => {
   const wall = 1_700_000_000_000;
   const first = makeStore();
   const before = { now: 2_000_000_000, wall };
@@ -98,14 +98,14 @@ test("after a start of the machine the journal learns the deadlines of its clock
 
   const after = { now: 1000, wall: wall + 10_000 };
   const second = makeStore();
-  const corrections = second.load({ head, pinholes: written, answers: [] }, after, "autumn");
+  const corrections = await second.load({ head, pinholes: written, answers: [] }, after, "autumn");
   assert.deepEqual(corrections?.remove, [journal.put[1]?.id], "what was over meanwhile is forgotten");
   const corrected = corrections?.put.map(({ text }) => text) ?? [];
 
   const third = makeStore();
   const later = { now: 2000, wall: wall + 500_000 };
   const contents = { head: { ...head, bootId: "autumn" }, pinholes: corrected, answers: [] };
-  assert.equal(third.load(contents, later, "autumn"), undefined, "nothing is left to correct");
+  assert.equal(await third.load(contents, later, "autumn"), undefined, "nothing is left to correct");
   for (const store of [second, third]) {
     assert.deepEqual(
       [...store.all()].map(({ deadline }) => deadline),

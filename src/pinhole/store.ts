@@ -44,6 +44,9 @@ const TRANSACTION_MS = 30 * SECOND;
 /** Pinholes that end in one commit when their time is over: commits that wait have their turn in between. */
 const EXPIRE_MAX = 1000;
 
+/** Pinholes of a former run that are taken up in one go: about a millisecond. */
+const LOADED_AT_ONCE = 128;
+
 /** What a store is made with. */
 export interface StoreOptions {
   readonly limits: LimitValues;
@@ -327,10 +330,16 @@ export class PinholeStore {
    * Takes up what a former run left. The store must be empty.
    *
    * @param bootId - names the start of the machine
+   * @param pause - lets other work have its turn, now and then
    * @returns what the journal must say instead: it forgets pinholes whose time was over meanwhile, and
    *   learns the deadlines of this start of the machine; undefined when it is right as it is
    */
-  load(contents: JournalContents, moment: Moment, bootId: string): JournalChanges | undefined {
+  async load(
+    contents: JournalContents,
+    moment: Moment,
+    bootId: string,
+    pause: () => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<JournalChanges | undefined> {
     invariant(this.size === 0, "a store is loaded once, before anything else");
     const { head } = contents;
     if (head === undefined) return undefined;
@@ -340,13 +349,13 @@ export class PinholeStore {
     const isSameBoot = head.bootId === bootId;
     const changed: string[] = [];
     for (const text of contents.pinholes) {
+      if (this.size % LOADED_AT_ONCE === 0) await pause();
       const written = unpackPinhole(text);
       const deadline = deadlineToday(written, moment, isSameBoot);
       const isOver = deadline <= moment.now;
       if (isOver || !isSameBoot) changed.push(written.id);
       if (isOver) continue;
-      if (isSameBoot) this.#revive(written, text);
-      else this.#revive({ ...written, deadline });
+      this.#revive(isSameBoot ? written : { ...written, deadline }, isSameBoot ? text : undefined);
     }
     this.#answers.restore(contents.answers);
     this.#bench.settle();

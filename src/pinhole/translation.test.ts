@@ -184,7 +184,7 @@ describe("a permit with translation", () => {
     assert.throws(() => open(store, { nat: other }), { code: "CONFLICT" }, "a second name for one port");
   });
 
-  it("lives on in the next run with the same addresses and ports", () => {
+  it("lives on in the next run with the same addresses and ports", async () => {
     const store = makeStore();
     const transaction = store.stage(ALICE, START);
     const outside = { address: "203.0.113.7", port: 40_000 };
@@ -195,7 +195,7 @@ describe("a permit with translation", () => {
     assert.equal(pinholes.length, 2);
     prepared.settle();
     const next = makeStore();
-    next.load({ head: { ...store.journalHead, bootId: "boot" }, pinholes, answers: [] }, START, "boot");
+    await next.load({ head: { ...store.journalHead, bootId: "boot" }, pinholes, answers: [] }, START, "boot");
     const keysOf = (one: PinholeStore): string[] => [...one.desired(0).elements].map(({ key }) => key).sort();
     assert.deepEqual(keysOf(next), keysOf(store));
     assert.throws(() => open(next, ours(5005)), { code: "NO_PORTS" }, "all ten are leased");

@@ -2,9 +2,15 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { Prefix } from "../../base/index.ts";
 import { GATEWAY, type Namespace } from "../../lab/index.ts";
-import { type Element, Endpoint, makeElement, type StandingElement } from "../../pinhole/index.ts";
+import {
+  type Drift,
+  type Element,
+  Endpoint,
+  makeElement,
+  type StandingElement,
+} from "../../pinhole/index.ts";
 import { inNamespace } from "../../system/index.ts";
-import { netnsTest } from "../../testing/index.ts";
+import { eventually, netnsTest } from "../../testing/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { NftablesPinholes } from "./nftables-pinholes.ts";
 
@@ -215,6 +221,38 @@ netnsTest(
     await delay(1500);
     await backend.commit(prepared);
     assert.deepEqual((await backend.audit(clock))?.renewed, []);
+    await backend.close();
+  },
+);
+
+netnsTest(
+  "what was read ahead counts from when it was read, and who changes it since is noticed",
+  GATEWAY,
+  async ({ firewall }) => {
+    const began = performance.now();
+    const clock = (): number => performance.now() - began;
+    const elements = manyElements(3000, 10_000);
+    const first = openIn(firewall);
+    await first.restore({ now: clock(), generation: 1, elements, limits: [] });
+    await first.close();
+
+    const backend = openIn(firewall);
+    backend.foresee();
+    // Long enough for the list, and then more than what a comparison lets pass.
+    await delay(500);
+    block(1500);
+    const key = "10.1.0.7 . 10000 . 198.51.100.9 . 6004 . udp";
+    await firewall.must(["nft", `delete element ${SET} { ${key} }`]);
+    const restoration = await backend.restore({ now: clock(), generation: 1, elements, limits: [] });
+    assert.deepEqual(restoration, { found: 1, held: 3000, added: [], renewed: [], removed: [] });
+    const drifts: Drift[] = [];
+    backend.watch((drift) => drifts.push(drift));
+    await eventually(
+      () => drifts.length,
+      (count) => count > 0,
+    );
+    assert.match(drifts[0]?.what ?? "", /elements were deleted/);
+    assert.deepEqual((await backend.audit(clock))?.added, keysOf(elements.slice(0, 1)));
     await backend.close();
   },
 );

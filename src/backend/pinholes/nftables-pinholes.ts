@@ -8,7 +8,7 @@
  * we are dead.
  */
 import { FirewallError, type Milliseconds } from "../../base/index.ts";
-import { TABLE_FAMILY } from "../../netlink/index.ts";
+import { encodeElementsDump, TABLE_FAMILY } from "../../netlink/index.ts";
 import {
   type BackendAbilities,
   type Cut,
@@ -29,6 +29,7 @@ import { type ChainPlan, checkPlan } from "./chain-plan.ts";
 import { limitText, setName, setText, structureText } from "./chain-text.ts";
 import { DriftMonitor } from "./drift-monitor.ts";
 import { FlowCutter } from "./flow-cutter.ts";
+import { Foresight } from "./foresight.ts";
 import { type KernelFeatures, probeFeatures, probeTable } from "./kernel-features.ts";
 import { setSuffix, shapeOf } from "./set-shape.ts";
 import { SetCatalogue } from "./set-catalogue.ts";
@@ -109,6 +110,8 @@ export class NftablesPinholes implements PinholeBackend {
   readonly #account: ElementAccount = new ElementAccount();
   /** The audit that is on its way, or was the last. */
   #auditing: Promise<unknown> = Promise.resolve();
+  /** What is being read, or was, for the first restoration. */
+  #foresight: Foresight | undefined;
   /** Counts restorations: what an audit found before one counts no more. */
   #restorations = 0;
   /** Names of the maps of limits that exist. */
@@ -148,6 +151,14 @@ export class NftablesPinholes implements PinholeBackend {
     const socket = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
     socket.allowRequests(REQUEST_MAX_BYTES);
     return new NftablesPinholes(plan, socket, Nftables.open(), features);
+  }
+
+  /** @throws {FirewallError} `BACKEND_UNAVAILABLE` */
+  foresee(): void {
+    const { sets } = readOutline(this.#plan, this.#socket);
+    const { nameOf } = this.#inspectionParts(() => 0);
+    const requests = sets.map(nameOf).map(({ table, name }) => encodeElementsDump(table, name));
+    this.#foresight = new Foresight(this.#lists, requests);
   }
 
   /** @throws {FirewallError} `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`, `NFTABLES_REFUSED` */
@@ -218,7 +229,7 @@ export class NftablesPinholes implements PinholeBackend {
 
   async close(): Promise<void> {
     this.#monitor.close();
-    await Promise.all([this.#cutter.close(), this.#auditing]);
+    await Promise.all([this.#cutter.close(), this.#auditing, this.#foresight?.done]);
     this.#socket.close();
     this.#lists.close();
     this.#nftables.close();
@@ -229,9 +240,11 @@ export class NftablesPinholes implements PinholeBackend {
     this.#account.clear();
     const elements = this.#enter(desired.elements);
     const limits = [...desired.limits];
+    const foresight = await this.#takeForesight();
     const structure = readStructure(this.#plan, this.#socket);
     this.#nftables.run(structureText(this.#plan, structure.sets, structure.limitMaps));
-    const findings = await inspectAtRest(structure.sets, this.#inspectionParts(clock));
+    const parts = this.#inspectionParts(() => foresight.backdate(clock()));
+    const findings = await inspectAtRest(structure.sets, { ...parts, lists: foresight });
     this.#learn(structure);
     const changes = new SetChanges(this.#plan, this.#features);
     restoreLimits(structure, limits, this.#adopt(elements), {
@@ -262,6 +275,14 @@ export class NftablesPinholes implements PinholeBackend {
       renewed,
       removed: removedNames(findings),
     };
+  }
+
+  /** What was read ahead. Our own changes of the structure come behind it, or they would interrupt it. */
+  async #takeForesight(): Promise<Foresight> {
+    const foresight = this.#foresight ?? new Foresight(this.#lists, []);
+    await foresight.done;
+    this.#foresight = undefined;
+    return foresight;
   }
 
   /** Notes what there is, and nothing of what it holds. */

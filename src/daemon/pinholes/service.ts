@@ -13,6 +13,7 @@
  * One thing at a time, and commits that come together go together: see {@link WorkLoop}. Reading waits for
  * what is on its way: what is shown is in force.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import { FirewallError, invariant, type Milliseconds } from "../../base/index.ts";
 import {
   type Agent,
@@ -304,7 +305,8 @@ export class PinholeService {
       throw new FirewallError("TRANSLATION_UNSUPPORTED", message);
     }
     const moment = this.moment;
-    const corrections = store.load(journal.load(), moment, bootId);
+    backend.foresee?.();
+    const corrections = await store.load(journal.load(), moment, bootId, turn);
     if (corrections !== undefined) await journal.append(corrections);
     await this.#enforcer.restore();
     backend.watch((drift) => void this.#loop.drifted(drift));

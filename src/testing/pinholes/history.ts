@@ -156,7 +156,7 @@ export class HistoryWorld {
     }
     this.#deaths += 1;
     this.store = makeStore(1 + this.#deaths);
-    this.store.load(this.#journal.load(), this.moment, "boot");
+    await this.store.load(this.#journal.load(), this.moment, "boot");
     await this.begin();
   }
 
