@@ -310,7 +310,9 @@ class PlanWriter {
   /** Chains that let so many packets go up to be logged, and then end the way of the others. */
   #loggingChains(): string[] {
     const { markMask } = this.#form;
-    const told = `meta mark & ${hexadecimal(markMask)} != 0 goto ${USERSPACE_CHAIN}`;
+    const marks = new RejectMarks(markMask);
+    const kinds = Object.values(REFUSAL_KINDS).map((kind) => hexadecimal(marks.bits(kind)));
+    const told = `meta mark & ${hexadecimal(markMask)} { ${kinds.join(", ")} } goto ${USERSPACE_CHAIN}`;
     const rules = [
       `limit rate over ${LOGGED_PER_SECOND}/second burst ${LOGGED_PER_SECOND} packets return`,
       ...(this.#plan.told.size > 0 ? [told] : []),

@@ -42,9 +42,13 @@ export function targetAction(target: Target, rule: Rule): LineAction | undefined
   }
 }
 
+const KNOCKS =
+  "it remembers the last knock of a source, and gives up the oldest source for another: the kernel's sets do neither";
+
 function userspaceReason(row: PolicyRule, rule: Rule): string {
   if (row.shadow) return "it stands in the shadow and reports what it would do";
   if (wantedContent(rule) !== 0) return "it needs the bytes of the flow";
+  if (row.name === "PortKnocking") return KNOCKS;
   if (rule.asksFlow) return "it may ask what is known of the packet's flow";
   return "it remembers, counts or writes what it sees";
 }
