@@ -10,7 +10,16 @@ import {
   type Restoration,
   unpackPinhole,
 } from "../../pinhole/index.ts";
-import { ADMIN, ALICE, BOB, eventually, fakeEntropy, startService } from "../../testing/index.ts";
+import {
+  ADMIN,
+  ALICE,
+  ATTACKER,
+  audio,
+  BOB,
+  eventually,
+  fakeEntropy,
+  startService,
+} from "../../testing/index.ts";
 import { Enforcer } from "./enforcer.ts";
 import { MemoryJournal } from "./journal.ts";
 import type { PinholeService } from "./service.ts";
@@ -24,20 +33,6 @@ const POISON: PinholeSpec = {
   direction: "both",
   lifetime: 60,
 };
-
-const ATTACKER: PinholeSpec = {
-  kind: "block",
-  internal: { family: 4 },
-  external: { family: 4, address: "198.51.100.1" },
-  protocol: 0,
-  lifetime: 600,
-};
-
-function audio(port: number, lifetime = 600): PinholeSpec {
-  const internal = { family: 4, address: "10.1.0.1", ports: [port, port] } as const;
-  const external = { family: 4, address: "198.51.100.1", ports: [6004, 6004] } as const;
-  return { kind: "permit", internal, external, protocol: 17, direction: "in", lifetime };
-}
 
 /** A journal whose disk may be full, and that shows what was asked of it. */
 class TrialJournal extends MemoryJournal {

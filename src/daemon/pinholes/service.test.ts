@@ -18,33 +18,22 @@ import {
   type TranslationPlan,
   unpackPinhole,
 } from "../../pinhole/index.ts";
-import { ADMIN, ALICE, BOB, eventually, fakeEntropy, startService } from "../../testing/index.ts";
+import {
+  ADMIN,
+  ALICE,
+  ATTACKER,
+  AUDIO,
+  audio,
+  BOB,
+  eventually,
+  fakeEntropy,
+  startService,
+} from "../../testing/index.ts";
 import { MemoryJournal, type PinholeJournal } from "./journal.ts";
 import { PinholeService } from "./service.ts";
 
-const AUDIO: PinholeSpec = {
-  kind: "permit",
-  internal: { family: 4, address: "10.1.0.1", ports: [5004, 5004] },
-  external: { family: 4, address: "198.51.100.1", ports: [6004, 6004] },
-  protocol: 17,
-  direction: "both",
-  lifetime: 60,
-};
-
-const ATTACKER: PinholeSpec = {
-  kind: "block",
-  internal: { family: 4 },
-  external: { family: 4, address: "198.51.100.1" },
-  protocol: 0,
-  lifetime: 60,
-};
-
 /** A specification that the filter of a test refuses. */
 const POISON: PinholeSpec = { ...AUDIO, protocol: 47, internal: { family: 4 }, external: { family: 4 } };
-
-function audio(port: number): PinholeSpec {
-  return { ...AUDIO, internal: { family: 4, address: "10.1.0.1", ports: [port, port] } };
-}
 
 interface Rig {
   readonly service: PinholeService;

@@ -12,20 +12,13 @@ import {
   type PinholeSpec,
   type PreparedPlan,
 } from "../../pinhole/index.ts";
-import { ALICE, BOB, PATIENCE_MS, startService } from "../../testing/index.ts";
+import { ALICE, audio as audioTo, BOB, PATIENCE_MS, startService } from "../../testing/index.ts";
 import { MemoryJournal } from "./journal.ts";
 import { RETRY_FIRST_MS, RETRY_LONGEST_MS } from "./retry-delay.ts";
 import type { PinholeService } from "./service.ts";
 
 function audio(port: number, lifetime = 60): PinholeSpec {
-  return {
-    kind: "permit",
-    internal: { family: 4, address: "10.1.0.1", ports: [port, port] },
-    external: { family: 4, address: "198.51.100.1", ports: [6004, 6004] },
-    protocol: 17,
-    direction: "in",
-    lifetime,
-  };
+  return audioTo(port, { direction: "in", lifetime });
 }
 
 /** A filter that takes its time, refuses what it is told to, and counts what it is asked to end. */
