@@ -15,6 +15,9 @@ import { PinholdFilter } from "./calls/filters.mjs";
 import { PINHOLES_PER_CALL } from "./calls/layout.mjs";
 import { describeMachine, machineWords, quantile, requireLaboratory, say } from "./measure.mjs";
 
+/** Calls opened and closed one by one after which nearly all that they need is machine code. */
+const COMPILED_AFTER = 1500;
+
 /** Runs something; how long it took, and how much of that the daemon was at work. */
 async function timed(filter, work) {
   const began = performance.now();
@@ -76,6 +79,12 @@ async function measure(filter, { firewall, calls, commits }) {
     const commit = await timed(filter, async () => {
       times = await churn(filter, calls, commits);
     });
+    say("commits of eight when the program's code is compiled");
+    await churn(filter, calls, COMPILED_AFTER);
+    let later = [];
+    const compiled = await timed(filter, async () => {
+      later = await churn(filter, calls, commits);
+    });
     say("closing pinholes with wildcards beside them");
     const wide = await closeWide(filter, calls, Math.min(100, commits));
     say("an audit beside them");
@@ -99,6 +108,9 @@ async function measure(filter, { firewall, calls, commits }) {
       commitP50Ms: quantile(times, 0.5),
       commitP99Ms: quantile(times, 0.99),
       commitProcessorMs: commit.processorMs / times.length,
+      compiledCommitP50Ms: quantile(later, 0.5),
+      compiledCommitP99Ms: quantile(later, 0.99),
+      compiledCommitProcessorMs: compiled.processorMs / later.length,
       closeWideP50Ms: quantile(wide.times, 0.5),
       closeWideP99Ms: quantile(wide.times, 0.99),
       commitBesideP50Ms: quantile(wide.beside, 0.5),
@@ -138,7 +150,7 @@ async function main() {
       }),
     );
     const report = { ...describeMachine(), pinholes: calls * PINHOLES_PER_CALL, ...figures };
-    const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(22)} ${value.toFixed(2)}`);
+    const lines = Object.entries(figures).map(([name, value]) => `${name.padEnd(26)} ${value.toFixed(2)}`);
     const text = `${report.pinholes} pinholes\n${lines.join("\n")}\n\n${machineWords(report)}`;
     process.stdout.write(`${values.json ? JSON.stringify(report) : text}\n`);
   } finally {

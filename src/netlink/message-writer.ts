@@ -28,6 +28,9 @@ const NETFILTER_VERSION = 0;
 const WORD = 0x1_0000_0000;
 const LOW_WORD = 4;
 
+/** Room for messages at first, in bytes: enough for a transaction of eight elements. */
+const FIRST_BYTES = 2048;
+
 /** Marks an attribute that holds attributes (NLA_F_NESTED). */
 const NESTED = 0x8000;
 
@@ -56,7 +59,7 @@ export interface NetfilterHeader {
  * socket.request(writer.bytes);
  */
 export class MessageWriter {
-  #bytes = new DataView(new ArrayBuffer(512));
+  #bytes = new DataView(new ArrayBuffer(FIRST_BYTES));
   /** The same memory: to make one for each attribute would cost more than to copy its value. */
   #octets = new Uint8Array(this.#bytes.buffer);
   #length = 0;
@@ -113,13 +116,7 @@ export class MessageWriter {
    * @throws {FirewallError} `NETLINK_ATTRIBUTE_TOO_LARGE` when the value has more than 65531 bytes
    */
   attribute(type: number, value: Uint8Array): void {
-    if (value.length > ATTRIBUTE_VALUE_MAX_BYTES) {
-      throw new FirewallError(
-        "NETLINK_ATTRIBUTE_TOO_LARGE",
-        `A netlink attribute holds at most ${ATTRIBUTE_VALUE_MAX_BYTES} bytes, not ${value.length}.`,
-        { details: { type, bytes: value.length } },
-      );
-    }
+    this.#checkLength(type, value.length);
     this.#copy(this.#header(type, value.length), value);
   }
 
@@ -153,12 +150,10 @@ export class MessageWriter {
 
   /** Writes an attribute of ASCII text with the zero byte the kernel expects. */
   text(type: number, value: string): void {
-    this.attribute(
-      type,
-      Uint8Array.from({ length: value.length + 1 }, (_, at) =>
-        at < value.length ? value.charCodeAt(at) : 0,
-      ),
-    );
+    this.#checkLength(type, value.length + 1);
+    const at = this.#header(type, value.length + 1);
+    // What lies behind it is zero already.
+    for (let index = 0; index < value.length; index += 1) this.#octets[at + index] = value.charCodeAt(index);
   }
 
   /** Starts an attribute that holds attributes. */
@@ -170,6 +165,15 @@ export class MessageWriter {
   endNest(): void {
     const at = this.#nests.pop() ?? 0;
     this.#bytes.setUint16(at, this.#length - at, HOST_ORDER);
+  }
+
+  #checkLength(type: number, bytes: number): void {
+    if (bytes <= ATTRIBUTE_VALUE_MAX_BYTES) return;
+    throw new FirewallError(
+      "NETLINK_ATTRIBUTE_TOO_LARGE",
+      `A netlink attribute holds at most ${ATTRIBUTE_VALUE_MAX_BYTES} bytes, not ${bytes}.`,
+      { details: { type, bytes } },
+    );
   }
 
   /** Writes an attribute's header and makes room for its value. Returns the value's offset. */

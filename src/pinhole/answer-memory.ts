@@ -7,7 +7,8 @@
  * Nearly every commit has a key, and nearly none is asked for again: so answers are kept as texts, which cost
  * the garbage collector next to nothing.
  */
-import { HOUR, type Milliseconds } from "../base/index.ts";
+import { HOUR, invariant, type Milliseconds } from "../base/index.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { CommitAnswer, OperationAnswer } from "./commit.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import type { UndoLog } from "./undo-log.ts";
@@ -93,6 +94,8 @@ export class AnswerMemory {
   readonly #undo: UndoLog;
   /** Texts by agent and key. */
   readonly #kept: Map<string, string> = new Map();
+  /** Their names, the oldest first. */
+  readonly #order: Arrivals = new Arrivals();
   /** Their length, names and all. */
   #bytes = 0;
 
@@ -156,7 +159,10 @@ export class AnswerMemory {
     const row: AnswerRow = [wall + KEPT_MS, fingerprint, generation, appliedAt, results.map(resultRow)];
     const text = JSON.stringify(askedAs === undefined ? row : [...row, askedAs]);
     this.#set(name, text);
-    this.#undo.note(() => this.#delete(name, text));
+    this.#undo.note(() => {
+      this.#order.dropNewest();
+      this.#delete(name, text);
+    });
     return { agent, key, text };
   }
 
@@ -174,9 +180,12 @@ export class AnswerMemory {
   forget(wall: Milliseconds): AnswerName[] {
     const forgotten: AnswerName[] = [];
     const { count, bytes } = this.#room;
-    for (const [name, text] of this.#kept) {
+    for (let name = this.#order.oldest; name !== undefined; name = this.#order.oldest) {
+      const text = this.#kept.get(name);
+      invariant(text !== undefined, "an answer is kept until it is forgotten");
       const isTooMuch = this.#kept.size > count || this.#bytes > bytes;
       if (untilIn(text) > wall && !isTooMuch) break;
+      this.#order.dropOldest();
       this.#delete(name, text);
       const [agent = "", ...key] = name.split("\0");
       forgotten.push({ agent, key: key.join("\0") });
@@ -186,6 +195,7 @@ export class AnswerMemory {
 
   #set(name: string, text: string): void {
     this.#kept.set(name, text);
+    this.#order.add(name);
     this.#bytes += name.length + text.length;
   }
 

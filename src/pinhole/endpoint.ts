@@ -62,21 +62,29 @@ function portsNamed(name: string): PortRange {
 export class Endpoint {
   readonly prefix: Prefix;
   readonly ports: PortRange;
-  /** Names the endpoint: `192.0.2.0/24:5004-5005`; `*` stands for all ports. */
-  readonly key: string;
-  /** Names the network: `192.0.2.0/24`. */
-  readonly network: string;
+  // Made when somebody asks: the ends of packets are compared by numbers, and are never named.
+  #network: string | undefined;
+  #key: string | undefined;
 
   /**
    * @param prefix - the network; all addresses of a family when its length is 0
    * @param ports - {@link ALL_PORTS} where ports do not count
    * @param network - the prefix as text, when the caller has it already
    */
-  constructor(prefix: Prefix, ports: PortRange, network: string = prefix.toString()) {
+  constructor(prefix: Prefix, ports: PortRange, network?: string) {
     this.prefix = prefix;
     this.ports = ports;
-    this.network = network;
-    this.key = `${network}:${portsKey(ports)}`;
+    this.#network = network;
+  }
+
+  /** Names the endpoint: `192.0.2.0/24:5004-5005`; `*` stands for all ports. */
+  get key(): string {
+    return (this.#key ??= `${this.network}:${portsKey(this.ports)}`);
+  }
+
+  /** Names the network: `192.0.2.0/24`. */
+  get network(): string {
+    return (this.#network ??= this.prefix.toString());
   }
 
   /** The endpoint with a key. */

@@ -143,6 +143,7 @@ export class Population {
    * @see concerns, which says the same of one pinhole
    */
   isConcerned(kind: "permit" | "block", packet: PacketFacts): boolean {
+    if (this.#index[kind].size === 0) return false;
     const { protocol, opensTcp, sourcePort, destinationPort } = packet;
     const isAnswer = protocol === PROTOCOL.TCP && !opensTcp;
     const [out, back] = pairsOf(packet);
