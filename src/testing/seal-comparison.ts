@@ -156,7 +156,7 @@ const step = fc.record({
   isSent: fc.boolean(),
   kind: fc.oneof(
     { weight: 20, arbitrary: fc.constantFrom("A", "PA") },
-    { weight: 1, arbitrary: fc.constantFrom("FA", "R", "S") },
+    { weight: 3, arbitrary: fc.constantFrom("FA", "R", "S") },
   ),
   forged: fc.constantFrom(false, false, false, true),
   text: fc.nat(3),
