@@ -37,7 +37,7 @@ import {
   MessageReader,
   ROLE,
 } from "#simco";
-import { fakeEntropy, octetsOf } from "#testing";
+import { fakeEntropy, octetsOf, PATIENCE_MS } from "#testing";
 
 /** Key of every agent, and of the middlebox: that of the vectors. */
 export const KEY: Uint8Array = Uint8Array.from({ length: 32 }, (_, index) => index);
@@ -45,7 +45,6 @@ export const KEY: Uint8Array = Uint8Array.from({ length: 32 }, (_, index) => ind
 /** What the middlebox calls itself in the vectors. */
 export const BOX_NAME = "fw1";
 
-const PATIENCE_MS = 10_000;
 const KEY_TEXT = Buffer.from(KEY).toString("hex");
 const FAST = { requestsPerSecond: 1_000_000, requestBurst: 1_000_000 };
 
