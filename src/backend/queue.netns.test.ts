@@ -54,7 +54,7 @@ netnsTest(
       ],
     );
     const { counters } = await host.stop();
-    assert.equal(counters.packets, packets.length);
+    assert.equal(counters.packets, host.packets.length);
     assert.equal(counters.unanswered + counters.unreadable + counters.gone + counters.refused, 0);
   },
 );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ConntrackState, HOOK, PROTOCOL, TCP_FLAG, verdictName } from "../base/index.ts";
-import { allocateMemory } from "../policy/index.ts";
+import { allocateMemory, type Policy } from "../policy/index.ts";
 import { Tracker } from "../state/index.ts";
 import { SILENT_REPORT } from "../testing/engine-sample.ts";
 import { compileValid, decodeBuilt } from "../testing/policy-probe.ts";
@@ -13,6 +13,19 @@ const ENDS = { protocol: PROTOCOL.UDP, sourcePort: 53, destinationPort: 53 } as 
 const QUESTION = { ...ENDS, source: "192.0.2.1", destination: "198.51.100.7", hook: HOOK.INPUT } as const;
 const ANSWER = { ...ENDS, source: "198.51.100.7", destination: "192.0.2.1", hook: HOOK.OUTPUT } as const;
 
+/** An engine with a small table that seals what it may, or nothing. */
+function engineOf(policy: Policy, maySeal: boolean): Engine {
+  const engine = new Engine({
+    initial: { policy, memory: allocateMemory(policy), revision: 1 },
+    tracker: new Tracker({ capacity: 16 }),
+    report: SILENT_REPORT,
+    interfaceName: () => "eth0",
+    counters: new Float64Array(COUNTERS.length),
+  });
+  engine.allowSeals({ accepted: maySeal, dropped: maySeal });
+  return engine;
+}
+
 /** What an engine wishes for the flow of each of some packets. */
 function wishes(rules: readonly object[], packets: readonly Packet[]): number[] {
   const policy = compileValid({
@@ -21,14 +34,7 @@ function wishes(rules: readonly object[], packets: readonly Packet[]): number[] 
     INPUT: rules,
     OUTPUT: rules,
   });
-  const engine = new Engine({
-    initial: { policy, memory: allocateMemory(policy), revision: 1 },
-    tracker: new Tracker({ capacity: 16 }),
-    report: SILENT_REPORT,
-    interfaceName: () => "eth0",
-    counters: new Float64Array(COUNTERS.length),
-  });
-  engine.allowSeals({ accepted: true, dropped: true });
+  const engine = engineOf(policy, true);
   return packets.map((packet, at) => {
     engine.judge(packet, at);
     return engine.seal;
@@ -136,14 +142,7 @@ test("a connection whose answers pass by themselves only is not sealed as it ope
 function verdictsOf(rules: readonly object[], packets: readonly [Packet, "" | "spared"][]): string[][] {
   const policy = compileValid({ FORWARD: rules });
   return [false, true].map((isSparing) => {
-    const engine = new Engine({
-      initial: { policy, memory: allocateMemory(policy), revision: 1 },
-      tracker: new Tracker({ capacity: 16 }),
-      report: SILENT_REPORT,
-      interfaceName: () => "eth0",
-      counters: new Float64Array(COUNTERS.length),
-    });
-    engine.allowSeals({ accepted: isSparing, dropped: isSparing });
+    const engine = engineOf(policy, isSparing);
     return packets.flatMap(([packet, how], at) => {
       if (isSparing && how === "spared") return [];
       packet.vouched = isSparing;
