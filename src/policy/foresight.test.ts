@@ -123,6 +123,16 @@ const BYTES: readonly (readonly [string, readonly object[], string, boolean])[] 
   ],
   ["states that lead to bytes", [{ name: "FlowRule", is: "reply", action: "later" }], "ACCEPT", true],
   [
+    "what only some packets are dropped for, in front of what asks for bytes and behind it",
+    [
+      { name: "InterfaceRule", in: "eth1", action: "DROP" },
+      { name: "TrueRule", action: "asking" },
+      { name: "InterfaceRule", in: "eth2", action: "DROP" },
+    ],
+    "ACCEPT",
+    true,
+  ],
+  [
     "a limit, which sees every packet",
     [
       { name: "LimitRule", rate: 5, action: "DROP" },
@@ -140,6 +150,7 @@ for (const [title, rules, otherwise, isNeeded] of BYTES) {
         settings: { compatibility: "strict", tables: { some: { addresses: ["192.0.2.1"] } } },
         INPUT: [...rules, { name: "TrueRule", action: otherwise }],
         later: [{ name: "ServerNameRule", names: ["a.example"], action: "DROP" }],
+        asking: [{ name: "ServerNameRule", names: ["a.example"], action: "ACCEPT" }, { name: "ReturnRule" }],
       });
       const { foresight } = new Evaluator(policy, allocateMemory(policy), lookupFrom);
       assert.equal(foresight.passesWhateverItSays(new FlowContext()), !isNeeded);

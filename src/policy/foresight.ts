@@ -285,9 +285,23 @@ export class Foresight {
     return NOT_FOUND;
   }
 
-  /** Notes verdicts of rules that may match. @returns false when one cannot be sealed */
+  /**
+   * Notes verdicts of rules that may match, as behind rules about bytes: it does not come to those of the
+   * same kind that stand there, see {@link firstOfEach}.
+   *
+   * @returns false when one cannot be sealed
+   */
   // oxlint-disable-next-line max-params -- a chain, and from where to where
   #noteDoubts(chain: ForeseenChain, from: number, end: number, context: ForesightContext): boolean {
+    const hasMetBytes = this.#hasMetBytes;
+    this.#hasMetBytes = true;
+    const canBeSealed = this.#noteEachDoubt(chain, from, end, context);
+    this.#hasMetBytes = hasMetBytes;
+    return canBeSealed;
+  }
+
+  // oxlint-disable-next-line max-params -- those of noteDoubts
+  #noteEachDoubt(chain: ForeseenChain, from: number, end: number, context: ForesightContext): boolean {
     if (this.#ask(chain.doubts, from, end, context) === UNTOLD) return false;
     const find = (behind: number): number =>
       chain.doubtful?.find(this.#facts, context, NEEDS.NETWORK, behind) ?? NOT_FOUND;
