@@ -346,6 +346,28 @@ test("a vouched FIN brings an offloaded flow back, with its numbers", () => {
   assert.equal(state(), "CLOSED");
 });
 
+test("a vouched FIN tells what the other end, which has not spoken since, may have sent", () => {
+  offload();
+  const sequence = 0x6000_0001;
+  const ours = 0x7000_0000;
+  accept(vouched(conversation.received("FA", { sequence: sequence - 1, acknowledgement: ours })));
+  for (const [acknowledgement, expected] of [
+    [ours + 60_000, "CLOSE_WAIT1"],
+    [ours + 70_000, "INVALID"],
+    [ours - 60_000, "CLOSE_WAIT1"],
+    [ours - 70_000, "INVALID"],
+  ] as const) {
+    assert.equal(seen(conversation.received("A", { sequence, acknowledgement })), expected);
+  }
+});
+
+test("a FIN that acknowledges nothing tells nothing of the other end", () => {
+  offload();
+  accept(vouched(conversation.received("F", { sequence: 0x6000_0000 })));
+  const later = { sequence: 0x6000_0001, acknowledgement: 0x7000_0000 };
+  assert.equal(seen(conversation.received("A", later)), "CLOSE_WAIT1");
+});
+
 test("a SYN changes nothing of an offloaded flow, whoever vouches for it", () => {
   offload();
   const syn = conversation.received("S", { sequence: 0x6000_0000 });

@@ -167,15 +167,28 @@ export class SequenceWindow {
   /** Rules III and IV, and whether everything is acknowledged. */
   #acknowledgementFit(packet: Packet): number {
     if ((packet.tcpFlags & TCP_FLAG.ACK) === 0) return FIT.ACKNOWLEDGEMENT;
-    if (this.#word(WORD.MAX_WINDOW, this.#receiver) === 0) return FIT.ACKNOWLEDGEMENT;
     const ahead = sequenceDistance(this.#word(WORD.SEQUENCE_END, this.#receiver), packet.acknowledgement);
-    if (ahead === 0) return FIT.ACKNOWLEDGEMENT | FIT.ACKNOWLEDGES_ALL;
-    if (ahead > 0) {
-      const limit = this.#word(WORD.SEQUENCE_LIMIT, this.#receiver);
-      return sequenceAtOrBefore(packet.acknowledgement, limit) ? FIT.AHEAD : 0;
+    if (this.#word(WORD.MAX_WINDOW, this.#receiver) === 0) {
+      return !this.#isTold() || this.#isWithinReach(packet, ahead) ? FIT.ACKNOWLEDGEMENT : 0;
     }
-    const reach = Math.max(this.#word(WORD.MAX_WINDOW, this.#sender), REACH_MIN);
-    return ahead >= -reach ? FIT.ACKNOWLEDGEMENT : 0;
+    if (ahead === 0) return FIT.ACKNOWLEDGEMENT | FIT.ACKNOWLEDGES_ALL;
+    if (ahead > 0) return this.#isWithinReach(packet, ahead) ? FIT.AHEAD : 0;
+    return this.#isWithinReach(packet, ahead) ? FIT.ACKNOWLEDGEMENT : 0;
+  }
+
+  /** Of an acknowledgement so far ahead of the receiver's end: whether it is late, or what may be sent. */
+  #isWithinReach(packet: Packet, ahead: number): boolean {
+    if (ahead > 0) {
+      return sequenceAtOrBefore(packet.acknowledgement, this.#word(WORD.SEQUENCE_LIMIT, this.#receiver));
+    }
+    return ahead >= -Math.max(this.#word(WORD.MAX_WINDOW, this.#sender), REACH_MIN);
+  }
+
+  /** True when of the receiver, whose numbers were forgotten, a segment that was vouched for has told. */
+  #isTold(): boolean {
+    if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0 || !this.#isNumbered()) return false;
+    const limit = this.#word(WORD.SEQUENCE_LIMIT, this.#receiver);
+    return (this.#flags & FLOW_FLAG.SLOPPY) === 0 && limit !== this.#word(WORD.SEQUENCE_END, this.#receiver);
   }
 
   /** Rules I and II. */
@@ -261,15 +274,21 @@ export class SequenceWindow {
     this.#readOptions(packet);
   }
 
-  /** The first segment of a peer whose SYN was not seen: its numbers are taken as they are. */
+  /**
+   * The first segment of a peer whose SYN was not seen: its numbers are taken as they are. One that the
+   * kernel vouches for also tells what the other end may have sent.
+   */
   #pickUp(packet: Packet): void {
     const window = Math.max(packet.window, 1);
     this.#setWord(WORD.SEQUENCE_END, this.#sender, this.#end);
     this.#setWord(WORD.SEQUENCE_LIMIT, this.#sender, sequenceAdd(this.#end, window));
     this.#setWord(WORD.MAX_WINDOW, this.#sender, window);
-    if (this.#word(WORD.MAX_WINDOW, this.#receiver) !== 0 || (packet.tcpFlags & TCP_FLAG.ACK) === 0) return;
-    this.#setWord(WORD.SEQUENCE_END, this.#receiver, packet.acknowledgement);
-    this.#setWord(WORD.SEQUENCE_LIMIT, this.#receiver, packet.acknowledgement);
+    if (this.#word(WORD.MAX_WINDOW, this.#receiver) !== 0) return;
+    const tells = (packet.tcpFlags & TCP_FLAG.ACK) !== 0;
+    const sent = tells ? packet.acknowledgement : this.#word(WORD.SEQUENCE_END, this.#receiver);
+    const mayBeSent = tells && packet.vouched ? Math.max(this.#scaledWindow(packet), REACH_MIN) : 0;
+    this.#setWord(WORD.SEQUENCE_END, this.#receiver, sent);
+    this.#setWord(WORD.SEQUENCE_LIMIT, this.#receiver, sequenceAdd(sent, mayBeSent));
   }
 
   /**

@@ -219,6 +219,12 @@ class Speaker {
     return isSent ? conversation.sent(kind, fields) : conversation.received(kind, fields);
   }
 
+  /** The packet did not arrive: nobody acknowledges it, and its sender says the same again. */
+  lose({ isSent, forged }: Step, { isTcp, sequence }: Packet): void {
+    const { local, remote } = this.#conversation;
+    if (isTcp && !forged) (isSent ? local : remote).next = sequence;
+  }
+
   #datagram(isSent: boolean, text: number): Packet {
     const { remote, local, port, forwarded } = this.#flow;
     const hook: Hook = forwarded ? HOOK.FORWARD : isSent ? HOOK.OUTPUT : HOOK.INPUT;
@@ -252,7 +258,7 @@ function run(
   const kernel = new SealingKernel(engine);
   const states = new ConntrackStates();
   let now = 1000;
-  const compare = (packet: Packet, fits: boolean): void => {
+  const compare = (packet: Packet, fits: boolean): number => {
     now += 1;
     packet.vouched = false;
     const isRequest = packet.isTcp && (packet.tcpFlags & (SYN | FIN | RST | TCP_FLAG.ACK)) === SYN;
@@ -261,6 +267,7 @@ function run(
     packet.conntrackState = states.next(packet, fits, reopens);
     const expected = whole.judge(packet, now);
     assert.equal(kernel.judge(packet, now, fits, reopens), expected);
+    return expected;
   };
   const speakers = flows.map((each, index) => new Speaker(each, index));
   for (const speaker of speakers) for (const packet of speaker.opening()) compare(packet, true);
@@ -271,7 +278,8 @@ function run(
     packet.outInterface = each.outInterface;
     packet.userId = each.userId;
     // The kernel's tracker does not judge the numbers of a SYN on a connection that stands.
-    compare(packet, !each.forged || each.kind === "S");
+    const verdict = compare(packet, !each.forged || each.kind === "S");
+    if (verdict !== VERDICT.ACCEPT) speaker.lose(each, packet);
   }
   return { spared: kernel.spared, early: engine.counters[COUNTER.sealedEarly] ?? 0 };
 }
