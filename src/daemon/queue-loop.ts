@@ -384,8 +384,7 @@ export class QueueLoop {
       this.#adopt(queue, packet);
       return;
     }
-    if (queue.isCut && this.#needsMore(packet)) {
-      this.#queues.copyWhole();
+    if (queue.isCut && this.#needsMore(packet) && this.#copiesWhole()) {
       queue.repeat();
       return;
     }
@@ -433,6 +432,20 @@ export class QueueLoop {
     if (packet.family === 4) return false;
     if (packet.fault !== undefined) return true;
     return isIcmpError(packet.protocol, packet.icmpType) && !decodeQuoted(packet, this.#quoted);
+  }
+
+  /**
+   * True once packets come up whole; where the kernel refuses that, a packet is judged by what there is of
+   * it.
+   */
+  #copiesWhole(): boolean {
+    try {
+      this.#queues.copyWhole();
+      return true;
+    } catch (error) {
+      if (error instanceof FirewallError) return false;
+      throw error;
+    }
   }
 
   /** The sender of a refused packet hears of the kernel; the other end may be one that only listens. */
