@@ -211,18 +211,25 @@ class Speaker {
     return [conversation.received("S"), conversation.sent("SA"), conversation.received("A")];
   }
 
-  speak({ isSent, kind, forged, text }: Step): Packet {
+  /** True for a step that somebody else takes in the name of an end; this host does not forge its own. */
+  isForged({ isSent, forged }: Step): boolean {
+    return forged && (this.#flow.forwarded || !isSent);
+  }
+
+  speak(step: Step): Packet {
+    const { isSent, kind, text } = step;
     if (this.#flow.isUdp) return this.#datagram(isSent, text);
     const payload = kind === "PA" ? new TextEncoder().encode(TEXTS[text]) : new Uint8Array(0);
     const conversation = this.#conversation;
-    const fields = { payload, bytes: payload.length, ...(forged && { sequence: FAR, acknowledgement: FAR }) };
+    const numbers = this.isForged(step) ? { sequence: FAR, acknowledgement: FAR } : {};
+    const fields = { payload, bytes: payload.length, ...numbers };
     return isSent ? conversation.sent(kind, fields) : conversation.received(kind, fields);
   }
 
   /** The packet did not arrive: nobody acknowledges it, and its sender says the same again. */
-  lose({ isSent, forged }: Step, { isTcp, sequence }: Packet): void {
+  lose(step: Step, { isTcp, sequence }: Packet): void {
     const { local, remote } = this.#conversation;
-    if (isTcp && !forged) (isSent ? local : remote).next = sequence;
+    if (isTcp && !this.isForged(step)) (step.isSent ? local : remote).next = sequence;
   }
 
   #datagram(isSent: boolean, text: number): Packet {
@@ -278,7 +285,7 @@ function run(
     packet.outInterface = each.outInterface;
     packet.userId = each.userId;
     // The kernel's tracker does not judge the numbers of a SYN on a connection that stands.
-    const verdict = compare(packet, !each.forged || each.kind === "S");
+    const verdict = compare(packet, !speaker.isForged(each) || each.kind === "S");
     if (verdict !== VERDICT.ACCEPT) speaker.lose(each, packet);
   }
   return { spared: kernel.spared, early: engine.counters[COUNTER.sealedEarly] ?? 0 };
