@@ -309,9 +309,9 @@ export class KernelRules {
   readCounts(): LineCount[] {
     if (this.#inForce === undefined) return [];
     const nftables = Nftables.open();
+    const list = (): string => nftables.run(`list table inet ${this.#table}`, { json: true });
     try {
-      const json = nftables.run(`list table inet ${this.#table}`, { json: true });
-      return readCounts(json, this.#inForce.counted);
+      return readCounts(list, this.#inForce.counted);
     } finally {
       nftables.close();
     }

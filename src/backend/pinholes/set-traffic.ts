@@ -14,6 +14,11 @@ import type { SetShape } from "./set-shape.ts";
 /** From this many elements of one set on, it costs less to read all of it. */
 const WHOLE_SET_FROM = 64;
 
+/** A set is read so often at most. */
+const READS_MAX = 5;
+
+type Exchange = Pick<NetlinkSocket, "exchange">;
+
 /** Where an element is. */
 export interface ElementPlace extends SetName {
   readonly shape: SetShape;
@@ -32,7 +37,7 @@ const NOTHING: Traffic = { packets: 0, bytes: 0 };
  * @returns one answer for each element; zero for those that are not in force
  */
 export function readTraffic(
-  socket: NetlinkSocket,
+  socket: Exchange,
   elements: readonly Element[],
   find: (element: Element) => ElementPlace | undefined,
 ): Traffic[] {
@@ -56,7 +61,7 @@ export function readTraffic(
 
 type Take = (index: number, element: HeldElement) => void;
 
-function readEach(socket: NetlinkSocket, place: ElementPlace, list: readonly Question[], take: Take): void {
+function readEach(socket: Exchange, place: ElementPlace, list: readonly Question[], take: Take): void {
   const reader = new ElementReader();
   for (const question of list) {
     for (const message of socket.exchange(encodeElementGet(place.table, place.name, question)).messages) {
@@ -65,13 +70,28 @@ function readEach(socket: NetlinkSocket, place: ElementPlace, list: readonly Que
   }
 }
 
-function readWhole(socket: NetlinkSocket, place: ElementPlace, list: readonly Question[], take: Take): void {
+/**
+ * While Linux gives a set more room, a list of it may leave elements out; so it is read again as long as that
+ * finds more of those that are asked for.
+ */
+function readWhole(socket: Exchange, place: ElementPlace, list: readonly Question[], take: Take): void {
   const wanted = new Map(list.map(({ index, key, keyEnd }) => [nameKey(key, keyEnd), index]));
+  let before = Number.POSITIVE_INFINITY;
+  for (let reads = 0; reads < READS_MAX && wanted.size > 0 && wanted.size < before; reads += 1) {
+    before = wanted.size;
+    readOnce(socket, place, wanted, take);
+  }
+}
+
+/** Reads a set. What was found is not wanted any more. */
+function readOnce(socket: Exchange, place: ElementPlace, wanted: Map<string, number>, take: Take): void {
   const reader = new ElementReader();
   for (const message of socket.exchange(encodeElementsDump(place.table, place.name)).messages) {
     reader.read(message, (element) => {
-      const index = wanted.get(nameKey(element.key, element.keyEnd));
+      const key = nameKey(element.key, element.keyEnd);
+      const index = wanted.get(key);
       if (index !== undefined) take(index, element);
+      wanted.delete(key);
     });
   }
 }

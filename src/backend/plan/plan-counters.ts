@@ -48,11 +48,36 @@ export function readTallies(json: string): ReadonlyMap<string, Tally> {
   return new Map(found.map(({ name, packets, bytes }) => [name, { packets, bytes }]));
 }
 
-/** Counts of a map's elements; each says its number in its comment. */
+/**
+ * Listings at most until one shows all elements. While Linux gives a map more room, and that it does behind
+ * the command that fills it, a listing may leave elements out and show others twice.
+ */
+const LISTINGS_MAX = 5;
+
+/** See PlanText. */
+type Counted = ReadonlyMap<string, readonly (PlanLine | undefined)[]>;
+
+/** Counters of a map's elements by their numbers; each says its own in its comment. */
+function elementCounters(map: ListedMap): Map<number, Counter> {
+  return new Map(
+    (map.elem ?? []).flatMap(([{ elem }]): [number, Counter][] =>
+      elem?.counter === undefined ? [] : [[Number.parseInt(elem.comment ?? "", 10), elem.counter]],
+    ),
+  );
+}
+
 function elementCounts(map: ListedMap, lines: readonly (PlanLine | undefined)[]): LineCount[] {
-  return (map.elem ?? []).flatMap(([{ elem }]) => {
-    const line = lines[Number.parseInt(elem?.comment ?? "", 10)];
-    return line === undefined || elem?.counter === undefined ? [] : countOf(line, elem.counter);
+  return Array.from(elementCounters(map)).flatMap(([number, counter]) => {
+    const line = lines[number];
+    return line === undefined ? [] : countOf(line, counter);
+  });
+}
+
+/** True when the listing shows all elements of the maps that count. */
+function isComplete({ nftables }: Listing, counted: Counted): boolean {
+  return nftables.every(({ map }) => {
+    const lines = map === undefined ? undefined : counted.get(map.name);
+    return map === undefined || lines === undefined || elementCounters(map).size >= lines.length;
   });
 }
 
@@ -63,15 +88,16 @@ function countOf({ origin, action }: PlanLine, { packets, bytes }: Counter): Lin
 /**
  * Reads the counters out of a listing.
  *
- * @param json - our table, as libnftables lists it
+ * @param list - lists our table, as libnftables does in JSON; called again when elements are missing
  * @param counted - see PlanText
  */
-export function readCounts(
-  json: string,
-  counted: ReadonlyMap<string, readonly (PlanLine | undefined)[]>,
-): LineCount[] {
+export function readCounts(list: () => string, counted: Counted): LineCount[] {
+  let listing = JSON.parse(list()) as Listing;
+  for (let listings = 1; listings < LISTINGS_MAX && !isComplete(listing, counted); listings += 1) {
+    listing = JSON.parse(list()) as Listing;
+  }
   const places = new Map<string, number>();
-  return (JSON.parse(json) as Listing).nftables.flatMap(({ rule, map }) => {
+  return listing.nftables.flatMap(({ rule, map }) => {
     if (map !== undefined) return elementCounts(map, counted.get(map.name) ?? []);
     if (rule === undefined) return [];
     const place = places.get(rule.chain) ?? 0;
