@@ -284,7 +284,26 @@ test("only the reset that acknowledges the SYN refuses a connection", () => {
   accept(conversation.sent("S"));
   assert.equal(accept(conversation.received("R")), COMMIT.DISBELIEVED);
   assert.equal(accept(conversation.received("RA", { acknowledgement: 12_345 })), COMMIT.DISBELIEVED);
+  const acknowledgement = (conversation.local.next - 1) >>> 0;
+  // The SYN's own number: its sender ignores such a reset too.
+  assert.equal(accept(conversation.received("RA", { acknowledgement })), COMMIT.DISBELIEVED);
   assert.equal(accept(conversation.received("RA")), COMMIT.STEPPED);
+});
+
+test("a connection picked up at its SYN-ACK believes the reset that answers it, and no other", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.sent("SA"));
+  assert.equal(accept(conversation.received("R", { sequence: 0 })), COMMIT.DISBELIEVED);
+  assert.equal(accept(conversation.received("R")), COMMIT.STEPPED);
+  assert.equal(state(), "CLOSED");
+});
+
+test("a connection picked up at a segment without ACK believes no reset of the end that was not seen", () => {
+  tracker = new Tracker();
+  conversation = new Conversation();
+  accept(conversation.sent("P", { bytes: 10 }));
+  assert.equal(accept(conversation.received("R", { sequence: 0 })), COMMIT.DISBELIEVED);
 });
 
 test("a connection picked up in the middle believes a reset in its window only", () => {

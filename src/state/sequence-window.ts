@@ -218,7 +218,8 @@ export class SequenceWindow {
 
   /**
    * Whether a RST ends the connection. From a peer that has sent nothing it must acknowledge the other end's
-   * SYN: "if the RST bit is set and the ACK is acceptable" (RFC 9293 section 3.10.7.3). Where numbers are
+   * SYN: "if the RST bit is set and the ACK is acceptable" (RFC 9293 section 3.10.7.3), or begin where the
+   * other end's acknowledgement says. Where numbers are
    * known it must be the very next one: "If the RST bit is set and the sequence number exactly matches the
    * next expected sequence number" (RFC 5961 section 3.2), which the receiver's acknowledgements or the
    * sender's own data tell. Otherwise it must lie in the window. What it acknowledges must have been sent:
@@ -228,12 +229,8 @@ export class SequenceWindow {
     if (this.#word(WORD.MAX_WINDOW, this.#sender) === 0) {
       // What it has sent is known from who answered it: it was picked up, or its numbers were forgotten.
       const isAnswered = (this.#flags & (FLOW_FLAG.SLOPPY | FLOW_FLAG.NUMBERED)) !== 0;
-      if (isAnswered && this.#continues(packet)) return true;
-      const distance = sequenceDistance(
-        packet.acknowledgement,
-        this.#word(WORD.SEQUENCE_END, this.#receiver),
-      );
-      return (packet.tcpFlags & TCP_FLAG.ACK) !== 0 && (distance === 0 || distance === 1);
+      if (isAnswered && this.#isAsked(packet)) return true;
+      return (fit & FIT.ACKNOWLEDGES_ALL) !== 0;
     }
     if (!this.#fitsResetAcknowledgement(packet, fit)) return false;
     if (this.#continues(packet)) return true;
@@ -257,6 +254,12 @@ export class SequenceWindow {
   /** True when a segment begins where its sender's last one ended. */
   #continues(packet: Packet): boolean {
     return (packet.sequence | 0) === this.#word(WORD.SEQUENCE_END, this.#sender);
+  }
+
+  /** True when a segment begins where the receiver's highest acknowledgement ends. */
+  #isAsked(packet: Packet): boolean {
+    if (!this.#has(FLOW_FLAG.ACKED, this.#receiver)) return false;
+    return (packet.sequence | 0) === this.#word(WORD.MAX_ACK, this.#receiver);
   }
 
   #fitsHandshake(packet: Packet, fit: number): boolean {

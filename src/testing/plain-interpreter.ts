@@ -2,7 +2,7 @@
  * PyWall's meaning of a policy, written down a second time as plainly as possible: no compilation, no shared
  * memory, one object per question. Tests compare it with the real thing; it takes only what both would load.
  *
- * It knows PyWall's ten rules, UDPRule, `not`, and the targets REJECT and RETURN.
+ * It knows PyWall's ten rules, UDPRule, FlowRule, `not`, and the targets REJECT and RETURN.
  */
 
 /** A packet by its facts. */
@@ -18,6 +18,8 @@ export interface PlainPacket {
   readonly later?: boolean;
   /** State of the connection before the packet. */
   readonly state: string;
+  /** Whether its flow is known, and which way it goes. */
+  readonly flow: "new" | "original" | "reply";
 }
 
 /** A rule as JSON gives it. */
@@ -33,7 +35,8 @@ export interface PlainPolicy {
 /** What became of a packet. */
 export interface PlainVerdict {
   readonly verdict: string;
-  readonly chain: string;
+  /** Absent where the hook is not filtered. */
+  readonly chain: string | undefined;
   readonly rule: number | null;
   /** What was printed on the way. */
   readonly lines: readonly string[];
@@ -85,6 +88,16 @@ function inNetwork(address: string, network: string): boolean {
   return addressBits(address).slice(0, counted) === bits.slice(0, counted);
 }
 
+/** Rules that ask for one fact of a packet. */
+const FACTS: Readonly<Record<string, (packet: PlainPacket, rule: PlainRule) => boolean>> = {
+  TrueRule: () => true,
+  TCPRule: ({ protocol }) => protocol === "TCP",
+  UDPRule: ({ protocol }) => protocol === "UDP",
+  FlowRule: ({ flow }, { is }) => is === flow || (is === "known" && flow !== "new"),
+  SourceIPRule: ({ source }, { cidr_range }) => inNetwork(source, cidr_range as string),
+  DestinationIPRule: ({ destination }, { cidr_range }) => inNetwork(destination, cidr_range as string),
+};
+
 /** Interprets one policy; remembers knocks from packet to packet. */
 export class PlainInterpreter {
   readonly #policy: PlainPolicy;
@@ -97,10 +110,13 @@ export class PlainInterpreter {
     this.#pywall = policy.settings?.compatibility === "pywall";
   }
 
-  /** Judges a packet that arrives at `seconds`. */
-  judge(packet: PlainPacket, seconds: number): PlainVerdict {
+  /** Judges a packet that arrives at a hook at `seconds`. */
+  judge(packet: PlainPacket, seconds: number, hook = "INPUT"): PlainVerdict {
     this.#lines = [];
-    const result = this.#runChain("INPUT", 0, [], { packet, seconds });
+    if (this.#policy[hook] === undefined) {
+      return { verdict: "ACCEPT", chain: undefined, rule: null, lines: this.#lines };
+    }
+    const result = this.#runChain(hook, 0, [], { packet, seconds });
     return { ...result, lines: this.#lines };
   }
 
@@ -130,7 +146,14 @@ export class PlainInterpreter {
 
   /** The chain that a rule sends the packet to, null for the next rule. */
   #ask(rule: PlainRule, packet: PlainPacket, seconds: number): string | null {
-    const needsTransport = ["PortRule", "PortRangeRule", "IPPortRule", "TCPStateRule", "PortKnocking"];
+    const needsTransport = [
+      "PortRule",
+      "PortRangeRule",
+      "IPPortRule",
+      "TCPStateRule",
+      "FlowRule",
+      "PortKnocking",
+    ];
     if (packet.later === true && needsTransport.includes(rule.name)) return null;
     if (rule.name === "PortKnocking") return this.#knock(rule, packet, seconds);
     if (rule.name === "PrintRule") {
@@ -148,17 +171,9 @@ export class PlainInterpreter {
   }
 
   #matches(rule: PlainRule, packet: PlainPacket, action: string | null): boolean {
+    const asks = FACTS[rule.name];
+    if (asks !== undefined) return asks(packet, rule);
     switch (rule.name) {
-      case "TrueRule":
-        return true;
-      case "TCPRule":
-        return packet.protocol === "TCP";
-      case "UDPRule":
-        return packet.protocol === "UDP";
-      case "SourceIPRule":
-        return inNetwork(packet.source, rule["cidr_range"] as string);
-      case "DestinationIPRule":
-        return inNetwork(packet.destination, rule["cidr_range"] as string);
       case "PortRule":
         return this.#announce(this.#portsMatch(rule, packet), `PortRule: ${action ?? "None"}`);
       case "PortRangeRule":
