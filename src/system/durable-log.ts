@@ -16,7 +16,8 @@
  * before it. Each start begins a part of its own.
  */
 import { closeSync, fsync, fsyncSync, ftruncate, open, openSync, readdirSync, readFileSync } from "node:fs";
-import { constants, statSync, unlinkSync, write, writeSync } from "node:fs";
+import { constants, statSync, unlinkSync, write } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
@@ -33,7 +34,7 @@ const PART_DIGITS = 10;
 /** A part grows by so much, in bytes: then a sync has no new length of the file to write down. */
 const GROWTH_BYTES = 262_144;
 
-/** Longest log, in bytes, as long as nobody forgets parts of it. */
+/** Longest log, in bytes: what is appended behind it is refused until parts of it are forgotten. */
 const LOG_MAX_BYTES = 1 << 30;
 
 /** Each write returns when its bytes are on the disk. */
@@ -92,6 +93,7 @@ interface Part {
 /** A log in a folder. One process at a time has it, and appends one record after the other. */
 export class DurableLog {
   readonly #folder: string;
+  readonly #maxBytes: number;
   /** Lengths of the parts that are no longer written, in bytes, by their numbers. */
   readonly #complete: Map<number, number> = new Map();
   #part: Part;
@@ -101,36 +103,37 @@ export class DurableLog {
   #at = 0;
   #room = 0;
 
-  private constructor(folder: string, complete: Map<number, number>, part: Part) {
+  private constructor(folder: string, maxBytes: number, complete: Map<number, number>, part: Part) {
     this.#folder = folder;
+    this.#maxBytes = maxBytes;
     this.#complete = complete;
     this.#part = part;
   }
 
   /**
-   * Opens the log of a folder, and begins a new part.
+   * Opens the log of a folder, and begins a new part. It takes room on the disk with its first record.
    *
    * @param folder - there already
    * @param forgotten - number of the last part that shall be forgotten; 0 for none
+   * @param maxBytes - longest log
    * @throws {FirewallError} `JOURNAL_UNAVAILABLE`
    */
-  static open(folder: string, forgotten: number): DurableLog {
+  static open(folder: string, forgotten: number, maxBytes: number = LOG_MAX_BYTES): DurableLog {
     try {
       const complete = new Map<number, number>();
       for (const name of readdirSync(folder).sort()) {
         const number = Number(PART.exec(name)?.[1] ?? 0);
-        if (number > forgotten) complete.set(number, statSync(join(folder, name)).size);
-        else if (number > 0) unlinkSync(join(folder, name));
+        if (number === 0) continue;
+        const { size } = statSync(join(folder, name));
+        if (number > forgotten && size > 0) complete.set(number, size);
+        else unlinkSync(join(folder, name));
       }
       const number = Math.max(forgotten, ...complete.keys()) + 1;
       const part = { number, fd: openSync(join(folder, partName(number)), PART_FLAGS, PART_MODE) };
       const directory = openSync(folder, "r");
       fsyncSync(directory);
       closeSync(directory);
-      const log = new DurableLog(folder, complete, part);
-      writeSync(part.fd, Buffer.alloc(GROWTH_BYTES), 0, GROWTH_BYTES, 0);
-      log.#room = GROWTH_BYTES;
-      return log;
+      return new DurableLog(folder, maxBytes, complete, part);
     } catch (error) {
       throw unavailable(error);
     }
@@ -151,6 +154,11 @@ export class DurableLog {
     return sum;
   }
 
+  /** True when nothing can be appended before parts are forgotten. */
+  get isFull(): boolean {
+    return this.bytes > this.#maxBytes;
+  }
+
   /** True when another part is ready to be written. */
   get canTurn(): boolean {
     return this.#next !== undefined;
@@ -162,7 +170,7 @@ export class DurableLog {
    * @throws {FirewallError} `JOURNAL_UNAVAILABLE`, and then it is not there
    */
   async append(body: string): Promise<void> {
-    if (this.bytes > LOG_MAX_BYTES) throw unavailable(`the log is ${this.bytes} bytes long`);
+    if (this.isFull) throw unavailable(`the log is ${this.bytes} bytes long`);
     const record = frame(body);
     const end = this.#at + record.length;
     const room = end <= this.#room ? this.#room : end + GROWTH_BYTES;
@@ -188,8 +196,10 @@ export class DurableLog {
     const number = this.#part.number + 1;
     try {
       const fd = await openLater(join(this.#folder, partName(number)), PART_FLAGS, PART_MODE);
-      const directory = await openLater(this.#folder, "r");
-      await syncLater(directory).finally(() => closeSync(directory));
+      await this.#syncFolder().catch((error: unknown) => {
+        closeSync(fd);
+        throw error;
+      });
       this.#next = { number, fd };
     } catch (error) {
       throw unavailable(error);
@@ -197,13 +207,13 @@ export class DurableLog {
   }
 
   /**
-   * Goes on with the part that is ready; no record may be on its way.
+   * Goes on with the part that is ready, unless the part before has no records; no record may be on its way.
    *
-   * @returns number of the part before
+   * @returns number of the last part behind which everything comes that is appended from now on
    */
   turn(): number {
     const { number, fd } = this.#part;
-    if (this.#next === undefined) return number - 1;
+    if (this.#next === undefined || this.#at === 0) return number - 1;
     closeSync(fd);
     this.#complete.set(number, this.#at);
     this.#part = this.#next;
@@ -213,11 +223,19 @@ export class DurableLog {
     return number;
   }
 
-  /** Forgets parts up to this number. */
-  forget(last: number): void {
-    for (const number of this.#complete.keys()) {
-      if (number > last) continue;
-      unlinkSync(join(this.#folder, partName(number)));
+  /**
+   * Forgets parts up to this number.
+   *
+   * @throws {FirewallError} `JOURNAL_UNAVAILABLE` when one of them stays; it may be forgotten later
+   */
+  async forget(last: number): Promise<void> {
+    const numbers = [...this.#complete.keys()].filter((number) => number <= last);
+    for (const number of numbers) {
+      try {
+        await rm(join(this.#folder, partName(number)), { force: true });
+      } catch (error) {
+        throw unavailable(error);
+      }
       this.#complete.delete(number);
     }
   }
@@ -226,5 +244,10 @@ export class DurableLog {
   close(): void {
     closeSync(this.#part.fd);
     if (this.#next !== undefined) closeSync(this.#next.fd);
+  }
+
+  async #syncFolder(): Promise<void> {
+    const folder = await openLater(this.#folder, "r");
+    await syncLater(folder).finally(() => closeSync(folder));
   }
 }

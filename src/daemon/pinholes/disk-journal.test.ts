@@ -2,14 +2,17 @@
  * The journal on disk, at every instant at which a crash may leave it: a copy of its folder is what is left.
  */
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { rmdirSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, mock } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { FirewallError } from "../../base/index.ts";
 import type { JournalChanges } from "../../pinhole/index.ts";
 import { DurableStore } from "../../system/index.ts";
 import { DiskJournal } from "./disk-journal.ts";
+import { decodeChanges, encodeChanges } from "./journal-record.ts";
 
 const NOTHING = { put: [], remove: [], keep: [], forget: [] };
 
@@ -25,11 +28,22 @@ function contentsOf(journal: DiskJournal): Contents {
   return { generation: head?.generation, pinholes: [...pinholes], answers: texts.sort() };
 }
 
+/** Copies files. One that is being removed may be gone meanwhile. */
+function copyFiles(from: string, to: string): void {
+  for (const name of readdirSync(from)) {
+    try {
+      copyFileSync(join(from, name), join(to, name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+}
+
 /** Reads what a crash would leave at this instant. */
 async function afterCrash(folder: string): Promise<Contents> {
   const copy = mkdtempSync(join(tmpdir(), "postern-crash-"));
   try {
-    cpSync(folder, copy, { recursive: true });
+    copyFiles(folder, copy);
     const journal = new DiskJournal(copy, "boot");
     const contents = contentsOf(journal);
     await journal.close();
@@ -84,7 +98,7 @@ class History {
       if (chance < 0.1) remove.push(known);
       else if (chance < 0.15) put.push({ id: known, text: `["${known}",${generation}]` });
     }
-    const keep = [{ agent: "alice", key: `k\t${generation}`, text: `[${generation}]` }];
+    const keep = [{ agent: "alice", key: `k\t\n\0${generation}`, text: `[${generation}]` }];
     const forget = [...this.#answers.keys()].filter(() => this.#chance() < 0.1);
     for (const gone of remove) this.#pinholes.delete(gone);
     for (const { id: name, text } of put) this.#pinholes.set(name, text);
@@ -97,6 +111,19 @@ class History {
   #chance(): number {
     this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) >>> 0;
     return this.#seed / 2 ** 32;
+  }
+}
+
+const BUSY = new FirewallError("JOURNAL_UNAVAILABLE", "the database is full");
+
+/** Commits until the parts of the log are as they shall be. */
+async function appendUntil(
+  isReached: (parts: readonly string[]) => boolean,
+  { journal, history, folder }: { journal: DiskJournal; history: History; folder: string },
+): Promise<void> {
+  for (let step = 0; !isReached(logParts(folder)); step += 1) {
+    assert.ok(step < 1000, "parts come, and are forgotten");
+    await journal.append(history.next());
   }
 }
 
@@ -128,21 +155,83 @@ describe("a journal on disk", () => {
     withFolder(async (folder) => {
       const history = new History(4);
       const journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
-      const failing = mock.method(DurableStore.prototype, "write", () =>
-        Promise.reject(new FirewallError("JOURNAL_UNAVAILABLE", "the database is full")),
-      );
+      const failing = mock.method(DurableStore.prototype, "write", () => Promise.reject(BUSY));
       for (let step = 0; step < 40; step += 1) await journal.append(history.next());
       assert.ok(failing.mock.callCount() > 1, "it is tried again");
       assert.deepEqual(await afterCrash(folder), history.contents);
       failing.mock.restore();
       const parts = logParts(folder).length;
-      for (let step = 0; logParts(folder).length >= parts; step += 1) {
-        assert.ok(step < 1000, "the parts are forgotten");
-        await journal.append(history.next());
-      }
+      await appendUntil(({ length }) => length < parts, { journal, history, folder });
       await journal.close();
       assert.deepEqual(await afterCrash(folder), history.contents);
     }));
+
+  it("takes changes again when the log was full and the database can be written", () =>
+    withFolder(async (folder) => {
+      const options = { foldBytes: 1 << 30, logMaxBytes: 4000 };
+      let journal = new DiskJournal(folder, "boot", options);
+      const failing = mock.method(DurableStore.prototype, "write", () => Promise.reject(BUSY));
+      const put = (generation: number): JournalChanges => {
+        const id = `ph_${generation}`;
+        return { ...NOTHING, head: head(generation), put: [{ id, text: `["${id}","${"x".repeat(1000)}"]` }] };
+      };
+      // The room that a part takes at first is more than this log may have.
+      await journal.append(put(1));
+      await journal.close();
+      journal = new DiskJournal(folder, "boot", options);
+      for (let step = 0; failing.mock.callCount() < 2; step += 1) {
+        assert.ok(step < 5000, "it is tried again");
+        await assert.rejects(journal.append(put(2)), { code: "JOURNAL_UNAVAILABLE" });
+        await delay(1);
+      }
+      assert.ok(logParts(folder).length <= 3, "a part without records is not followed by another");
+      failing.mock.restore();
+      for (let step = 0, isThere = false; !isThere; step += 1) {
+        assert.ok(step < 5000, "the log is folded");
+        isThere = await journal.append(put(2)).then(
+          () => true,
+          () => false,
+        );
+        await delay(1);
+      }
+      assert.equal((await afterCrash(folder)).pinholes.length, 2);
+      await journal.close();
+    }));
+
+  it("lives on when a part that is folded cannot be removed, and removes it later", () =>
+    withFolder(async (folder) => {
+      const history = new History(5);
+      const journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
+      await journal.append(history.next());
+      const [part = ""] = logParts(folder);
+      unlinkSync(join(folder, part));
+      mkdirSync(join(folder, part));
+      await appendUntil(({ length }) => length > 4, { journal, history, folder });
+      const [, second = ""] = logParts(folder);
+      rmdirSync(join(folder, part));
+      await appendUntil((parts) => !parts.includes(second), { journal, history, folder });
+      await journal.close();
+      assert.deepEqual(await afterCrash(folder), history.contents);
+    }));
+
+  it("leaves nothing of starts after which nothing was written", () =>
+    withFolder(async (folder) => {
+      for (let start = 0; start < 5; start += 1) {
+        const journal = new DiskJournal(folder, "boot");
+        assert.equal(contentsOf(journal).generation, undefined);
+        await journal.close();
+      }
+      assert.equal(logParts(folder).length, 1);
+    }));
+
+  it("looks for nothing in the rest of a record at each pinhole that is no more", () => {
+    const remove = Array.from({ length: 100 }, (_, at) => `ph_${at}`);
+    const record = Buffer.from(encodeChanges({ ...NOTHING, head: { ...head(1), bootId: "boot" }, remove }));
+    const search = mock.method(record, "indexOf");
+    assert.deepEqual(decodeChanges(record).remove, remove);
+    const found = search.mock.calls.map(({ result }) => result as number);
+    assert.ok(!found.includes(-1), "each search ends where something is");
+  });
 
   it("keeps nothing in the database of a pinhole that came and went while the log was folded", () =>
     withFolder(async (folder) => {

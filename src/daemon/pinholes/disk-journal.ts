@@ -46,10 +46,22 @@ function answerKey({ agent, key }: AnswerName): readonly [string, string, string
   return [ANSWER, agent, key];
 }
 
+function takeSome(changes: Generator<DurableChange>): DurableChange[] {
+  const some: DurableChange[] = [];
+  while (some.length < FOLDED_AT_ONCE) {
+    const { done, value } = changes.next();
+    if (done === true) break;
+    some.push(value);
+  }
+  return some;
+}
+
 /** What a journal is made with besides its folder. */
 export interface DiskJournalOptions {
   /** The log is folded when it is so long, in bytes; 64 MiB when absent. */
   readonly foldBytes?: number;
+  /** Longest log, in bytes, while the database does not take what it says; 1 GiB when absent. */
+  readonly logMaxBytes?: number;
 }
 
 /** A journal on disk. */
@@ -74,7 +86,8 @@ export class DiskJournal implements PinholeJournal {
    * @param bootId - names the start of the machine
    * @throws {FirewallError} `JOURNAL_UNAVAILABLE`
    */
-  constructor(folder: string, bootId: string, { foldBytes = FOLD_BYTES }: DiskJournalOptions = {}) {
+  constructor(folder: string, bootId: string, options: DiskJournalOptions = {}) {
+    const { foldBytes = FOLD_BYTES, logMaxBytes } = options;
     this.#store = DurableStore.open(folder);
     this.#bootId = bootId;
     this.#foldBytes = foldBytes;
@@ -84,7 +97,7 @@ export class DiskJournal implements PinholeJournal {
     this.#head = head?.[1] as JournalHead | undefined;
     [this.#lastStored = ""] = this.#store.lastName(PINHOLE) ?? [];
     const [folded] = this.#store.read(FOLDED);
-    this.#log = DurableLog.open(folder, (folded?.[1] as number | undefined) ?? 0);
+    this.#log = DurableLog.open(folder, (folded?.[1] as number | undefined) ?? 0, logMaxBytes);
     for (const record of this.#log.read()) {
       const changes = decodeChanges(record);
       this.#head = changes.head;
@@ -105,12 +118,11 @@ export class DiskJournal implements PinholeJournal {
   }
 
   async append(changes: JournalChanges): Promise<void> {
-    if (this.#log.canTurn) this.#fold(this.#log.turn());
+    this.#foldWhenLong();
     const head = { ...changes.head, bootId: this.#bootId };
     await this.#log.append(encodeChanges({ ...changes, head }));
     this.#head = head;
     this.#unfolded.add(changes);
-    if (this.#log.bytes >= this.#foldAt) this.#prepareFolding();
   }
 
   async close(): Promise<void> {
@@ -149,10 +161,12 @@ export class DiskJournal implements PinholeJournal {
     yield* this.#unfolded.changes?.keep ?? [];
   }
 
-  /** The next record goes to another part of the log. */
-  #prepareFolding(): void {
-    if (this.#folding !== undefined || this.#log.canTurn) return;
-    this.#work(() => this.#log.prepareTurn());
+  /** A long log goes on in another part when that is ready, and what the parts before it say is folded. */
+  #foldWhenLong(): void {
+    const isLong = this.#log.bytes >= this.#foldAt || this.#log.isFull;
+    if (!isLong || this.#folding !== undefined) return;
+    if (this.#log.canTurn) this.#fold(this.#log.turn());
+    else this.#work(() => this.#log.prepareTurn());
   }
 
   /** Everything up to a part of the log goes to the database. */
@@ -163,13 +177,13 @@ export class DiskJournal implements PinholeJournal {
     this.#unfolded = new JournalBacklog(this.#stored);
     this.#work(async () => {
       try {
-        for (let at = 0; at < changes.length; at += FOLDED_AT_ONCE) {
+        for (let some = takeSome(changes); some.length > 0; some = takeSome(changes)) {
           await turn();
-          await this.#store.write(changes.slice(at, at + FOLDED_AT_ONCE));
+          await this.#store.write(some);
         }
         this.#folded = undefined;
         this.#foldAt = this.#foldBytes;
-        this.#log.forget(last);
+        await this.#log.forget(last);
       } catch (error) {
         // It is told to the database together with what came since.
         const since = this.#unfolded.changes;
@@ -181,19 +195,20 @@ export class DiskJournal implements PinholeJournal {
     });
   }
 
-  /** A backlog as changes of the database. What is folded counts when all of it is there. */
-  #changesFor({ changes }: JournalBacklog, last: number): DurableChange[] {
-    const written: DurableChange[] = [];
-    const { put = [], remove = [], keep = [], forget = [] } = changes ?? {};
-    for (const id of remove) written.push({ key: [PINHOLE, id], value: undefined });
-    for (const { id, text } of put) {
-      written.push({ key: [PINHOLE, id], value: text });
-      if (id > this.#lastStored) this.#lastStored = id;
+  /**
+   * A backlog as changes of the database, made as they are written: there may be very many. What is folded
+   * counts when all of it is there.
+   */
+  *#changesFor({ pinholes, forgotten, kept }: JournalBacklog, last: number): Generator<DurableChange> {
+    const head = this.#head;
+    for (const [id, text] of pinholes) {
+      if (text !== undefined && id > this.#lastStored) this.#lastStored = id;
+      yield { key: [PINHOLE, id], value: text };
     }
-    for (const name of forget) written.push({ key: answerKey(name), value: undefined });
-    for (const answer of keep) written.push({ key: answerKey(answer), value: answer });
-    written.push({ key: [HEAD], value: this.#head }, { key: [FOLDED], value: last });
-    return written;
+    for (const name of forgotten) yield { key: answerKey(name), value: undefined };
+    for (const answer of kept) yield { key: answerKey(answer), value: answer };
+    yield { key: [HEAD], value: head };
+    yield { key: [FOLDED], value: last };
   }
 
   /** Does something beside commits. When it fails nothing is lost, and it is tried again later. */

@@ -63,6 +63,21 @@ export class JournalBacklog {
     }
   }
 
+  /** Texts of pinholes by their ids; undefined for those that are no more. */
+  get pinholes(): ReadonlyMap<string, string | undefined> {
+    return this.#pinholes;
+  }
+
+  /** Answers that are kept. */
+  get kept(): Iterable<KeptAnswer> {
+    return this.#kept.values();
+  }
+
+  /** Answers that are forgotten. */
+  get forgotten(): Iterable<AnswerName> {
+    return this.#forgotten.values();
+  }
+
   /** All of it as one change; undefined when there is nothing. */
   get changes(): JournalChanges | undefined {
     if (this.#head === undefined) return undefined;

@@ -59,24 +59,16 @@ export function decodeChanges(bytes: Buffer): WholeChanges {
   const head = JSON.parse(bytes.toString("utf8", 0, headEnd)) as JournalHead;
   for (let at = headEnd + 1; at < bytes.length; ) {
     const end = bytes.indexOf(LINE_BREAK, at);
-    const tab = bytes.indexOf(TAB, at);
-    const nameEnd = tab >= 0 && tab < end ? tab : end;
+    const kind = String.fromCharCode(bytes[at] ?? 0);
+    // Only such a line has a tab, which is looked for nowhere else: it might be far away.
+    const nameEnd = kind === "+" || kind === "=" ? bytes.indexOf(TAB, at) : end;
     const name = bytes.toString("utf8", at + 1, nameEnd);
     const text = bytes.toString("utf8", nameEnd + 1, end);
-    switch (String.fromCharCode(bytes[at] ?? 0)) {
-      case "-":
-        remove.push(name);
-        break;
-      case "+":
-        put.push({ id: name, text });
-        break;
-      case "!":
-        forget.push(answerOf(name));
-        break;
-      default:
-        keep.push({ ...answerOf(name), text });
-    }
     at = end + 1;
+    if (kind === "-") remove.push(name);
+    else if (kind === "+") put.push({ id: name, text });
+    else if (kind === "!") forget.push(answerOf(name));
+    else keep.push({ ...answerOf(name), text });
   }
   return { head, put, remove, keep, forget };
 }
