@@ -226,8 +226,8 @@ class Speaker {
     return isSent ? conversation.sent(kind, fields) : conversation.received(kind, fields);
   }
 
-  /** The packet did not arrive: nobody acknowledges it, and its sender says the same again. */
-  lose(step: Step, { isTcp, sequence }: Packet): void {
+  /** Nobody acknowledges the packet, and its sender goes on with the same number. */
+  takeBack(step: Step, { isTcp, sequence }: Packet): void {
     const { local, remote } = this.#conversation;
     if (isTcp && !this.isForged(step)) (step.isSent ? local : remote).next = sequence;
   }
@@ -265,7 +265,11 @@ function run(
   const kernel = new SealingKernel(engine);
   const states = new ConntrackStates();
   let now = 1000;
-  const compare = (packet: Packet, fits: boolean): number => {
+  /**
+   * @returns whether its sender goes on behind the packet: it was not lost, and is no SYN that changes
+   *   nothing
+   */
+  const compare = (packet: Packet, fits: boolean): boolean => {
     now += 1;
     packet.vouched = false;
     const isRequest = packet.isTcp && (packet.tcpFlags & (SYN | FIN | RST | TCP_FLAG.ACK)) === SYN;
@@ -274,7 +278,7 @@ function run(
     packet.conntrackState = states.next(packet, fits, reopens);
     const expected = whole.judge(packet, now);
     assert.equal(kernel.judge(packet, now, fits, reopens), expected);
-    return expected;
+    return expected === VERDICT.ACCEPT && (reopens || !isAnyOf(packet, SYN));
   };
   const speakers = flows.map((each, index) => new Speaker(each, index));
   for (const speaker of speakers) for (const packet of speaker.opening()) compare(packet, true);
@@ -285,8 +289,8 @@ function run(
     packet.outInterface = each.outInterface;
     packet.userId = each.userId;
     // The kernel's tracker does not judge the numbers of a SYN on a connection that stands.
-    const verdict = compare(packet, !speaker.isForged(each) || each.kind === "S");
-    if (verdict !== VERDICT.ACCEPT) speaker.lose(each, packet);
+    const goesOn = compare(packet, !speaker.isForged(each) || each.kind === "S");
+    if (!goesOn) speaker.takeBack(each, packet);
   }
   return { spared: kernel.spared, early: engine.counters[COUNTER.sealedEarly] ?? 0 };
 }
