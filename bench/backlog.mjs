@@ -17,7 +17,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
+import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import { parseQueueStatistics } from "../dist/system/index.js";
 import {
   describeMachine,
@@ -28,6 +28,7 @@ import {
   node,
   pause,
   requireLaboratory,
+  withFirewall,
   withQueueLoop,
 } from "./measure.mjs";
 
@@ -36,10 +37,6 @@ const SETTLE_MS = 500;
 const POLL_MS = 5;
 const WARM_UPS = 2;
 const PATIENCE_MS = 30_000;
-/**
- * From "ready": a second later the firewall collects what reading its policy has left, on the main thread.
- */
-const COLLECTED_MS = 3000;
 
 const { values } = parseArgs({
   options: {
@@ -83,16 +80,6 @@ async function workOff({ client, firewall }, program, bytes) {
     perSecond: (1000 * queued) / elapsedMs,
     cpuNs: (processorNs(program.pid) - before) / queued,
   };
-}
-
-async function withPolicy(firewall, policy, measure) {
-  const running = await startFirewall(firewall, { policy, words: ["--no-offload"] });
-  try {
-    await pause(COLLECTED_MS);
-    return await measure(running.program);
-  } finally {
-    await running.stop();
-  }
 }
 
 const STREAM_SECONDS = 3;
@@ -157,7 +144,7 @@ async function measure(hosts, { command, policy, bytes }) {
     return withQueueLoop({ firewall: hosts.firewall, command, hooks: "INPUT" }, (program) =>
       stream(hosts, program),
     );
-  if (policy !== undefined) return withPolicy(hosts.firewall, policy, run);
+  if (policy !== undefined) return withFirewall({ firewall: hosts.firewall, policy }, run);
   return withQueueLoop({ firewall: hosts.firewall, command, hooks: "INPUT" }, run);
 }
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { laboratoryObstacle } from "../dist/lab/index.js";
+import { laboratoryObstacle, startFirewall } from "../dist/lab/index.js";
 import { kernelRelease } from "../dist/system/index.js";
 
 /** The path of a file in this folder. */
@@ -99,6 +99,23 @@ export async function deliveredUdp(host) {
   const [names, values] = output.split("\n").filter((line) => line.startsWith("Udp:"));
   const column = (name) => Number(values.split(" ")[names.split(" ").indexOf(name)]);
   return { read: column("InDatagrams"), spilt: column("InErrors") };
+}
+
+/**
+ * From "ready": a second later the firewall collects what reading its policy has left, on the main thread.
+ */
+const COLLECTED_MS = 3000;
+
+/** Runs a firewall that judges every packet itself while `measure` runs, which is given its program. */
+export async function withFirewall({ firewall, policy }, measure) {
+  // With its rules in the kernel there would be no way through the queue.
+  const running = await startFirewall(firewall, { policy, words: ["--no-offload"] });
+  try {
+    await pause(COLLECTED_MS);
+    return await measure(running.program);
+  } finally {
+    await running.stop();
+  }
 }
 
 /** Starts a loop that answers queue 0, and sends the packets of hooks to it while `measure` runs. */

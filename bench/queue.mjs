@@ -19,7 +19,7 @@ import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
+import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import { parseQueueStatistics } from "../dist/system/index.js";
 import {
   compileReference,
@@ -32,6 +32,7 @@ import {
   pause,
   processorMs,
   requireLaboratory,
+  withFirewall,
   withQueueLoop,
 } from "./measure.mjs";
 
@@ -39,10 +40,6 @@ const FLOOD_PORT = 9000;
 const LATENCY_PORT = 9001;
 const ROUND_TRIPS = 20_000;
 const SETTLE_MS = 500;
-/**
- * From "ready": a second later the firewall collects what reading its policy has left, on the main thread.
- */
-const COLLECTED_MS = 3000;
 
 /**
  * The contenders of a question. `command` answers the queue and leaves the rules to us; `policy` is for
@@ -65,14 +62,7 @@ function contenders({ reference, judge, gso = true }) {
 /** Runs a measurement with a contender at the queue, and nothing of it before or after. */
 async function withContender(firewall, contender, measure) {
   if (contender.policy !== undefined) {
-    // With its rules in the kernel there would be no way through the queue.
-    const running = await startFirewall(firewall, { policy: contender.policy, words: ["--no-offload"] });
-    try {
-      await pause(COLLECTED_MS);
-      return await measure(running.program);
-    } finally {
-      await running.stop();
-    }
+    return withFirewall({ firewall, policy: contender.policy }, measure);
   }
   if (contender.command === undefined) return measure(undefined);
   return withQueueLoop({ firewall, command: contender.command }, measure);

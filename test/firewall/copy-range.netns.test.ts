@@ -8,7 +8,7 @@ import { HOST_PAIR, type Namespace, type RunningFirewall, startFirewall } from "
 import { parseQueueStatistics } from "#system";
 import { eventually, netnsTest } from "#testing";
 import { buildPacket, IPV6_EXTENSION } from "#wire";
-import { flood, inject } from "./injection.ts";
+import { datagramBetween, flood, inject } from "./injection.ts";
 import { ownRule } from "./own-rule.ts";
 
 const HEADERS = 256;
@@ -75,15 +75,7 @@ netnsTest(
     const { folder, policyFile } = ownRule(
       "match(packet) { return packet.end - packet.at < packet.wireBytes; }",
     );
-    const datagram = buildPacket({
-      source: client.ipv4,
-      destination: host.ipv4,
-      protocol: PROTOCOL.UDP,
-      sourcePort: 1024,
-      destinationPort: 5000,
-      payload: new Uint8Array(1400),
-    });
-    const endFlood = flood(client, [datagram]);
+    const endFlood = flood(client, [datagramBetween(client, host, 1400)]);
     const api = connect({ socket: firewall.socket });
     try {
       for (let round = 0; round < 5; round += 1) {

@@ -2,11 +2,9 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { connect, type FirewallStatus } from "#client";
-import { PROTOCOL } from "#base";
 import { HOST_PAIR, type RunningFirewall, startFirewall } from "#lab";
 import { eventually, netnsTest } from "#testing";
-import { buildPacket } from "#wire";
-import { flood } from "./injection.ts";
+import { datagramBetween, flood } from "./injection.ts";
 import { ownRule } from "./own-rule.ts";
 
 /** Takes its time with each packet. */
@@ -49,15 +47,7 @@ netnsTest(
     await open(80);
     assert.equal((await status(firewall)).offloaded.total, 0, "its bytes are waited for");
 
-    const datagram = buildPacket({
-      source: client.ipv4,
-      destination: host.ipv4,
-      protocol: PROTOCOL.UDP,
-      sourcePort: 1024,
-      destinationPort: 5000,
-      payload: new Uint8Array(20),
-    });
-    const endFlood = flood(client, [datagram]);
+    const endFlood = flood(client, [datagramBetween(client, host, 20)]);
     try {
       assert.ok(await eventually(() => isPressed(firewall), Boolean), firewall.program.output);
       const informed = await open(80);
