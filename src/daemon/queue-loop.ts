@@ -59,6 +59,12 @@ function flowDetails(content: InspectedContent | undefined): FlowDetails | undef
   return serverName === undefined ? { verdict } : { serverName, verdict };
 }
 
+/**
+ * How long packets come up whole once the copy of one was too short: to change that and back takes calls into
+ * the kernel, and nobody shall have them made more than ten times a second.
+ */
+const WHOLE_COPY_MS: Milliseconds = 100;
+
 /** Turns without a packet, a second each, after which a worker takes the time to collect its garbage. */
 const TIDY_AFTER_TURNS = 10;
 
@@ -86,6 +92,8 @@ export class QueueLoop {
   /** Resets that follow the verdicts of the batch. */
   readonly #resets: Reset[] = [];
   #prepared: EnginePolicy | undefined;
+  /** Until when packets come up whole although no rule reads their bytes. */
+  #wholeUntil: Milliseconds = 0;
   /** True while memory may lie about that only reading another policy needed. */
   #isUntidy = false;
   /** Turns without a packet, one after the other. */
@@ -181,6 +189,7 @@ export class QueueLoop {
     Atomics.add(this.#heartbeat, 0, 1);
     queues.probe(this.#now);
     const taken = queues.serve(this.#judgeNext);
+    this.#copyLess();
     this.#idleTurns = taken === 0 ? this.#idleTurns + 1 : 0;
     if (queues.pressure.isPressed !== this.#isPressed) this.#press(!this.#isPressed);
     if (this.#resets.length > 0) this.#sendResets();
@@ -214,11 +223,17 @@ export class QueueLoop {
    */
   async prepare(request: WorkerMethods["prepare"]["params"]): Promise<void> {
     const { policy } = await loadPolicy(request.policy);
-    if (policy.readsBytes && this.#queues.copyWhole()) {
-      this.#now = this.#readClock();
-      this.#queues.drain(this.#judgeNext);
-    }
     this.#prepared = { policy, memory: request.memory, revision: request.revision };
+    if (!policy.readsBytes || this.#engine.evaluator.policy.readsBytes) return;
+    this.#queues.copyWhole();
+    this.#now = this.#readClock();
+    this.#queues.drain(this.#judgeNext);
+  }
+
+  /** Forgets the prepared policy: it does not come into force. */
+  rollback(): void {
+    this.#prepared = undefined;
+    this.#copyLess();
   }
 
   /** Puts the prepared policy in force. */
@@ -230,7 +245,7 @@ export class QueueLoop {
     this.#rules.add(prepared);
     this.#engine.swap(prepared);
     this.#prepared = undefined;
-    if (!prepared.policy.readsBytes) this.#queues.copyHeaders();
+    this.#copyLess();
     this.#isUntidy = true;
     this.#aim();
   }
@@ -426,7 +441,7 @@ export class QueueLoop {
 
   /**
    * True when the copy of a packet may be too short to say what it is: with IPv6 extension headers that are
-   * longer than any in use. Until the next policy packets come up whole then.
+   * longer than any in use.
    */
   #needsMore(packet: Packet): boolean {
     if (packet.family === 4) return false;
@@ -435,16 +450,28 @@ export class QueueLoop {
   }
 
   /**
-   * True once packets come up whole; where the kernel refuses that, a packet is judged by what there is of
-   * it.
+   * True once packets come up whole for a while; where the kernel refuses that, a packet is judged by what
+   * there is of it.
    */
   #copiesWhole(): boolean {
     try {
       this.#queues.copyWhole();
+      this.#wholeUntil = this.#now + WHOLE_COPY_MS;
       return true;
     } catch (error) {
       if (error instanceof FirewallError) return false;
       throw error;
+    }
+  }
+
+  /** Has only headers come up where nothing needs more; what the kernel refuses is tried again. */
+  #copyLess(): void {
+    const isRead = this.#engine.evaluator.policy.readsBytes || this.#prepared?.policy.readsBytes === true;
+    if (isRead || this.#now < this.#wholeUntil) return;
+    try {
+      this.#queues.copyHeaders();
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
     }
   }
 

@@ -58,6 +58,10 @@ async function run(settings: WorkerSettings): Promise<void> {
       await loop.prepare(params);
       return null;
     },
+    rollback: () => {
+      loop.rollback();
+      return null;
+    },
     swap: ({ revision }) => {
       loop.swap(revision);
       return null;

@@ -199,7 +199,12 @@ export class WorkerPool {
   async replacePolicy(next: PoolPolicy): Promise<void> {
     const { source, memory, revision } = next;
     const params = { policy: source, memory, revision };
-    await Promise.all(this.#seats.flatMap(({ worker }) => worker?.call("prepare", params) ?? []));
+    try {
+      await this.callAll("prepare", params);
+    } catch (error) {
+      await this.tellAll("rollback");
+      throw error;
+    }
     // From here on the policy is in force: a worker that dies now, or was just being started, begins with it.
     this.#policy = next;
     await Promise.allSettled(this.#seats.map((seat) => this.#swap(seat)));
@@ -235,7 +240,7 @@ export class WorkerPool {
   }
 
   /** Tells all workers the same; one that has died need not hear it. */
-  async tellAll(method: "holdSeals" | "takeBack" | "resumeSeals"): Promise<void> {
+  async tellAll(method: "rollback" | "holdSeals" | "takeBack" | "resumeSeals"): Promise<void> {
     await Promise.allSettled(this.#seats.flatMap(({ worker }) => worker?.call(method, null) ?? []));
   }
 

@@ -113,6 +113,8 @@ export interface TrackerStatus {
 export interface WorkerMethods {
   /** Loads a policy beside the one in force. */
   prepare: { params: { policy: PolicySource; revision: number; memory: SharedMemory }; result: null };
+  /** Forgets the prepared policy, if there is one. */
+  rollback: { params: null; result: null };
   /** Puts the prepared policy in force, between two batches. */
   swap: { params: { revision: number }; result: null };
   status: { params: null; result: TrackerStatus };

@@ -69,8 +69,8 @@ export class WorkerQueues {
   readonly #set: QueueSet;
   /** Tells when packets wait too long in one of them. */
   readonly pressure: PressureGauge = new PressureGauge();
-  /** True while packets come up with their headers only. */
-  #isHeadersOnly = false;
+  /** How much of each packet comes up; `mixed` while that is not known of every queue. */
+  #copies: "whole" | "headers" | "mixed" = "whole";
   #ready = 0;
   #probedAt: Milliseconds = 0;
 
@@ -131,21 +131,26 @@ export class WorkerQueues {
     return count;
   }
 
-  /** Has packets come up with their headers only from now on. */
+  /**
+   * Has packets come up with their headers only from now on.
+   *
+   * @throws {FirewallError} `QUEUE_FAILED` when the kernel cannot be asked
+   */
   copyHeaders(): void {
-    if (this.#isHeadersOnly || this.#copyRangeBytes <= HEADER_COPY_BYTES) return;
-    this.#isHeadersOnly = true;
+    if (this.#copies === "headers" || this.#copyRangeBytes <= HEADER_COPY_BYTES) return;
+    this.#copies = "mixed";
     for (const queue of this.#sockets) queue.copy(HEADER_COPY_BYTES);
+    this.#copies = "headers";
   }
 
   /**
-   * Has packets come up whole from now on.
+   * Has packets come up whole from now on; what waits was copied before.
    *
-   * @returns false when they do already
    * @throws {FirewallError} `QUEUE_FAILED` when the kernel does not
    */
-  copyWhole(): boolean {
-    if (!this.#isHeadersOnly) return false;
+  copyWhole(): void {
+    if (this.#copies === "whole") return;
+    this.#copies = "mixed";
     for (const queue of this.#sockets) queue.copy(this.#copyRangeBytes);
     const ours = new Set(this.#seats.map(({ queue }) => queue));
     const cut = readQueueStatistics().find(
@@ -156,8 +161,7 @@ export class WorkerQueues {
         "QUEUE_FAILED",
         `The kernel copies headers only to queue ${cut.queue}; try again.`,
       );
-    this.#isHeadersOnly = false;
-    return true;
+    this.#copies = "whole";
   }
 
   /** Serves what waits at this moment, and some of what comes meanwhile: its copies are of before. */
