@@ -18,6 +18,7 @@ export interface PolicyPinholeFlags {
   pinholeSocket: string;
   pinholeAgents?: string;
   pinholeState: string;
+  salvage?: boolean;
 }
 
 /** Adds the flags. */
@@ -26,7 +27,8 @@ export function addPolicyPinholeFlags(command: Command): Command {
     .option("--pinholes", "let programs open pinholes, for PinholeRule")
     .option("--pinhole-socket <path>", "with --pinholes: where they ask", DEFAULT_PINHOLE_SOCKET)
     .option("--pinhole-agents <file>", "with --pinholes: who may open what; root alone when absent")
-    .option("--pinhole-state <folder>", "with --pinholes: where the journal is", "/var/lib/postern/pinholes");
+    .option("--pinhole-state <folder>", "with --pinholes: where the journal is", "/var/lib/postern/pinholes")
+    .option("--salvage", "with --pinholes: take up what is left of a damaged journal");
 }
 
 /** Pinholes beside a policy. */
@@ -58,6 +60,7 @@ export async function startPolicyPinholes(
     openBackend: () => NftablesPinholes.open(plan),
     lockName: `${plan.table}/${plan.chain}`,
     stateFolder: resolve(flags.pinholeState),
+    isSalvage: flags.salvage === true,
     agents,
     limits: agents.limits,
     doors: [openUnixDoor({ path: resolve(flags.pinholeSocket) })],

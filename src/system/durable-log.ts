@@ -7,26 +7,34 @@
  * the record to wait for. The price is that a log only grows: who keeps one moves its contents elsewhere now
  * and then, and forgets the files that they came from, which are called *parts*.
  *
- * ```
- * part    = record*, then zeros or nothing
- * record  = length of the body (4 bytes, little end first), CRC-32 of the body (4 bytes), body
- * ```
- *
- * A crash may leave the last record of a part by half: nobody was told that it is there, and reading ends
- * before it. Each start begins a part of its own.
+ * Each start begins a part of its own, and each part says how long the one before it is (`log-part.ts`). So
+ * what a crash left by half, of which nobody was told, is told from what was lost later: a log that has lost
+ * records is not read, for what they ended would come back, unless it is to be *salvaged*.
  */
-import { closeSync, fsync, fsyncSync, ftruncate, open, openSync, readdirSync, readFileSync } from "node:fs";
-import { constants, statSync, unlinkSync, write } from "node:fs";
+import { closeSync, constants, copyFileSync, existsSync, fsync, ftruncate, open } from "node:fs";
+import {
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  write,
+  writeSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { crc32 } from "node:zlib";
 import { FirewallError } from "../base/index.ts";
-
-// Byte offsets in the head of a record.
-const LENGTH = 0;
-const CHECKSUM = 4;
-const HEAD_BYTES = 8;
+import { syncFolder } from "./durable-folder.ts";
+import {
+  frameFiller,
+  framePartHead,
+  frameRecord,
+  PART_HEAD_BYTES,
+  readPart,
+  type Stretch,
+} from "./log-part.ts";
 
 const PART = /^log-(\d{10})$/;
 const PART_DIGITS = 10;
@@ -39,6 +47,7 @@ const LOG_MAX_BYTES = 1 << 30;
 
 /** Each write returns when its bytes are on the disk. */
 const { O_CREAT, O_DSYNC, O_TRUNC, O_WRONLY } = constants;
+const MENDING_FLAGS = O_WRONLY | O_CREAT | O_DSYNC;
 const PART_FLAGS = O_WRONLY | O_CREAT | O_TRUNC | O_DSYNC;
 const PART_MODE = 0o600;
 
@@ -48,29 +57,40 @@ const truncateLater = promisify(ftruncate);
 
 function unavailable(cause: unknown): FirewallError {
   const words = cause instanceof Error ? cause.message : String(cause);
-  return new FirewallError("JOURNAL_UNAVAILABLE", `Cannot write the journal: ${words}.`, { cause });
+  const message = `Cannot write the journal: ${words}. Make room on its disk, or see why it is read only.`;
+  return new FirewallError("JOURNAL_UNAVAILABLE", message, { cause });
 }
 
 function partName(number: number): string {
   return `log-${String(number).padStart(PART_DIGITS, "0")}`;
 }
 
-function frame(body: string): Buffer {
-  const bytes = Buffer.allocUnsafe(HEAD_BYTES + Buffer.byteLength(body));
-  bytes.write(body, HEAD_BYTES);
-  bytes.writeUInt32LE(bytes.length - HEAD_BYTES, LENGTH);
-  bytes.writeUInt32LE(crc32(bytes.subarray(HEAD_BYTES)), CHECKSUM);
-  return bytes;
+/** Number of a part by its name; 0 for other files. */
+function numberOf(name: string): number {
+  return Number(PART.exec(name)?.[1] ?? 0);
 }
 
-/** The records of a part, up to the first that is not whole. */
-function* recordsOf(bytes: Buffer): Generator<Buffer> {
-  for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
-    const length = bytes.readUInt32LE(at + LENGTH);
-    const body = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
-    if (length === 0 || body.length < length || bytes.readUInt32LE(at + CHECKSUM) !== crc32(body)) return;
-    yield body;
-    at += HEAD_BYTES + length;
+function listStretches(stretches: readonly Stretch[]): string {
+  return stretches.map(({ at, bytes }) => `bytes ${at} to ${at + bytes}`).join(", ");
+}
+
+function damaged(path: string, damages: readonly Stretch[]): FirewallError {
+  const message =
+    `The journal is damaged: ${path} has lost ${listStretches(damages)}, which were on the disk. Pinholes that ` +
+    "were closed there would come back, and others be missing. Restore the folder from a copy, or start once " +
+    "with --salvage: that goes on with what is left, and keeps a copy of the damaged file.";
+  return new FirewallError("JOURNAL_DAMAGED", message);
+}
+
+/** The first bytes of a file; empty when there is none. */
+function firstBytes(path: string): Buffer {
+  if (!existsSync(path)) return Buffer.alloc(0);
+  const bytes = Buffer.alloc(PART_HEAD_BYTES);
+  const fd = openSync(path, "r");
+  try {
+    return bytes.subarray(0, readSync(fd, bytes));
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -94,6 +114,10 @@ interface Part {
 export class DurableLog {
   readonly #folder: string;
   readonly #maxBytes: number;
+  /** Number of the last part that was forgotten before. */
+  readonly #forgotten: number;
+  /** Length of the part before the one that is written, in bytes. */
+  #former = 0;
   /** Lengths of the parts that are no longer written, in bytes, by their numbers. */
   readonly #complete: Map<number, number> = new Map();
   #part: Part;
@@ -103,8 +127,13 @@ export class DurableLog {
   #at = 0;
   #room = 0;
 
-  private constructor(folder: string, maxBytes: number, complete: Map<number, number>, part: Part) {
+  private constructor(
+    { folder, forgotten, maxBytes }: { folder: string; forgotten: number; maxBytes: number },
+    complete: Map<number, number>,
+    part: Part,
+  ) {
     this.#folder = folder;
+    this.#forgotten = forgotten;
     this.#maxBytes = maxBytes;
     this.#complete = complete;
     this.#part = part;
@@ -122,7 +151,7 @@ export class DurableLog {
     try {
       const complete = new Map<number, number>();
       for (const name of readdirSync(folder).sort()) {
-        const number = Number(PART.exec(name)?.[1] ?? 0);
+        const number = numberOf(name);
         if (number === 0) continue;
         const { size } = statSync(join(folder, name));
         if (number > forgotten && size > 0) complete.set(number, size);
@@ -130,20 +159,41 @@ export class DurableLog {
       }
       const number = Math.max(forgotten, ...complete.keys()) + 1;
       const part = { number, fd: openSync(join(folder, partName(number)), PART_FLAGS, PART_MODE) };
-      const directory = openSync(folder, "r");
-      fsyncSync(directory);
-      closeSync(directory);
-      return new DurableLog(folder, maxBytes, complete, part);
+      syncFolder(folder);
+      return new DurableLog({ folder, forgotten, maxBytes }, complete, part);
     } catch (error) {
       throw unavailable(error);
     }
   }
 
-  /** What former runs left, record by record. A record is to be used before the next is asked for. */
-  *read(): Generator<Buffer> {
-    const own = this.#part.number;
-    for (const number of [...this.#complete.keys()].sort((a, b) => a - b)) {
-      if (number < own) yield* recordsOf(readFileSync(join(this.#folder, partName(number))));
+  /**
+   * What former runs left, record by record, before anything is appended. A record is to be used before the
+   * next is asked for.
+   *
+   * @param notice - told what is not there any more
+   * @param isSalvage - true: what was damaged is left out, of each part that it was in a copy is kept, and
+   *   the log is whole again
+   * @throws {FirewallError} `JOURNAL_DAMAGED` when records are lost of which somebody was told that they are
+   *   on the disk; `JOURNAL_UNAVAILABLE`
+   */
+  *read(notice: (text: string) => void, isSalvage: boolean): Generator<Buffer> {
+    const last = Math.max(this.#forgotten, ...this.#complete.keys());
+    for (let number = this.#forgotten + 1; number <= last; number += 1) {
+      const name = partName(number);
+      const path = join(this.#folder, name);
+      const isThere = this.#complete.has(number);
+      const expected = this.#formerOf(number + 1);
+      const part = readPart(isThere ? readFileSync(path) : Buffer.alloc(0), expected);
+      const damages = isThere || part.end > 0 ? part.damages : [{ at: 0, bytes: PART_HEAD_BYTES }];
+      if (damages.length > 0 && !isSalvage) throw damaged(path, damages);
+      if (damages.length > 0) notice(`${this.#mend(name, damages)} Records are lost.`);
+      if (part.tornBytes > 0) {
+        notice(
+          `${path} ends in ${part.tornBytes} bytes of a record that was never confirmed; it is left out.`,
+        );
+      }
+      this.#former = part.end;
+      yield* part.records;
     }
   }
 
@@ -171,12 +221,12 @@ export class DurableLog {
    */
   async append(body: string): Promise<void> {
     if (this.isFull) throw unavailable(`the log is ${this.bytes} bytes long`);
-    const record = frame(body);
+    const head = this.#at === 0 ? framePartHead(this.#former) : Buffer.alloc(0);
+    const record = Buffer.concat([head, frameRecord(body)]);
     const end = this.#at + record.length;
-    const room = end <= this.#room ? this.#room : end + GROWTH_BYTES;
-    const written = room > this.#room ? Buffer.concat([record, Buffer.alloc(GROWTH_BYTES)]) : record;
     try {
-      await writeLater(this.#part.fd, written, this.#at);
+      if (end > this.#room) await this.#grow(record, end);
+      else await writeLater(this.#part.fd, record, this.#at);
     } catch (error) {
       // What is there by half, or whole and not certain, is not there.
       await truncateLater(this.#part.fd, this.#at).catch(() => undefined);
@@ -184,7 +234,6 @@ export class DurableLog {
       throw unavailable(error);
     }
     this.#at = end;
-    this.#room = room;
   }
 
   /**
@@ -216,6 +265,7 @@ export class DurableLog {
     if (this.#next === undefined || this.#at === 0) return number - 1;
     closeSync(fd);
     this.#complete.set(number, this.#at);
+    this.#former = this.#at;
     this.#part = this.#next;
     this.#next = undefined;
     this.#at = 0;
@@ -244,6 +294,44 @@ export class DurableLog {
   close(): void {
     closeSync(this.#part.fd);
     if (this.#next !== undefined) closeSync(this.#next.fd);
+  }
+
+  /** Writes a record and room for others; on a disk without so much room, the record alone. */
+  async #grow(record: Buffer, end: number): Promise<void> {
+    const { fd } = this.#part;
+    const withRoom = Buffer.concat([record, Buffer.alloc(GROWTH_BYTES)]);
+    try {
+      await writeLater(fd, withRoom, this.#at);
+      this.#room = end + GROWTH_BYTES;
+    } catch {
+      await truncateLater(fd, this.#at);
+      await writeLater(fd, record, this.#at);
+      this.#room = end;
+    }
+  }
+
+  /** How long the part before one is, in bytes, as that one says; undefined when it does not. */
+  #formerOf(number: number): number | undefined {
+    return readPart(firstBytes(join(this.#folder, partName(number))), undefined).former;
+  }
+
+  /** Puts fillers where a part is damaged, and keeps what was there. @returns what was done */
+  #mend(name: string, damages: readonly Stretch[]): string {
+    const path = join(this.#folder, name);
+    const copy = join(this.#folder, `damaged-${name}`);
+    try {
+      const wasThere = existsSync(path);
+      if (wasThere) copyFileSync(path, copy);
+      const fd = openSync(path, MENDING_FLAGS, PART_MODE);
+      for (const { at, bytes } of damages) writeSync(fd, frameFiller(bytes), 0, bytes, at);
+      closeSync(fd);
+      syncFolder(this.#folder);
+      if (!this.#complete.has(numberOf(name))) this.#complete.set(numberOf(name), statSync(path).size);
+      const kept = wasThere ? ` What was there is kept in ${copy}.` : "";
+      return `Salvaged ${path}, without ${listStretches(damages)}.${kept}`;
+    } catch (error) {
+      throw unavailable(error);
+    }
   }
 
   async #syncFolder(): Promise<void> {

@@ -5,10 +5,10 @@
  * Reading goes through mapped memory. What is written counts when `write` has returned: then it is on the
  * disk.
  */
-import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Database, open } from "lmdb";
 import { FirewallError } from "../base/index.ts";
+import { makeFolder } from "./durable-folder.ts";
 
 /** The name of a value: a kind, then what tells it apart within its kind. */
 export type DurableKey = readonly [kind: string, ...rest: readonly string[]];
@@ -53,7 +53,7 @@ export class DurableStore {
    */
   static open(folder: string): DurableStore {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       // Without overlapping, a commit is told when it is on the disk and not before. Without batching by
       // turns of the event loop, nobody else has to answer for a disk that is full.
       const options = {

@@ -2,8 +2,8 @@
  * A folder that only one living process may use. The kernel takes the lock back when the process ends,
  * however it ends, so there is no stale lock and nothing to remove.
  */
-import { mkdirSync } from "node:fs";
 import { FirewallError } from "../base/index.ts";
+import { makeFolder } from "./durable-folder.ts";
 import { close, ERRNO, flock, lastErrno, open } from "./libc.ts";
 import { expectSuccess, systemError } from "./system-error.ts";
 
@@ -28,7 +28,7 @@ export class FolderLock {
    */
   static take(folder: string): FolderLock {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
     } catch (cause) {
       throw new FirewallError("FOLDER_LOCK", `Cannot make the folder ${folder}: ${String(cause)}`, { cause });
     }

@@ -19,6 +19,7 @@ const lines: string[] = [];
 
 function start(name: string, agents = root, doors: readonly OpenDoor[] = []): Promise<PinholeDaemon> {
   return PinholeDaemon.start({
+    isSalvage: false,
     openBackend: () => new SimulatedPinholes(),
     lockName: `test-${process.pid}/${name}`,
     stateFolder: join(folder, name),

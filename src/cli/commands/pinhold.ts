@@ -40,6 +40,7 @@ interface PinholdFlags extends LogFlags, SocketFlags, SimcoFlags {
   otherwise: "accept" | "drop";
   backend: BackendName;
   state: string;
+  salvage?: boolean;
   agents?: string;
   tlsListen?: HostPort;
 }
@@ -100,6 +101,7 @@ async function pinhold(flags: PinholdFlags): Promise<void> {
     openBackend: () => openBackend(flags),
     lockName: `${flags.table}/${flags.chain}`,
     stateFolder: resolve(flags.state),
+    isSalvage: flags.salvage === true,
     agents,
     limits: agents.limits,
     doors: [openUnixDoor(place), ...tlsDoors(flags), ...simcoDoors(flags, user?.userId)],
@@ -143,6 +145,7 @@ export function addPinholdCommand(program: Command): void {
         .default("nftables"),
     )
     .option("--state <folder>", "where the journal is", "/var/lib/postern/pinholes")
+    .option("--salvage", "take up what is left of a damaged journal")
     .option("--agents <file>", "who may open what")
     .option(
       "--tls-listen <address:port>",

@@ -60,6 +60,7 @@ describe("the file of agents", () => {
     ['{ "profiles": { "a": { "limit": { "speed": 1 } } } }', /profiles\.a\.limit must be an object/],
     ['{ "agents": { "x": { "profile": "nix" } } }', /agents\.x\.profile must be the name of a profile/],
     ['{ "agents": { "x y": { "profile": "nix" } } }', /agents\.x y must have 1 to 255 printable/],
+    ['{ "agents": { "x\\u0000y": { "profile": "nix" } } }', /agents\.x\0y must have 1 to 255 printable/],
     ['{ "translation": {} }', /translation\.outside is missing/],
     ['{ "translation": { "outside": { "addresses": [] } } }', /translation\.outside\.ports is missing/],
     ['{ "translation": { "outside": { "ports": [9, 8] } } }', /outside\.ports must be a pair/],

@@ -70,6 +70,21 @@ function logParts(folder: string): string[] {
   return readdirSync(folder).filter((name) => name.startsWith("log-"));
 }
 
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+}
+
+/** Where the first record behind the head of a part begins. */
+function lengthOfHead(path: string): number {
+  return 8 + readFileSync(path).readUInt32LE(0);
+}
+
+function lastByte(path: string): number {
+  return readFileSync(path).findLastIndex((byte) => byte !== 0);
+}
+
 /** What the journal should say, and commits that change it: a seed for each history. */
 class History {
   readonly #pinholes: Map<string, string> = new Map();
@@ -275,6 +290,91 @@ describe("a journal on disk", () => {
         });
       }));
   }
+
+  it("takes a record that a crash left by half for one that was never there, also when it starts again", () =>
+    withFolder(async (folder) => {
+      const history = new History(6);
+      for (let start = 0; start < 4; start += 1) {
+        const notices: string[] = [];
+        const notice = (text: string): void => void notices.push(text);
+        const journal = new DiskJournal(folder, "boot", { notice });
+        assert.equal(notices.length, start === 0 ? 0 : 1, "told once");
+        for (let step = 0; step < 3; step += 1) await journal.append(history.next());
+        await journal.close();
+        assert.deepEqual(await afterCrash(folder), history.contents);
+        const path = join(folder, logParts(folder).at(-1) ?? "");
+        const end = readFileSync(path).findLastIndex((byte) => byte !== 0) + 1;
+        const torn = readFileSync(path);
+        torn.write("half a record", end);
+        writeFileSync(path, torn);
+      }
+    }));
+
+  const DAMAGES: readonly (readonly [what: string, damage: (paths: readonly string[]) => void])[] = [
+    ["a byte in the middle of it has changed", ([path = ""]) => flip(path, 40)],
+    ["the length of a record has changed", ([path = ""]) => flip(path, lengthOfHead(path))],
+    ["a part that others follow ends too early", ([path = ""]) => truncateSync(path, 60)],
+    ["a part that others follow has lost its last record", ([path = ""]) => flip(path, lastByte(path))],
+    ["a part that others follow is gone", ([path = ""]) => unlinkSync(path)],
+    ["a part that others follow is empty", ([path = ""]) => truncateSync(path, 0)],
+    ["a part that others follow is zeros", ([path = ""]) => writeFileSync(path, Buffer.alloc(4096))],
+  ];
+  for (const [what, damage] of DAMAGES) {
+    it(`is not read where ${what}, unless what is left shall be salvaged`, () =>
+      withFolder(async (folder) => {
+        for (const run of [0, 1, 2]) {
+          const journal = new DiskJournal(folder, "boot");
+          for (const at of [1, 2, 3]) {
+            const id = `${run}${at}`;
+            await journal.append({ ...NOTHING, head: head(run * 3 + at), put: [{ id, text: `["${id}"]` }] });
+          }
+          await journal.close();
+        }
+        const before = contentsOf(new DiskJournal(folder, "boot"));
+        damage(logParts(folder).map((name) => join(folder, name)));
+        const isTold = {
+          code: "JOURNAL_DAMAGED",
+          message: /log-0000000001 has lost bytes \d+ to \d+,.*--salvage/,
+        };
+        assert.throws(() => new DiskJournal(folder, "boot"), isTold);
+
+        const notices: string[] = [];
+        const notice = (text: string): void => void notices.push(text);
+        const salvaged = new DiskJournal(folder, "boot", { isSalvage: true, notice });
+        const left = contentsOf(salvaged);
+        assert.equal(notices.length, 1);
+        assert.match(notices[0] ?? "", /Salvaged .*log-0000000001, without bytes/);
+        assert.equal(left.generation, 9);
+        const lost = before.pinholes.filter((text) => !left.pinholes.includes(text));
+        assert.ok(lost.every((text) => text.startsWith('["0')) && lost.length > 0, "only what was damaged");
+        await salvaged.append({ ...NOTHING, head: head(10), put: [{ id: "99", text: '["99"]' }] });
+        await salvaged.close();
+        assert.deepEqual((await afterCrash(folder)).pinholes, [...left.pinholes, '["99"]']);
+      }));
+  }
+
+  it("is not read when a newer version wrote it", () =>
+    withFolder(async (folder) => {
+      const store = DurableStore.open(folder);
+      await store.write([{ key: ["format"], value: 2 }]);
+      await store.close();
+      const isTold = { code: "JOURNAL_FORMAT", message: /format 2, and this one reads 1/ };
+      assert.throws(() => new DiskJournal(folder, "boot"), isTold);
+    }));
+
+  it("says its format in the database when it is folded", () =>
+    withFolder(async (folder) => {
+      const history = new History(7);
+      const journal = new DiskJournal(folder, "boot", { foldBytes: 600 });
+      await appendUntil((parts) => !parts.includes("log-0000000001"), { journal, history, folder });
+      await journal.close();
+      const store = DurableStore.open(folder);
+      assert.deepEqual(
+        Array.from(store.read("format"), ([, value]) => value),
+        [1],
+      );
+      await store.close();
+    }));
 
   it("does not take up a part that was folded and could not be removed", () =>
     withFolder(async (folder) => {

@@ -35,12 +35,26 @@ const PINHOLE = "pinhole";
 const ANSWER = "answer";
 /** Number of the last part of the log that is folded. */
 const FOLDED = "folded";
+const FORMAT = "format";
+
+/** What this code writes, also where nothing says so. Who changes what a reader must know of it counts up. */
+const FORMAT_VERSION = 1;
 
 /** The log is folded when it is so long, in bytes: that of a hundred thousand pinholes is shorter. */
 const FOLD_BYTES = 67_108_864;
 
 /** Changes that the database takes at once: about a millisecond of the event loop. */
 const FOLDED_AT_ONCE = 256;
+
+function checkFormat(store: DurableStore, folder: string): void {
+  const [found] = store.read(FORMAT);
+  const version = found === undefined ? FORMAT_VERSION : found[1];
+  if (version === FORMAT_VERSION) return;
+  const message =
+    `A newer Postern wrote the journal in ${folder} (format ${String(version)}, and this one reads ` +
+    `${FORMAT_VERSION}): go back to that version, or choose another folder.`;
+  throw new FirewallError("JOURNAL_FORMAT", message);
+}
 
 function answerKey({ agent, key }: AnswerName): readonly [string, string, string] {
   return [ANSWER, agent, key];
@@ -62,6 +76,10 @@ export interface DiskJournalOptions {
   readonly foldBytes?: number;
   /** Longest log, in bytes, while the database does not take what it says; 1 GiB when absent. */
   readonly logMaxBytes?: number;
+  /** True: a damaged log is read as far as it is whole. */
+  readonly isSalvage?: boolean;
+  /** Told what a log that was read has lost. */
+  readonly notice?: (text: string) => void;
 }
 
 /** A journal on disk. */
@@ -84,11 +102,13 @@ export class DiskJournal implements PinholeJournal {
   /**
    * @param folder - where it is; made if need be
    * @param bootId - names the start of the machine
-   * @throws {FirewallError} `JOURNAL_UNAVAILABLE`
+   * @throws {FirewallError} `JOURNAL_UNAVAILABLE`; `JOURNAL_FORMAT` when a newer Postern wrote it;
+   *   `JOURNAL_DAMAGED`
    */
   constructor(folder: string, bootId: string, options: DiskJournalOptions = {}) {
-    const { foldBytes = FOLD_BYTES, logMaxBytes } = options;
+    const { foldBytes = FOLD_BYTES, logMaxBytes, isSalvage = false, notice = () => undefined } = options;
     this.#store = DurableStore.open(folder);
+    checkFormat(this.#store, folder);
     this.#bootId = bootId;
     this.#foldBytes = foldBytes;
     this.#foldAt = foldBytes;
@@ -98,7 +118,7 @@ export class DiskJournal implements PinholeJournal {
     [this.#lastStored = ""] = this.#store.lastName(PINHOLE) ?? [];
     const [folded] = this.#store.read(FOLDED);
     this.#log = DurableLog.open(folder, (folded?.[1] as number | undefined) ?? 0, logMaxBytes);
-    for (const record of this.#log.read()) {
+    for (const record of this.#log.read(notice, isSalvage)) {
       const changes = decodeChanges(record);
       this.#head = changes.head;
       this.#unfolded.add(changes);
@@ -207,6 +227,7 @@ export class DiskJournal implements PinholeJournal {
     }
     for (const name of forgotten) yield { key: answerKey(name), value: undefined };
     for (const answer of kept) yield { key: answerKey(answer), value: answer };
+    yield { key: [FORMAT], value: FORMAT_VERSION };
     yield { key: [HEAD], value: head };
     yield { key: [FOLDED], value: last };
   }

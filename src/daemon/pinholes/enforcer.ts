@@ -147,6 +147,12 @@ export class Enforcer {
     return failed;
   }
 
+  /** The journal shall say this, as soon as it can be written. */
+  async correct(changes: JournalChanges): Promise<void> {
+    this.#backlog.add(changes);
+    await this.writeRest();
+  }
+
   /** Writes what is decided and not written. It stays to be written when it cannot be. */
   async writeRest(): Promise<void> {
     try {

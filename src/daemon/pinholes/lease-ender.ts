@@ -2,26 +2,20 @@
  * Ends pinholes whose time is over.
  *
  * Those that the packet filter refuses to end are found by halves, as refused commits are, so that the others
- * end on time. They are set aside and tried again later and later. Where the filter does not work at all,
- * everything waits. Elements end by themselves meanwhile where the filter sees to that.
+ * end on time; some tries at a time, so that commits go on in between. They are set aside and tried again
+ * later and later. Where the filter does not work at all, everything waits. Elements end by themselves
+ * meanwhile where the filter sees to that.
  */
 import type { FirewallError, Milliseconds } from "../../base/index.ts";
 import type { Moment, Pinhole, PinholeStore } from "../../pinhole/index.ts";
-import type { Enforcer, Writing } from "./enforcer.ts";
+import type { Enforcer } from "./enforcer.ts";
 import { RetryDelay } from "./retry-delay.ts";
 
 /** Pinholes that are set aside at most, beyond those of one turn: while it is more, no others are ended. */
 const SET_ASIDE_MAX = 1000;
 
-/** What came of one turn. */
-interface Turn {
-  /** Which of them the filter has not ended. */
-  readonly left: readonly Pinhole[];
-  /** Why; of several reasons the last. */
-  readonly failed: FirewallError | undefined;
-}
-
-const NOTHING_LEFT: Turn = { left: [], failed: undefined };
+/** Tries of the filter in one turn, at most. */
+const TRIES_AT_ONCE = 16;
 
 /** Ends pinholes whose time is over. */
 export class LeaseEnder {
@@ -33,6 +27,11 @@ export class LeaseEnder {
   readonly #setAside: Map<string, Milliseconds> = new Map();
   /** True when the filter ended nothing at all. */
   #isStuck = false;
+  /** What is due and not tried yet: parts of which each is tried as one, the next one last. */
+  readonly #parts: (readonly Pinhole[])[] = [];
+  /** What the filter has refused of what was due together with them, and why. */
+  #left: Pinhole[] = [];
+  #failed: FirewallError | undefined;
 
   constructor(store: PinholeStore, enforcer: Enforcer, moment: () => Moment) {
     this.#store = store;
@@ -44,6 +43,7 @@ export class LeaseEnder {
   get next(): Milliseconds | undefined {
     const { nextDeadline } = this.#store;
     const { notBefore } = this.#retry;
+    if (this.#parts.length > 0) return this.#moment().now;
     if (this.#waits) return notBefore;
     if (this.#setAside.size === 0) return nextDeadline;
     return Math.min(nextDeadline ?? notBefore, notBefore);
@@ -51,15 +51,30 @@ export class LeaseEnder {
 
   /** Ends some of what is overdue; when there is more of it, {@link LeaseEnder.next} is in the past. */
   async endDue(): Promise<void> {
+    if (this.#parts.length === 0 && !this.#takeDue()) return;
+    for (let tries = 0; tries < TRIES_AT_ONCE; tries += 1) {
+      const part = this.#parts.pop();
+      if (part === undefined) break;
+      await this.#end(part);
+    }
+    if (this.#parts.length > 0) return;
+    const [left, failed] = [this.#left, this.#failed];
+    this.#left = [];
+    this.#failed = undefined;
+    if (failed === undefined) this.#succeed();
+    else this.#fail(left, failed);
+  }
+
+  /** Takes what is due. @returns false when it is not the time to try anything */
+  #takeDue(): boolean {
     const now = this.#moment();
     const isTime = now.now >= this.#retry.notBefore;
-    if (!isTime && this.#waits) return;
+    if (!isTime && this.#waits) return false;
     if (isTime) this.#fetch();
     // What is taken back is due once more.
     const due = this.#store.takeDue(now).filter(({ id, deadline }) => this.#setAside.get(id) !== deadline);
-    const { left, failed } = due.length === 0 ? NOTHING_LEFT : await this.#end(due, "if-possible");
-    if (failed === undefined) this.#succeed();
-    else this.#fail(left, failed);
+    if (due.length > 0) this.#parts.push(due);
+    return true;
   }
 
   /** What has ended meanwhile, or has got another lease, is not due any more. */
@@ -73,16 +88,32 @@ export class LeaseEnder {
     return this.#isStuck || this.#setAside.size > SET_ASIDE_MAX;
   }
 
-  /** Halves are written with the rest: on the disk they are all ended, or all there. */
-  async #end(due: readonly Pinhole[], writing: Writing): Promise<Turn> {
-    const failed = await this.#enforcer.enforce(this.#store.end(due, "expire", this.#moment()), writing);
-    if (failed?.code !== "BACKEND_REFUSED" || due.length === 1) {
-      return { left: failed === undefined ? [] : due, failed };
+  /**
+   * Tries a part; of one that is refused each half comes next. The whole is written before it is tried, and
+   * halves with the rest: on the disk each is there, or has ended, as it is in force.
+   */
+  async #end(part: readonly Pinhole[]): Promise<void> {
+    const isWhole = this.#failed === undefined && this.#parts.length === 0;
+    const due = isWhole ? part : part.filter((pinhole) => this.#isStillDue(pinhole));
+    if (due.length === 0) return;
+    const ending = this.#store.end(due, "expire", this.#moment());
+    const failed = await this.#enforcer.enforce(ending, isWhole ? "if-possible" : "later");
+    if (failed === undefined) return;
+    this.#failed = failed;
+    if (failed.code === "BACKEND_REFUSED" && due.length > 1) {
+      const middle = due.length >> 1;
+      this.#parts.push(due.slice(middle), due.slice(0, middle));
+      return;
     }
-    const middle = due.length >> 1;
-    const first = await this.#end(due.slice(0, middle), "later");
-    const second = await this.#end(due.slice(middle), "later");
-    return { left: [...first.left, ...second.left], failed: second.failed ?? first.failed };
+    this.#left.push(...due);
+    // Nothing is ended at all: the others are not asked about either.
+    if (failed.code !== "BACKEND_REFUSED") this.#left.push(...this.#parts.splice(0).flat());
+  }
+
+  /** Between two turns it may have been closed or renewed. */
+  #isStillDue({ id, number, deadline }: Pinhole): boolean {
+    const now = this.#store.byNumber(number);
+    return now !== undefined && now.id === id && now.deadline === deadline;
   }
 
   #succeed(): void {

@@ -25,6 +25,8 @@ export interface PinholeDaemonOptions {
   readonly lockName: string;
   /** Where the journal is. */
   readonly stateFolder: string;
+  /** True: a journal that is damaged is taken up as far as it is whole. */
+  readonly isSalvage: boolean;
   readonly agents: AgentDirectory;
   readonly limits: LimitValues;
   readonly doors: readonly OpenDoor[];
@@ -90,13 +92,13 @@ export class PinholeDaemon {
 }
 
 async function startService(options: PinholeDaemonOptions, closings: Closing[]): Promise<PinholeService> {
-  const { lockName, stateFolder, limits, log } = options;
+  const { lockName, stateFolder, isSalvage, limits, log } = options;
   const lock = await OwnerLock.take(lockName);
   closings.push(() => lock.release());
   const folder = FolderLock.take(stateFolder);
   closings.push(() => folder.release());
   const bootId = machineBootId();
-  const journal = new DiskJournal(stateFolder, bootId);
+  const journal = new DiskJournal(stateFolder, bootId, { isSalvage, notice: (text) => log.warning(text) });
   closings.push(() => journal.close());
   const backend = options.openBackend();
   closings.push(() => backend.close());

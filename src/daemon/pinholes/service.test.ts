@@ -486,6 +486,29 @@ describe("a journal that cannot be written", () => {
       ["bob", "bob"],
     );
   });
+
+  it("keeps no start waiting that has something to correct, and learns it later", async () => {
+    const journal = new FullDisk();
+    const first = await makeRig(journal);
+    await first.service.apply(ALICE, [
+      { op: "open", spec: AUDIO },
+      { op: "open", spec: { ...audio(7), lifetime: 1 } },
+    ]);
+    journal.isFull = true;
+    const rig = { clock: { now: 3000, wall: 1_700_000_002_000 } };
+    const filter = new SimulatedPinholes();
+    const service = await startService({ journal, backend: filter, moment: () => rig.clock });
+    services.push(service);
+    assert.equal(filter.keys.length, 2, "what still lives is in force");
+    assert.equal(
+      await refusalOf(service.apply(ALICE, [{ op: "open", spec: audio(9) }])),
+      "JOURNAL_UNAVAILABLE",
+    );
+    assert.equal([...journal.load().pinholes].length, 2);
+    journal.isFull = false;
+    await service.apply(ALICE, [{ op: "open", spec: audio(9) }]);
+    assert.equal([...journal.load().pinholes].length, 2, "one is over, and one is new");
+  });
 });
 
 describe("a service that starts", () => {

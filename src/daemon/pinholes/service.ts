@@ -307,7 +307,9 @@ export class PinholeService {
     const moment = this.moment;
     backend.foresee?.();
     const corrections = await store.load(journal.load(), moment, bootId, turn);
-    if (corrections !== undefined) await journal.append(corrections);
+    // Deadlines that are over, or of another start of the machine, are found again by the next start: a disk
+    // that takes nothing keeps no pinholes waiting.
+    if (corrections !== undefined) await this.#enforcer.correct(corrections);
     await this.#enforcer.restore();
     backend.watch((drift) => void this.#loop.drifted(drift));
     this.#loop.start();

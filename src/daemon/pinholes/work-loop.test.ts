@@ -206,6 +206,43 @@ describe("leases that the packet filter will not end", () => {
     assert.equal(filter.endings, before, "it has ended, and nothing is tried any more");
   });
 
+  it("hold no commit up: they are found some tries at a time, and what is closed meanwhile is over", async () => {
+    const rig = await makeRig();
+    const { service, filter, events } = rig;
+    const opens = Array.from(
+      { length: 1000 },
+      (_, at) => ({ op: "open", spec: audio(5000 + at, 1) }) as const,
+    );
+    const { results } = await service.apply(ALICE, opens);
+    filter.keepsAll = true;
+    rig.clock = { now: rig.clock.now + 1000, wall: rig.clock.wall + 1000 };
+    const tries: number[] = [];
+    for (let port = 6000; filter.endings < 2000 - 1; port += 1) {
+      const before = filter.endings;
+      await service.apply(BOB, [{ op: "open", spec: audio(port) }]);
+      tries.push(filter.endings - before);
+      if (port === 6001) {
+        const closing = { op: "close", id: results[999]?.id ?? "" } as const;
+        await service.apply(ALICE, [closing, { op: "open", spec: audio(4999) }]);
+      }
+      assert.ok(tries.length < 2000, "all of them are tried");
+      if (service.status.counters.expiryFailures > 0) break;
+    }
+    assert.ok(
+      tries.length > 100 && Math.max(...tries) <= 16,
+      `${tries.length} turns, ${Math.max(...tries)} tries`,
+    );
+    filter.keepsAll = false;
+    rig.clock = { now: rig.clock.now + RETRY_LONGEST_MS, wall: rig.clock.wall + RETRY_LONGEST_MS };
+    // What was tried several times stands in the queue as often, and takes another turn.
+    for (let port = 4990; port < 4995; port += 1) {
+      await service.apply(BOB, [{ op: "open", spec: audio(port) }]);
+    }
+    const ended = events.filter(({ type }) => type === "pinhole.ended");
+    assert.equal(new Set(ended.map(({ pinhole }) => pinhole?.id)).size, 1000);
+    assert.equal(ended.length, 1000, "each ends once");
+  });
+
   it("are tried again later and later, and are told of until they end", async () => {
     const rig = await makeRig();
     const { service, filter, events } = rig;
