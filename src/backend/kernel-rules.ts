@@ -29,7 +29,7 @@ import {
 import type { KernelPlan } from "./plan/kernel-plan.ts";
 import { type Meter, meterRemoval, meterText } from "./plan/meter.ts";
 import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
-import { hookChainName, type PlanForm, type PlanText, planText } from "./plan/plan-text.ts";
+import { type PlanForm, type PlanText, planText } from "./plan/plan-text.ts";
 import { tallyTexts } from "./plan/table-lines.ts";
 import {
   type TableContents,
@@ -286,9 +286,7 @@ export class KernelRules {
     const next = this.#prepared;
     const old = this.#inForce;
     if (next === undefined && old === undefined) return;
-    const lead = switchText(this.#plan, (hook) =>
-      next === undefined ? undefined : hookChainName(next.number, hook),
-    );
+    const lead = switchText(this.#plan, (hook) => next?.entries.get(hook));
     runNftables(`${lead}${this.#removal(old, next)}`);
     this.#inForce = next;
     this.#prepared = undefined;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DEFAULT_MARK_MASK, REJECT_KIND, RejectMarks, SealMarks } from "../netlink/index.ts";
+import type { HookEntry } from "./plan/plan-text.ts";
 import { switchText, tableText } from "./table-text.ts";
 
 const PLAN = { table: "postern", hooks: ["INPUT"], priority: 5, markMask: DEFAULT_MARK_MASK } as const;
@@ -77,12 +78,18 @@ describe("our table's text", () => {
   });
 
   it("asks a packet on its way to a plan for nothing but our mark: the plan asks seals before answers", () => {
-    const text = switchText({ ...PLAN, hooks: ["OUTPUT"] }, () => "plan1-hook-output");
-    const rules = text.split("\n").filter((line) => line.startsWith("add rule"));
-    assert.deepEqual(
-      rules.map((rule) => rule.replace(/^add rule inet postern output /, "")),
-      ["meta mark & 0x70000000 != 0 meta mark set meta mark & 0x8fffffff", "goto plan1-hook-output"],
-    );
+    const rules = (entry: HookEntry): string[] =>
+      switchText({ ...PLAN, hooks: ["OUTPUT"] }, () => entry)
+        .split("\n")
+        .filter((line) => line.startsWith("add rule"))
+        .map((rule) => rule.replace(/^add rule inet postern output /, ""));
+    const chain = "plan1-hook-output";
+    const asked = ["meta mark & 0x70000000 != 0 meta mark set meta mark & 0x8fffffff", `goto ${chain}`];
+    assert.deepEqual(rules({ chain }), asked);
+    assert.deepEqual(rules({ chain, readable: "plan1-readable-output" }), [
+      "meta mark & 0x70000000 == 0x70000000 meta mark set meta mark & 0x8fffffff goto plan1-readable-output",
+      ...asked,
+    ]);
     assert.match(
       switchText({ ...PLAN, hooks: ["OUTPUT"] }, () => undefined),
       /jump pass-answers\n.*goto queueing/,

@@ -26,7 +26,7 @@ import {
 import { REJECT_KIND, type RejectKind, RejectMarks } from "../netlink/index.ts";
 import { ANSWER_CHAINS, ANSWER_SETS, PASSED_ANSWERS } from "./answer-text.ts";
 import { hexadecimal } from "./hexadecimal.ts";
-import { QUEUEING_CHAIN, USERSPACE_CHAIN } from "./plan/plan-text.ts";
+import { type HookEntry, QUEUEING_CHAIN, USERSPACE_CHAIN } from "./plan/plan-text.ts";
 import { isTableName } from "./table-name.ts";
 import { SEALING_RULES, type SealForm, sealChains, sealVerdicts } from "./seal-text.ts";
 
@@ -94,23 +94,27 @@ ${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port${seals === undefined ? 
 }
 
 /**
- * Rules of a hook's chain; first our bits of the mark are cleared.
+ * Rules of a hook's chain; first our bits of the mark are cleared, also of packets that have come back.
  *
- * @param next - name of the plan's chain that judges; when absent everything goes up
+ * @param next - where the plan judges; when absent everything goes up
  */
-function hookRules(hook: HookName, mask: number, next?: string): string[] {
-  const clear = `meta mark & ${hexadecimal(mask)} != 0 meta mark set meta mark & ${hexadecimal(~mask)}`;
-  return next === undefined
-    ? [clear, ...PASSED_ANSWERS[hook], `goto ${QUEUEING_CHAIN}`]
-    : [clear, `goto ${next}`];
+function hookRules(hook: HookName, mask: number, next?: HookEntry): string[] {
+  const ours = `meta mark & ${hexadecimal(mask)}`;
+  const clear = `meta mark set meta mark & ${hexadecimal(~mask)}`;
+  const clearAll = `${ours} != 0 ${clear}`;
+  if (next === undefined) return [clearAll, ...PASSED_ANSWERS[hook], `goto ${QUEUEING_CHAIN}`];
+  const { chain, readable } = next;
+  const bits = hexadecimal(new RejectMarks(mask).bits(REJECT_KIND.VOUCHED));
+  const back = readable === undefined ? [] : [`${ours} == ${bits} ${clear} goto ${readable}`];
+  return [...back, clearAll, `goto ${chain}`];
 }
 
 /**
  * The transaction that leads the hooks to other chains.
  *
- * @param nextOf - name of the plan's chain that judges a hook's packets; `undefined` when everything goes up
+ * @param nextOf - where the plan judges a hook's packets; `undefined` when everything goes up
  */
-export function switchText(plan: TablePlan, nextOf: (hook: HookName) => string | undefined): string {
+export function switchText(plan: TablePlan, nextOf: (hook: HookName) => HookEntry | undefined): string {
   const lines = plan.hooks.flatMap((hook) => {
     const chain = `inet ${plan.table} ${hook.toLowerCase()}`;
     const rules = hookRules(hook, new RejectMarks(plan.markMask).mask, nextOf(hook));

@@ -28,7 +28,7 @@ import { FlowDesk } from "./flow-desk.ts";
 import { LineBuffer } from "./line-buffer.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
 import { loadPolicy } from "./policy-file.ts";
-import { type Reset, resetBeyond, ResetSender } from "./reset-sender.ts";
+import { resetBeyond, ResetSender } from "./reset-sender.ts";
 import { RuleBook } from "./rule-book.ts";
 import { SealKeeper } from "./seal-keeper.ts";
 import { VerdictReporter } from "./verdict-reporter.ts";
@@ -89,8 +89,6 @@ export class QueueLoop {
   readonly #heartbeat: Int32Array;
   readonly #nameOf: (index: number) => string;
   readonly #resetSender = new ResetSender();
-  /** Resets that follow the verdicts of the batch. */
-  readonly #resets: Reset[] = [];
   #prepared: EnginePolicy | undefined;
   /** Until when packets come up whole although no rule reads their bytes. */
   #wholeUntil: Milliseconds = 0;
@@ -192,7 +190,7 @@ export class QueueLoop {
     this.#copyLess();
     this.#idleTurns = taken === 0 ? this.#idleTurns + 1 : 0;
     if (queues.pressure.isPressed !== this.#isPressed) this.#press(!this.#isPressed);
-    if (this.#resets.length > 0) this.#sendResets();
+    this.#sendResets();
     this.#engine.expire(this.#now);
     this.#seals.turn(this.#engine.tracker, this.#now);
     this.#counters[COUNTER.truncated] = queues.count("shortCopies");
@@ -399,10 +397,7 @@ export class QueueLoop {
       this.#adopt(queue, packet);
       return;
     }
-    if (queue.isCut && this.#needsMore(packet) && this.#copiesWhole()) {
-      queue.repeat();
-      return;
-    }
+    if (this.#sendBack(queue, packet)) return;
     packet.vouched = this.#marks.isVouched(packet.mark);
     packet.carried = this.#marks.isCarried(packet.mark);
     if (packet.vouched) packet.mark = this.#marks.without(packet.mark);
@@ -416,6 +411,16 @@ export class QueueLoop {
     if (this.#engine.ended && verdict === VERDICT.REJECT) this.#noteReset(packet);
     if (this.#engine.ended) this.desk.ended(this.#engine.tracker.slot);
     if (this.desk.isWatched) this.desk.committed(this.#engine.transition);
+  }
+
+  /** Sends a packet back to its hook where that is better than to judge it. @returns false where it is not */
+  #sendBack(queue: QueueSocket, packet: Packet): boolean {
+    const { mark, protocol, fault } = packet;
+    if (queue.isCut && this.#needsMore(packet) && this.#copiesWhole())
+      queue.repeat(this.#marks.without(mark));
+    else if (fault === undefined && this.#marks.asksIfReadable(mark, protocol)) queue.repeat(mark);
+    else return false;
+    return true;
   }
 
   /** Carries out what the kernel has judged; the mark says how a packet is refused. */
@@ -480,17 +485,12 @@ export class QueueLoop {
     const { tracker, evaluator } = this.#engine;
     if (evaluator.rejectWith !== "tcp-reset") return;
     const reset = resetBeyond(packet, tracker);
-    if (reset !== undefined) this.#resets.push(reset);
+    if (reset !== undefined) this.#resetSender.hold(reset);
   }
 
   #sendResets(): void {
-    try {
-      for (const reset of this.#resets) this.#resetSender.send(reset);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      const words = `the far end of a refused connection cannot be told: ${reason}`;
-      if (this.#lines.admits(this.#now)) this.#lines.add("ERROR", words);
-    }
-    this.#resets.length = 0;
+    const reason = this.#resetSender.release();
+    if (reason === undefined || !this.#lines.admits(this.#now)) return;
+    this.#lines.add("ERROR", `the far end of a refused connection cannot be told: ${reason}`);
   }
 }

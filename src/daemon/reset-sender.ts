@@ -90,6 +90,24 @@ const NO_BYTES = new Uint8Array(0);
 /** Sends resets, each family through a socket of its own. */
 export class ResetSender {
   readonly #sockets = new Map<4 | 6, RawSocket>();
+  readonly #held: Reset[] = [];
+
+  /** Keeps a reset until the kernel has heard the verdict that is its reason. */
+  hold(reset: Reset): void {
+    this.#held.push(reset);
+  }
+
+  /** Sends what is held. @returns why it could not; `undefined` when it could */
+  release(): string | undefined {
+    try {
+      for (const reset of this.#held) this.send(reset);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    } finally {
+      this.#held.length = 0;
+    }
+  }
 
   /**
    * Sends one reset. An end that cannot be reached any more needs none.

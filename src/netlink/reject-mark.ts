@@ -6,7 +6,7 @@
  * is nftables' own `reject`: what the sender gets is what any kernel would send. A seal is noted in the
  * connection's mark. Of the mark only the bits of a mask are ours; all others pass through untouched.
  */
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, PROTOCOL } from "../base/index.ts";
 
 /** Bits of the packet mark that are ours unless the policy says otherwise. */
 export const DEFAULT_MARK_MASK = 0x70000000;
@@ -31,8 +31,8 @@ export const REJECT_KIND = {
   SEAL_DROP: 6,
   /**
    * Upwards: the kernel's tracker has found that the segment fits its connection, which stands, or of a SYN
-   * that it begins none.
-   * Downwards: a seal that is there ends.
+   * that it begins none. Of what is no segment: the kernel asks whether it can be read.
+   * Downwards: a seal that is there ends. Back to the hook: it can be read.
    */
   VOUCHED: 7,
 } as const;
@@ -67,9 +67,19 @@ export class RejectMarks {
     this.#shift = shift;
   }
 
-  /** True for the mark of a packet that the kernel's tracker vouches for. */
+  /** True for the mark of a segment that the kernel's tracker vouches for. */
   isVouched(mark: number): boolean {
     return (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED || this.isCarried(mark);
+  }
+
+  /**
+   * True for the mark of a packet that the kernel judges by itself once it knows that it can be read: it goes
+   * back to its hook as it is.
+   *
+   * @param protocol - the packet's (IANA number)
+   */
+  asksIfReadable(mark: number, protocol: number): boolean {
+    return protocol !== PROTOCOL.TCP && (mark & this.mask) >>> this.#shift === REJECT_KIND.VOUCHED;
   }
 
   /** True for the mark of a segment with which the kernel has begun to carry its connection. */

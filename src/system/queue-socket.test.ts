@@ -194,7 +194,7 @@ describe("the queue loop", () => {
     sayCopied(128);
     assert.ok(queue.isCut);
     assert.equal(queue.counters.shortCopies, 0);
-    queue.repeat();
+    queue.repeat(5);
     queue.flush();
     assert.deepEqual(heard(), ["1 repeat"]);
   });

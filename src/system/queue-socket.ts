@@ -276,9 +276,14 @@ export class QueueSocket {
     this.#waiting = false;
   }
 
-  /** Sends the packet to its hook's chain once more, from where it may come again, with another copy. */
-  repeat(): void {
-    this.#verdicts.answer(this.packet.id, NETFILTER_VERDICT.REPEAT);
+  /**
+   * Sends the packet to its hook's chain once more with a mark; from there it may come again, with another
+   * copy.
+   *
+   * @param mark - 32 bits; as a signed number it needs no box
+   */
+  repeat(mark: number): void {
+    this.#verdicts.answerMarked(this.packet.id, NETFILTER_VERDICT.REPEAT, mark);
     this.#waiting = false;
   }
 

@@ -304,20 +304,19 @@ export const countingPolicies: fc.Arbitrary<RuleArguments> = fc
       ),
       { minLength: 1, maxLength: 3 },
     ),
+    gates: fc.constantFrom(["TCPRule", "ICMPRule"], ["UDPRule"], ["TrueRule"]),
     late: fc.array(oneOf(["PortRule", "UDPRule", "TCPStateRule"], VERDICTS), { maxLength: 1 }),
     forward: fc.boolean(),
+    outgoing: fc.boolean(),
     default_chain: fc.constantFrom(...VERDICTS),
   })
-  .map(({ before, counted, late, forward, default_chain }) => ({
+  .map(({ before, counted, gates, late, forward, outgoing, default_chain }) => ({
     settings: { compatibility: "strict", limits: SMALL },
     default_chain,
     INPUT: [...before, { name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "first" }, ...late],
     ...(forward && { FORWARD: [{ name: "DestinationIPRule", cidr_range: "192.0.0.0/8", action: "first" }] }),
-    first: [
-      { name: "TCPRule", action: "second" },
-      { name: "ICMPRule", action: "second" },
-      { name: "ReturnRule" },
-    ],
+    ...(outgoing && { OUTPUT: [{ name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "first" }] }),
+    first: [...gates.map((name) => ({ name, action: "second" })), { name: "ReturnRule" }],
     second: counted,
     last: [{ name: "LimitRule", rate: 3, per: "hour", action: "REJECT" }],
   }));

@@ -145,12 +145,13 @@ export async function compareRuns(
 /**
  * Compares the interpreter with the kernel where rules count.
  *
- * @returns how many of these rules stood in the kernel, and how many packets they met there
+ * @returns how many of these rules stood in the kernel, how many packets they met there, and how many came
+ *   back to it
  */
 export async function compareCounts(
   hosts: Topology<"client" | "firewall" | "server">,
   { policies: count, packets }: Comparison,
-): Promise<{ rules: number; met: number }> {
+): Promise<{ rules: number; met: number; sentBack: number }> {
   const judge = await KernelJudge.open(hosts);
   let rules = 0;
   let met = 0;
@@ -166,5 +167,5 @@ export async function compareCounts(
   } finally {
     judge.close();
   }
-  return { rules, met };
+  return { rules, met, sentBack: judge.sentBack };
 }

@@ -13,7 +13,8 @@ netnsTest(
   "rules that count in the kernel give every packet the interpreter's verdict",
   GATEWAY,
   async (hosts) => {
-    const { rules, met } = await compareCounts(hosts, { policies: 60, packets: 60 });
+    const { rules, met, sentBack } = await compareCounts(hosts, { policies: 60, packets: 60 });
     assert.ok(rules > 20 && met > 30, `${rules} rules stood in the kernel, and met ${met} packets`);
+    assert.ok(sentBack > 30, `${sentBack} packets came back to the kernel`);
   },
 );

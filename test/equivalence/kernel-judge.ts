@@ -182,6 +182,8 @@ export class KernelJudge {
   sealed = 0;
   /** Connections that the kernel carried so far. */
   carried = 0;
+  /** Packets that came back to the kernel, since they could be read, so far. */
+  sentBack = 0;
 
   private constructor(hosts: Hosts, interfaces: ReadonlyMap<number, string>) {
     const open = (): Readonly<Record<4 | 6, RawSocket>> => ({ 4: RawSocket.open(4), 6: RawSocket.open(6) });
@@ -384,6 +386,11 @@ export class KernelJudge {
         queue.packet.describe(packet);
         decodePacket(packet, queue.bytes, payloadAt, payloadEnd, wireBytes);
         assert.ok(this.#reference !== undefined);
+        if (packet.fault === undefined && this.#marks.asksIfReadable(packet.mark, packet.protocol)) {
+          this.sentBack += 1;
+          queue.repeat(packet.mark);
+          continue;
+        }
         packet.vouched = this.#marks.isVouched(packet.mark);
         packet.carried = this.#marks.isCarried(packet.mark);
         if (packet.vouched) packet.mark = this.#marks.without(packet.mark);

@@ -61,8 +61,12 @@ const PROTOCOLS = [
   PROTOCOL.ICMP,
   PROTOCOL.ICMPV6,
   PROTOCOL.SCTP,
+  PROTOCOL.UDPLITE,
   47,
 ];
+
+/** IPv4 options that say nothing (RFC 791 section 3.1, "No Operation"). */
+const NO_OPERATIONS = new Uint8Array(4).fill(1);
 const FLAGS = [
   TCP_FLAG.SYN,
   TCP_FLAG.SYN | TCP_FLAG.ACK,
@@ -92,7 +96,8 @@ const damage: fc.Arbitrary<Damage> = fc.oneof(
 );
 
 function headerBytes(bytes: Uint8Array): number {
-  return (bytes[0] ?? 0) >>> 4 === 4 ? 20 : 40;
+  const first = bytes[0] ?? 0;
+  return first >>> 4 === 4 ? (first & 15) * 4 : 40;
 }
 
 /** The kernel checks lengths of the IP header itself; so they stay right. */
@@ -128,6 +133,7 @@ const shape = fc.record({
   flags: fc.constantFrom(...FLAGS),
   icmp: fc.tuple(fc.constantFrom(0, 3, 8, 128, 129), fc.constantFrom(0, 1, 3)),
   payloadBytes: fc.constantFrom(0, 0, 1, 40),
+  hasOptions: fc.constantFrom(true, false, false, false),
   damage,
 });
 
@@ -209,6 +215,7 @@ function toPacket(given: Shape, at: number, numbers: SegmentNumbers): JudgedPack
     icmpCode: icmp[1],
     payload: new Uint8Array(payloadBytes),
     timeToLive: TIME_TO_LIVE,
+    ...(shape.hasOptions && { ipOptions: NO_OPERATIONS }),
   });
   const bytes = spoil(whole, shape.damage);
   setNumber(bytes, at + 1);

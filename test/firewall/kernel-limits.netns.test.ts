@@ -8,7 +8,7 @@ import { connect, type FirewallClient, type RuleReport } from "#client";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
 import { netnsTest, PATIENCE_MS } from "#testing";
 import { buildPacket } from "#wire";
-import { inject } from "./injection.ts";
+import { datagramBetween, inject } from "./injection.ts";
 
 /** Pings of the client meet one limit; all else passes. */
 function policyOf(limit: object, ...rest: readonly object[]): Record<string, unknown> {
@@ -35,6 +35,9 @@ async function ruleOf(remote: FirewallClient, chain: string, index: number): Pro
   assert.ok(found !== undefined);
   return found;
 }
+
+/** Behind an IPv4 header without options, in bytes. */
+const UDP_CHECKSUM_AT = 26;
 
 /** So slow that no token comes in while a test runs. */
 const SLOW = { rate: 1, per: "hour" };
@@ -97,6 +100,38 @@ netnsTest(
       assert.equal(kernel.packets, passed + 4);
       await firewall.stop();
     }
+  },
+);
+
+netnsTest(
+  "datagrams that the kernel does not vouch for, and that can be read, come back to it and are counted there",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const limit = { ...SLOW, burst: 7, match: "over", action: "DROP" };
+    const policy = {
+      ...policyOf(limit, { name: "TrueRule", action: "ACCEPT" }),
+      ipv4: [{ name: "PortRule", protocol: "UDP", dst_port: 5000, action: "pings" }],
+    };
+    const firewall = await startFirewall(host, { policy });
+    const remote = connect({ socket: firewall.socket });
+    const whole = datagramBetween(client, host, 4);
+    const wrong = whole.slice();
+    wrong[UDP_CHECKSUM_AT] = (wrong[UDP_CHECKSUM_AT] ?? 0) ^ 1;
+    const cut = whole.slice(0, -1);
+    new DataView(cut.buffer).setUint16(2, cut.length);
+    await inject(client, [wrong, whole, cut], 10);
+    const counted = async (): Promise<(number | undefined)[]> => {
+      const { counters } = await remote.getStatus();
+      const rules = [await ruleOf(remote, "pings", 0), await ruleOf(remote, "pings", 1)];
+      const counts = rules.flatMap(({ kernel, userspacePackets }) => [kernel.packets, userspacePackets]);
+      return [...counts, counters["malformed"]];
+    };
+    // Of twenty that can be read thirteen are over the limit; ten have been cut.
+    const wanted = [13, 0, 7, 0, 10];
+    const until = performance.now() + PATIENCE_MS;
+    while (!isDeepStrictEqual(await counted(), wanted) && performance.now() < until) await sleep(50);
+    assert.deepEqual(await counted(), wanted);
+    await firewall.stop();
   },
 );
 

@@ -4,17 +4,8 @@
  * Each plan has a number, and its chains carry it in their names. So a new plan is built beside the one in
  * force, and one transaction leads the hooks to it and takes the old one away.
  *
- * The way of a packet at a hook: it is *vouched for*, then it walks the chains of the policy.
- *
- * *Vouching.* Userspace judges a packet that it cannot read by `outcomes.malformed`, before any rule. The
- * kernel has no such step, so what it cannot vouch for goes up: fragments; packets of IPv6 with extension
- * headers; TCP, SCTP and ICMP whose header is not all there (its last byte is read: an expression that reads
- * beyond the packet does not hold); UDP unless connection tracking, which compares the length in the header
- * with that of the packet, takes the packet for valid; UDP-Lite. TCP and UDP over IPv4 that connection
- * tracking follows need no other look: it has put fragments together, and the header is whole. What arrives
- * has passed the kernel's own checks of the IP header; of what leaves, a raw socket may have written the
- * header, so its form is looked at too. Not looked at is the payload length of IPv6 on packets that a program
- * of this host writes itself, header included.
+ * The way of a packet at a hook: it is *vouched for* (see vouching-text.ts), then it walks the chains of the
+ * policy.
  *
  * *Sealed flows* come first where something goes up at all. The verdict of a seal is that of the whole policy
  * for every packet of the flow, so nothing in front of it need be asked.
@@ -23,7 +14,6 @@
  * second go up, are judged and logged there, and the others are dropped silently.
  */
 import type { HookName } from "../../base/index.ts";
-import { PROTOCOL } from "../../base/index.ts";
 import { judgedPriority, REJECT_KIND, type RejectKind, RejectMarks } from "../../netlink/index.ts";
 import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
@@ -41,6 +31,7 @@ import type {
 } from "./kernel-plan.ts";
 import type { Meter } from "./meter.ts";
 import { tableSetName, tableSetTexts } from "./table-set.ts";
+import { VOUCHING_CHAIN, vouchingRules } from "./vouching-text.ts";
 import { elementText, groupLines, hasRanges, isRun, type LineRun, runKeyText } from "./line-run.ts";
 
 /** The chain that sends packets up. */
@@ -54,16 +45,6 @@ const LOGGED_PER_SECOND = 1000;
 
 /** Longest comment of a rule, in characters; nftables takes 128 bytes. */
 const COMMENT_MAX = 120;
-
-/** Smallest and largest data offset of a TCP header, in 32-bit words (RFC 9293 section 3.1). */
-const TCP_WORDS_MIN = 5;
-const TCP_WORDS_MAX = 15;
-
-/** Types of IPv6 extension headers that userspace walks through, and "no next header". */
-const EXTENSION_TYPES = "0, 43, 44, 51, 59, 60, 135, 139, 140";
-
-/** Matches packets that connection tracking has found whole and put together from their fragments. */
-const FOLLOWED = "ct state new,established,related";
 
 /** How a plan is put into the kernel. */
 export interface PlanForm {
@@ -162,6 +143,15 @@ function comment(words: string): string {
   return `comment "${words.replaceAll(/[^\x20-\x7e]|["\\]/g, "?").slice(0, COMMENT_MAX)}"`;
 }
 
+function hookChain(hook: HookName): string {
+  return `hook-${hook.toLowerCase()}`;
+}
+
+/** Of the chain for packets of a hook that can surely be read. */
+function readableChain(hook: HookName): string {
+  return `readable-${hook.toLowerCase()}`;
+}
+
 /** True when packets of flows go up by a line; those to be logged are not of a flow that could be sealed. */
 function goesUp({ action, except }: PlanLine): boolean {
   return action.kind === "userspace" || except !== undefined;
@@ -181,6 +171,8 @@ class PlanWriter {
   readonly #chains: string[] = [];
   /** Maps that the chains written so far look packets up in. */
   readonly maps: string[] = [];
+  /** See {@link PlanText.entries}. */
+  readonly entries = new Map<HookName, HookEntry>();
   /** See {@link PlanText.counted}. */
   readonly counted = new Map<string, readonly (PlanLine | undefined)[]>();
 
@@ -231,30 +223,26 @@ class PlanWriter {
     ];
   }
 
+  /** True when rules count, so that datagrams come back, see vouching-text.ts. */
+  get #counts(): boolean {
+    return this.#plan.meters.length > 0;
+  }
+
+  /** Our bits of the mark, set to what is asked, or cleared. */
+  #setMark(kind?: RejectKind): string {
+    const marks = new RejectMarks(this.#form.markMask);
+    const rest = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
+    return kind === undefined ? rest : `${rest} | ${hexadecimal(marks.bits(kind))}`;
+  }
+
   #vouchingChains(): string[] {
-    const words: number[] = [];
-    for (let count = TCP_WORDS_MIN; count <= TCP_WORDS_MAX; count += 1) words.push(count);
     const up = `goto ${QUEUEING_CHAIN}`;
-    // Reads the last byte of a header of so many bytes.
-    const whole = (bytes: number): string[] => [`@th,${(bytes - 1) * 8},8 0-255 return`, up];
-    const lengths = words.map((count) => `${count} : goto ${this.#name(`whole-${count * 4}`)}`).join(", ");
-    const tracked = this.#form.tracksConnections ? [`${FOLLOWED} return`] : [];
-    const { ICMP, TCP, UDP, ICMPV6, SCTP, UDPLITE } = PROTOCOL;
-    return [
-      ...[8, 12, ...words.map((count) => count * 4)]
-        .filter((bytes, at, all) => all.indexOf(bytes) === at)
-        .map((bytes) => this.#chain(`whole-${bytes}`, whole(bytes))),
-      this.#chain("vouch-tcp", [`tcp doff vmap { ${lengths} }`, up]),
-      this.#chain("vouch-udp", [...tracked, up]),
-      this.#chain("vouch", [
-        ...tracked.map((rule) => `meta nfproto ipv4 meta l4proto { tcp, udp } ${rule}`),
-        `ip frag-off & 0x3fff != 0 ${up}`,
-        `ip6 nexthdr { ${EXTENSION_TYPES} } ${up}`,
-        `meta l4proto vmap { ${TCP} : goto ${this.#name("vouch-tcp")}, ${UDP} : goto ${this.#name("vouch-udp")}, ` +
-          `${ICMP} : goto ${this.#name("whole-8")}, ${ICMPV6} : goto ${this.#name("whole-8")}, ` +
-          `${SCTP} : goto ${this.#name("whole-12")}, ${UDPLITE} : ${up} }`,
-      ]),
-    ];
+    return vouchingRules({
+      name: (rest) => this.#name(rest),
+      tracksConnections: this.#form.tracksConnections,
+      up,
+      ...(this.#counts && { ask: `${this.#setMark(REJECT_KIND.VOUCHED)} ${up}` }),
+    }).map(([rest, rules]) => this.#chain(rest, rules));
   }
 
   #hookChains({ hook, chains }: HookPlan): string[] {
@@ -263,31 +251,34 @@ class PlanWriter {
       const line: PlanLine = { match: [], action: { kind: "accept" }, origin: { chain: -1, rule: -1 } };
       const checks = this.#checks({ except: "tracked" });
       const lead = [...this.#seals(checks.length > 0), ...PASSED_ANSWERS[hook]];
-      return [
-        this.#chain(`hook-${hook.toLowerCase()}`, [...lead, ...checks, { text: "counter accept", line }]),
-      ];
+      this.entries.set(hook, { chain: this.#name(hookChain(hook)) });
+      return [this.#chain(hookChain(hook), [...lead, ...checks, { text: "counter accept", line }])];
     }
     const first = start.lines[0];
     const isAllUp = first?.match.length === 0 && first.action.kind === "userspace";
     const form =
       hook === "OUTPUT"
-        ? [`ip version != 4 goto ${QUEUEING_CHAIN}`, `ip hdrlength != 5 goto ${QUEUEING_CHAIN}`]
+        ? [`ip version != 4 goto ${QUEUEING_CHAIN}`, `ip hdrlength < 5 goto ${QUEUEING_CHAIN}`]
         : [];
     const asks = chains.some(({ lines }) => lines.some(goesUp));
     const lead = [...this.#seals(isAllUp || asks), ...PASSED_ANSWERS[hook]];
-    const entry = isAllUp
-      ? [...lead, `goto ${QUEUEING_CHAIN}`]
-      : [
-          ...lead,
-          ...form,
-          `jump ${this.#name("vouch")}`,
-          `jump ${this.#name(this.#ruleChain(hook, start.chain))}`,
-          ...this.#endOfHook(hook),
-        ];
+    const judging = [`jump ${this.#name(this.#ruleChain(hook, start.chain))}`, ...this.#endOfHook(hook)];
     const walked = chains.map((chain) =>
       this.#chain(this.#ruleChain(hook, chain.chain), this.#stepTexts(hook, chain)),
     );
-    return [...walked, this.#chain(`hook-${hook.toLowerCase()}`, entry), ...this.#chains.splice(0)];
+    const mayComeBack = this.#counts && !isAllUp;
+    const judged = mayComeBack ? [`goto ${this.#name(readableChain(hook))}`] : judging;
+    const vouched = [...form, `jump ${this.#name(VOUCHING_CHAIN)}`, ...judged];
+    this.entries.set(hook, {
+      chain: this.#name(hookChain(hook)),
+      ...(mayComeBack && { readable: this.#name(readableChain(hook)) }),
+    });
+    return [
+      ...walked,
+      ...(mayComeBack ? [this.#chain(readableChain(hook), judging)] : []),
+      this.#chain(hookChain(hook), [...lead, ...(isAllUp ? [`goto ${QUEUEING_CHAIN}`] : vouched)]),
+      ...this.#chains.splice(0),
+    ];
   }
 
   /** Asks seals first where packets of flows go up: most packets are of flows whose fate is sealed. */
@@ -329,15 +320,13 @@ class PlanWriter {
 
   /** Where packets of a line behind a limit end: those that are logged go up with their verdict. */
   #tellingChain({ action, origin }: PlanLine): string {
-    const marks = new RejectMarks(this.#form.markMask);
     const refusal = action.kind === "reject" ? REFUSAL_CHAINS[action.rejectWith] : undefined;
     const kind = REFUSAL_KINDS[refusal ?? ""] ?? REJECT_KIND.PORT_UNREACHABLE;
-    const others = `meta mark set meta mark & ${hexadecimal(~marks.mask)}`;
     return this.#chain(this.#tellingName({ action, origin }), [
       `meta priority set ${judgedPriority({ isRefused: refusal !== undefined, ...origin })}`,
-      `${others} | ${hexadecimal(marks.bits(kind))}`,
+      this.#setMark(kind),
       `jump ${this.#name("log-drop")}`,
-      others,
+      this.#setMark(),
       refusal === undefined ? "drop" : `goto ${refusal}`,
     ]);
   }
@@ -452,10 +441,20 @@ class PlanWriter {
   }
 }
 
+/** Where a hook leads. */
+export interface HookEntry {
+  /** Name of the chain that takes the hook's packets. */
+  readonly chain: string;
+  /** Of the one for packets that have come back, since they can be read; absent where none come back. */
+  readonly readable?: string;
+}
+
 /** A plan as text. */
 export interface PlanText {
   /** Chains and maps, to stand in a table block. */
   readonly text: string;
+  /** Where each hook leads. */
+  readonly entries: ReadonlyMap<HookName, HookEntry>;
   /** Names of the chains. */
   readonly chains: readonly string[];
   /** Names of the maps. */
@@ -477,14 +476,10 @@ export function planText(plan: KernelPlan, form: PlanForm): PlanText {
   const nameOf = (text: string): string => /^\t(?:chain|map|set) (\S+)/.exec(text)?.[1] ?? "";
   return {
     text: [...sets, ...writer.maps, ...chains].join("\n"),
+    entries: writer.entries,
     chains: chains.map(nameOf),
     maps: writer.maps.map(nameOf),
     sets: sets.map(nameOf),
     counted: writer.counted,
   };
-}
-
-/** Name of the chain of a plan to which a hook leads. */
-export function hookChainName(number: number, hook: HookName): string {
-  return `plan${number}-hook-${hook.toLowerCase()}`;
 }

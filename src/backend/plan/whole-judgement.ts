@@ -14,11 +14,12 @@
  *   and does not surely lie apart from the class.
  * - *What is to be logged* behind the rule goes up with its verdict, and is not judged again (see
  *   judged-priority.ts in the netlink layer).
- * - *What the kernel does not vouch for* goes up before all rules (see plan-text.ts). With connection
- *   tracking, which puts fragments together, that is nothing that userspace could read of IPv4 packets that
- *   arrive, UDP and UDP-Lite apart: a datagram with a wrong checksum is none that the tracker knows.
+ * - *What the kernel does not vouch for* goes up before all rules (see vouching-text.ts). IPv4 packets that
+ *   can be read come back from there, and connection tracking has put fragments together, unless a program of
+ *   this host forbids it for its raw socket (IP_NODEFRAG). IPv6 packets stay in userspace: it walks through
+ *   extension headers where the kernel sees the end of the way, and could not say what it has found behind.
  */
-import { HOOK, HOOK_NAMES, type HookName, PROTOCOL } from "../../base/index.ts";
+import { HOOK, HOOK_NAMES, type HookName } from "../../base/index.ts";
 import { JUDGED_CHAIN_MAX, JUDGED_RULE_MAX } from "../../netlink/index.ts";
 import type { Policy, PolicyRule, Rule } from "../../policy/index.ts";
 import type { KernelPlan, Origin, PlanChain, PlanLine, RegionName } from "./kernel-plan.ts";
@@ -35,8 +36,6 @@ const VISITS_MAX = 200_000;
 const TOO_MANY = "there are too many ways to it to be sure that none of its packets goes up";
 
 const IPV4: KernelTest = { field: "family", family: 4 };
-
-const DATAGRAMS: Match = [{ field: "protocol", protocols: [PROTOCOL.UDP, PROTOCOL.UDPLITE], negated: true }];
 
 /** A rule that counts, as it would stand in the kernel. */
 export interface Counting {
@@ -219,12 +218,10 @@ interface SearchParts {
   readonly told: Set<PlanLine>;
 }
 
-/** Why packets of a class may come up before all rules; `undefined` when none does. */
-function unvouched(hook: HookName, packets: Match): string | undefined {
-  const some = "it counts every packet, and the kernel does not vouch for";
-  if (hook === "OUTPUT") return `${some} all that this host sends`;
-  if (!implies(packets, [IPV4])) return `${some} IPv6 packets with extension headers`;
-  return implies(packets, DATAGRAMS) ? undefined : `${some} UDP with a wrong checksum`;
+/** Why packets of a class may come up before all rules, to be judged; `undefined` when none does. */
+function unvouched(packets: Match): string | undefined {
+  if (implies(packets, [IPV4])) return undefined;
+  return "it counts every packet, and IPv6 packets with extension headers go to userspace";
 }
 
 /** Judges the rules of one plan. */
@@ -278,7 +275,7 @@ class Search {
     if (areApart(counted, counted)) return undefined;
     const search = new UpSearch(this.#plan, chains, counting, this.#parts);
     search.search(counted);
-    return search.reason ?? unvouched(hook, counted);
+    return search.reason ?? unvouched(counted);
   }
 }
 

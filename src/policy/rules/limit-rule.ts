@@ -93,8 +93,8 @@ export const limitRule: RuleDefinition = defineRule({
   action: "required",
   notes:
     "The kernel counts by itself where all packets that can meet the rule are judged there; `postern check --plan` " +
-    "says where that is so, and why not. For IPv6, UDP and what this host sends it never is, so put a limit behind a " +
-    "SourceIPRule for `0.0.0.0/0` and a TCPRule; of one that counts `by` source only the IPv6 sources stay in userspace.",
+    "says where that is so, and why not. For IPv6 it never is, so put a limit that counts all sources together " +
+    "behind a SourceIPRule for `0.0.0.0/0`; of one that counts `by` source only the IPv6 sources stay in userspace.",
   memoryBytes: (values, limits) => TokenBuckets.bytes(bucketCount(values.by, limits.limitSources)),
   create(values, setup) {
     const perMillisecond = values.rate / PERIODS[values.per];
