@@ -159,14 +159,7 @@ export class QueueLoop {
    */
   static async open(settings: WorkerSettings, send: (message: WorkerMessage) => void): Promise<QueueLoop> {
     const { policy } = await loadPolicy(settings.policy);
-    const loop = new QueueLoop(
-      settings,
-      { policy, memory: settings.memory, revision: settings.revision },
-      send,
-    );
-    // No packet waits yet, and none comes before all workers are ready.
-    releaseMemory();
-    return loop;
+    return new QueueLoop(settings, { policy, memory: settings.memory, revision: settings.revision }, send);
   }
 
   /** True when the last turn was ended by a request of the main thread. */
@@ -203,6 +196,12 @@ export class QueueLoop {
     const events = this.desk.takeEvents();
     if (events !== undefined) this.#send({ kind: "events", ...events });
     return taken;
+  }
+
+  /** Notes that there is memory to be given back. */
+  leaveUntidy(): void {
+    this.#isUntidy = true;
+    this.#idleTurns = 0;
   }
 
   /**

@@ -10,6 +10,8 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { FirewallError, invariant, SECOND } from "../base/index.ts";
 import { QueueLoop } from "./queue-loop.ts";
+import { FIRST_TURNS, Rehearsal } from "./rehearsal.ts";
+import { releaseMemory } from "../system/index.ts";
 import type { WorkerMessage, WorkerMethods, WorkerRequest, WorkerSettings } from "./worker-protocol.ts";
 
 /** Longest wait in the kernel: flows have to expire even when nothing comes. */
@@ -50,8 +52,37 @@ async function answer(handlers: Handlers, request: WorkerRequest): Promise<void>
   }
 }
 
+/**
+ * Begins a rehearsal, so that what the worker's own loop is made of then is what code was made for. A worker
+ * that cannot rehearse is slower at first, and not less right.
+ */
+async function openRehearsal(settings: WorkerSettings): Promise<Rehearsal | undefined> {
+  try {
+    const rehearsal = await Rehearsal.open(settings);
+    for (let turns = 0; turns < FIRST_TURNS; turns += 1) rehearsal.turn();
+    return rehearsal;
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error;
+    const message = `worker ${settings.worker} judges its first packets unrehearsed: ${error.message}`;
+    post({ kind: "lines", lines: [{ level: "WARNING", message }] });
+    return undefined;
+  }
+}
+
+/** Does what can wait until there is no packet. @returns the rehearsal, `undefined` when it is over */
+function rehearse(rehearsal: Rehearsal | undefined, loop: QueueLoop): Rehearsal | undefined {
+  loop.tidy();
+  if (rehearsal === undefined || rehearsal.turn()) return rehearsal;
+  rehearsal.close();
+  loop.leaveUntidy();
+  return undefined;
+}
+
 async function run(settings: WorkerSettings): Promise<void> {
+  let rehearsal = await openRehearsal(settings);
   const loop = await QueueLoop.open(settings, post);
+  // No packet waits yet, and none comes before all workers are ready.
+  releaseMemory();
   let stopped = false;
   const handlers: Handlers = {
     prepare: async (params) => {
@@ -107,8 +138,8 @@ async function run(settings: WorkerSettings): Promise<void> {
   post({ kind: "bound" });
   try {
     for (let turns = 1; !stopped; turns += 1) {
-      const isIdle = loop.turn(WAIT_MS) === 0 && !loop.woken;
-      if (isIdle) loop.tidy();
+      const isIdle = loop.turn(rehearsal === undefined ? WAIT_MS : 0) === 0 && !loop.woken;
+      if (isIdle) rehearsal = rehearse(rehearsal, loop);
       if (isIdle || turns % TURNS_BETWEEN_BREAKS === 0) await takeBreak();
       if (!loop.woken) continue;
       // After each answer packets have their turn: they do not wait for all who ask.

@@ -325,6 +325,7 @@ export class WorkerPool {
       worker: seat.at,
       creatorId: this.#options.creatorId,
       policy: source,
+      readsBytes: policy.readsBytes,
       revision,
       memory,
       counters: seat.counters,

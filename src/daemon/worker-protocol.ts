@@ -55,6 +55,8 @@ export interface WorkerSettings {
   /** File descriptor of the eventfd that wakes it. */
   readonly wakeFd: number;
   readonly policy: PolicySource;
+  /** Whether the policy reads the bytes of flows. */
+  readonly readsBytes: boolean;
   readonly revision: number;
   readonly memory: SharedMemory;
   /** Counters of this worker, see COUNTERS. */

@@ -85,7 +85,12 @@ export {
   QUEUE_PACKET,
   type QueueConfig,
 } from "./queue-config.ts";
-export { QUEUE_METADATA_MAX_BYTES, type QueueMetadata, QueuePacketView } from "./queue-packet.ts";
+export {
+  encodeQueuePacket,
+  QUEUE_METADATA_MAX_BYTES,
+  type QueueMetadata,
+  QueuePacketView,
+} from "./queue-packet.ts";
 export { DEFAULT_MARK_MASK, REJECT_KIND, type RejectKind, RejectMarks } from "./reject-mark.ts";
 export { SEAL_GENERATIONS, SEAL_KIND, type SealKind, SealMarks } from "./seal-mark.ts";
 export { NETFILTER_VERDICT, VERDICT_MAX_BYTES, VerdictWriter } from "./verdict-writer.ts";

@@ -6,13 +6,15 @@
  * network order. Attributes that are not listed here are skipped: a later kernel may send more.
  */
 import { ATTRIBUTE_HEADER_BYTES, AttributeCursor, type NetlinkFault } from "./message.ts";
-import { NETFILTER_HEADER_BYTES } from "./message-writer.ts";
+import { MessageWriter, NETFILTER_HEADER_BYTES } from "./message-writer.ts";
+import { QUEUE_PACKET } from "./queue-config.ts";
 
 // Attribute types (enum nfqnl_attr_type).
 const PACKET_HEADER = 1;
 const MARK = 3;
 const IN_INTERFACE = 5;
 const OUT_INTERFACE = 6;
+const HARDWARE_ADDRESS = 9;
 const PAYLOAD = 10;
 const CAPTURE_LENGTH = 13;
 const SOCKET_BUFFER = 14;
@@ -25,6 +27,9 @@ const HEADER_ID = 0;
 const HEADER_PROTOCOL = 4;
 const HEADER_HOOK = 6;
 const HEADER_BYTES = 7;
+
+/** Length of a hardware address with its length before it (struct nfqnl_msg_packet_hw). */
+const HARDWARE_ADDRESS_BYTES = 12;
 
 // Flags of the socket buffer attribute.
 const CHECKSUM_NOT_READY = 1;
@@ -200,3 +205,36 @@ export class QueuePacketView {
 
 /** Room a queued packet's message needs beside the packet's own bytes: all attributes the kernel may send. */
 export const QUEUE_METADATA_MAX_BYTES: number = 1024 + ATTRIBUTE_HEADER_BYTES;
+
+/** What is said of a packet. */
+export interface QueuedPacket extends QueueMetadata {
+  /** Number of the queue. */
+  readonly queue: number;
+  readonly id: number;
+  /** Ethernet type of what it holds. */
+  readonly etherType: number;
+  /** The packet from its IP header on; the last thing in the message, which it fills up to its end. */
+  readonly payload: Uint8Array;
+}
+
+/** The message by which the kernel would hand a packet up, its attributes in the kernel's order. */
+export function encodeQueuePacket(packet: Readonly<QueuedPacket>): Uint8Array {
+  const { inInterface, outInterface, mark, userId, groupId } = packet;
+  const writer = new MessageWriter();
+  writer.beginNetfilter({ type: QUEUE_PACKET, flags: 0, sequence: 0, resource: packet.queue });
+  const header = new DataView(new ArrayBuffer(HEADER_BYTES));
+  header.setUint32(HEADER_ID, packet.id);
+  header.setUint16(HEADER_PROTOCOL, packet.etherType);
+  header.setUint8(HEADER_HOOK, packet.hook);
+  writer.attribute(PACKET_HEADER, new Uint8Array(header.buffer));
+  if (inInterface !== 0) writer.uint32(IN_INTERFACE, inInterface);
+  if (outInterface !== 0) writer.uint32(OUT_INTERFACE, outInterface);
+  if (mark !== 0) writer.uint32(MARK, mark);
+  if (inInterface !== 0) writer.attribute(HARDWARE_ADDRESS, new Uint8Array(HARDWARE_ADDRESS_BYTES));
+  if (userId !== NO_USER) writer.uint32(USER, userId);
+  if (groupId !== NO_USER) writer.uint32(GROUP, groupId);
+  writer.uint32(SOCKET_BUFFER, CHECKSUM_NOT_READY);
+  writer.attribute(PAYLOAD, packet.payload);
+  writer.end();
+  return writer.bytes;
+}

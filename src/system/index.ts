@@ -11,6 +11,7 @@ export {
 } from "./conntrack-settings.ts";
 export { BatchBuffer } from "./batch-buffer.ts";
 export { type ConntrackObserver, ConntrackWatch, type ConntrackWatchOptions } from "./conntrack-watch.ts";
+export { DatagramPair } from "./datagram-pair.ts";
 export { DurableLog } from "./durable-log.ts";
 export { type DurableChange, type DurableKey, DurableStore } from "./durable-store.ts";
 export { EventFd } from "./event-fd.ts";

@@ -19,6 +19,10 @@ export const socket: (domain: number, type: number, protocol: number) => number 
   "int socket(int domain, int type, int protocol)",
 );
 
+/** `socketpair(2)`; writes two file descriptors of 32 bits each. Returns 0 or -1. */
+export const socketpair: (domain: number, type: number, protocol: number, pair: Memory) => number =
+  library.func("int socketpair(int domain, int type, int protocol, void *pair)");
+
 /** `bind(2)`. Returns 0 or -1. */
 export const bind: (fd: number, address: Memory, bytes: number) => number = library.func(
   "int bind(int fd, void *address, uint bytes)",
