@@ -9,16 +9,23 @@
 /** Places at first; always a power of two. */
 const CAPACITY = 64;
 
-/** Spreads numbers that count up (Knuth's multiplicative hash). */
+/** Spreads numbers (Knuth's multiplicative hash). */
 const SPREAD = 0x9e3779b1;
+
+/** Numbers that count up and have all but these bits in common stand side by side: one line of the cache. */
+const NEIGHBOUR_BITS = 3;
+const NEIGHBOURS = 2 ** NEIGHBOUR_BITS - 1;
+
+/** Of a place: the row plus one, or 0 for none; then its hash, so that a look-up touches memory once. */
+const PLACE_WORDS = 2;
 
 /** Characters of an id that are by chance, in whole or in part. */
 const ID_CHARACTERS = 13;
 
-/** A hash of a number. */
+/** A hash of a number that was counted up to: of those that follow each other most are neighbours. */
 export function hashNumber(number: number): number {
-  const mixed = Math.imul(number, SPREAD);
-  return (mixed ^ (mixed >>> 15)) >>> 0;
+  const mixed = Math.imul(number >>> NEIGHBOUR_BITS, SPREAD);
+  return (((mixed ^ (mixed >>> 15)) & ~NEIGHBOURS) | (number & NEIGHBOURS)) >>> 0;
 }
 
 /**
@@ -37,9 +44,9 @@ export function hashId(id: string): number {
 export class RowIndex<Key> {
   readonly #hashOf: (key: Key) => number;
   readonly #isOf: (row: number, key: Key) => boolean;
-  /** The row at a place, plus one; 0 for none. */
-  #rows: Uint32Array = new Uint32Array(CAPACITY);
-  #hashes: Uint32Array = new Uint32Array(CAPACITY);
+  #places: Uint32Array = new Uint32Array(PLACE_WORDS * CAPACITY);
+  /** Places, less one: they are a power of two. */
+  #mask = CAPACITY - 1;
   #size = 0;
 
   /**
@@ -59,60 +66,64 @@ export class RowIndex<Key> {
   find(key: Key): number | undefined {
     const hash = this.#hashOf(key);
     for (let at = hash & this.#mask; ; at = (at + 1) & this.#mask) {
-      const row = (this.#rows[at] ?? 0) - 1;
+      const row = this.#rowAt(at) - 1;
       if (row < 0) return undefined;
-      if (this.#hashes[at] === hash && this.#isOf(row, key)) return row;
+      if (this.#hashAt(at) === hash && this.#isOf(row, key)) return row;
     }
   }
 
   /** @param key - that no other row here has */
   add(key: Key, row: number): void {
-    if (2 * (this.#size + 1) > this.#rows.length) this.#grow();
+    if (2 * this.#size > this.#mask) this.#grow();
     this.#size += 1;
-    this.#put(this.#hashOf(key), row);
+    this.#put(this.#hashOf(key), row + 1);
   }
 
   delete(key: Key, row: number): void {
     let at = this.#hashOf(key) & this.#mask;
-    while (this.#rows[at] !== row + 1) {
-      if (this.#rows[at] === 0) return;
+    while (this.#rowAt(at) !== row + 1) {
+      if (this.#rowAt(at) === 0) return;
       at = (at + 1) & this.#mask;
     }
     this.#size -= 1;
     this.#close(at);
   }
 
-  get #mask(): number {
-    return this.#rows.length - 1;
+  /** The row at a place, plus one; 0 for none. */
+  #rowAt(at: number): number {
+    return this.#places[PLACE_WORDS * at] ?? 0;
   }
 
-  #put(hash: number, row: number): void {
+  #hashAt(at: number): number {
+    return this.#places[PLACE_WORDS * at + 1] ?? 0;
+  }
+
+  #put(hash: number, entry: number): void {
     let at = hash & this.#mask;
-    while (this.#rows[at] !== 0) at = (at + 1) & this.#mask;
-    this.#rows[at] = row + 1;
-    this.#hashes[at] = hash;
+    while (this.#rowAt(at) !== 0) at = (at + 1) & this.#mask;
+    this.#places[PLACE_WORDS * at] = entry;
+    this.#places[PLACE_WORDS * at + 1] = hash;
   }
 
   /** Moves up what would not be found any more behind an empty place. */
   #close(empty: number): void {
     let hole = empty;
-    for (let at = (hole + 1) & this.#mask; this.#rows[at] !== 0; at = (at + 1) & this.#mask) {
-      const home = (this.#hashes[at] ?? 0) & this.#mask;
+    for (let at = (hole + 1) & this.#mask; this.#rowAt(at) !== 0; at = (at + 1) & this.#mask) {
+      const home = this.#hashAt(at) & this.#mask;
       if (((at - home) & this.#mask) < ((at - hole) & this.#mask)) continue;
-      this.#rows[hole] = this.#rows[at] ?? 0;
-      this.#hashes[hole] = this.#hashes[at] ?? 0;
+      this.#places.copyWithin(PLACE_WORDS * hole, PLACE_WORDS * at, PLACE_WORDS * (at + 1));
       hole = at;
     }
-    this.#rows[hole] = 0;
+    this.#places[PLACE_WORDS * hole] = 0;
   }
 
   #grow(): void {
-    const [rows, hashes] = [this.#rows, this.#hashes];
-    this.#rows = new Uint32Array(2 * rows.length);
-    this.#hashes = new Uint32Array(2 * rows.length);
-    for (let at = 0; at < rows.length; at += 1) {
-      const row = (rows[at] ?? 0) - 1;
-      if (row >= 0) this.#put(hashes[at] ?? 0, row);
+    const former = this.#places;
+    this.#places = new Uint32Array(2 * former.length);
+    this.#mask = former.length - 1;
+    for (let at = 0; at < former.length; at += PLACE_WORDS) {
+      const entry = former[at] ?? 0;
+      if (entry !== 0) this.#put(former[at + 1] ?? 0, entry);
     }
   }
 }

@@ -77,6 +77,14 @@ export interface RuleListener {
   done(author: RuleAuthor): void;
 }
 
+/** What a read found. */
+export interface RuleReading {
+  /** False when news were lost because the buffer was full. */
+  readonly isWhole: boolean;
+  /** False when there may be more. */
+  readonly isEmpty: boolean;
+}
+
 /** A subscription, in the network namespace of the calling thread. */
 export class RuleEvents {
   readonly #fd: number;
@@ -131,24 +139,26 @@ export class RuleEvents {
   }
 
   /**
-   * Reads everything that has come. Never waits.
+   * Reads what has come. Never waits.
    *
-   * @returns false when news were lost because the buffer was full
+   * @param max - pages of news that are read, at most: the buffer has room for thousands
    * @throws {FirewallError} `NETLINK_RECEIVE`
    */
-  read(listener: RuleListener): boolean {
+  read(listener: RuleListener, max: number = Number.POSITIVE_INFINITY): RuleReading {
     let isWhole = true;
-    for (;;) {
+    for (let pages = 0; pages < max; ) {
       const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, MSG_DONTWAIT);
       if (count >= 0) {
         this.#hear(count, listener);
+        pages += 1;
         continue;
       }
       const errno = lastErrno();
-      if (errno === ERRNO.EAGAIN) return isWhole;
+      if (errno === ERRNO.EAGAIN) return { isWhole, isEmpty: true };
       if (errno === ERRNO.ENOBUFS) isWhole = false;
       else if (errno !== ERRNO.EINTR) throw systemError("NETLINK_RECEIVE", "Cannot hear of rule sets", errno);
     }
+    return { isWhole, isEmpty: false };
   }
 
   close(): void {

@@ -90,3 +90,22 @@ netnsTest(
     socket.close();
   },
 );
+
+netnsTest("what others do is told once, however many news it makes", ALONE, async ({ firewall }) => {
+  const [socket, monitor] = inNamespace(firewall.fullName, () => {
+    const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
+    return [own, DriftMonitor.open(PLAN, own.port)] as const;
+  });
+  const drifts: Drift[] = [];
+  monitor.start((drift) => drifts.push(drift));
+  const list = Array.from({ length: 20_000 }, (_, index) => index).join(", ");
+  execFileSync("ip", ["netns", "exec", firewall.fullName, "nft", "-f", "-"], {
+    input: `table inet pinholes {\n set ph-s { type mark; elements = { ${list} } }\n }\n`,
+  });
+  await until(() => drifts.length > 0);
+  await delay(600);
+  assert.equal(drifts.length, 1);
+  assert.equal(drifts[0]?.what, "a table came, a set came, elements came");
+  monitor.close();
+  socket.close();
+});

@@ -1,4 +1,5 @@
 /** Notices within a quarter of a second that somebody else has changed our part of the rule set. */
+import { setImmediate as turn } from "node:timers/promises";
 import { decodeGenerationNumber, encodeGenerationGet, type RuleNews } from "../../netlink/index.ts";
 import type { Drift } from "../../pinhole/index.ts";
 import { type NetlinkSocket, RuleEvents, type RuleListener } from "../../system/index.ts";
@@ -6,6 +7,9 @@ import type { ChainPlan } from "./chain-plan.ts";
 
 /** How often the news are read, in milliseconds. */
 const INTERVAL_MS = 250;
+
+/** Pages of news that are read in one go: about a millisecond of the event loop. */
+const PAGES_AT_ONCE = 32;
 
 /** Operations in words (enum nf_tables_msg_types). */
 const OPERATIONS: ReadonlyMap<number, string> = new Map([
@@ -38,6 +42,8 @@ export class DriftMonitor {
   #timer: NodeJS.Timeout | undefined;
   /** Others did something while we did not listen. */
   #wasUnheard = false;
+  #isLooking = false;
+  #isClosed = false;
   /** What the transaction did whose news are being read; empty while it is none of our business. */
   #what: Set<string> = new Set();
 
@@ -65,7 +71,7 @@ export class DriftMonitor {
    */
   learn<Result>(table: string, work: () => Result): Result {
     const result = work();
-    this.#read({
+    this.#events.read({
       news: (news) => {
         if (news.table === table) this.#ownPorts.add(news.port);
       },
@@ -98,29 +104,38 @@ export class DriftMonitor {
   /** Begins to watch. */
   start(listener: (drift: Drift) => void): void {
     this.#listener = listener;
-    this.#timer = setInterval(() => this.#look(), INTERVAL_MS);
+    this.#timer = setInterval(() => void this.#look(), INTERVAL_MS);
     this.#timer.unref();
   }
 
   close(): void {
+    this.#isClosed = true;
     clearInterval(this.#timer);
     this.#events.close();
   }
 
-  #look(): void {
-    const isWhole = this.#read({
+  /** Reads all news. There may be very many, so other work has its turn meanwhile. */
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const listener: RuleListener = {
       news: (news) => this.#hear(news),
       done: ({ pid, processName }) => this.#tell(processName === "" ? "" : `${processName} (${pid})`),
-    });
+    };
+    let isWhole = true;
+    for (let isEmpty = false; !isEmpty; ) {
+      const reading = this.#events.read(listener, PAGES_AT_ONCE);
+      ({ isEmpty } = reading);
+      isWhole &&= reading.isWhole;
+      if (!isEmpty) await turn();
+      if (this.#isClosed) return;
+    }
+    this.#isLooking = false;
     const wasUnheard = this.#wasUnheard;
     this.#wasUnheard = false;
     if (!isWhole || wasUnheard) {
       this.#listener({ culprit: "", what: "so much changed that we could not follow" });
     }
-  }
-
-  #read(listener: RuleListener): boolean {
-    return this.#events.read(listener);
   }
 
   #hear(news: RuleNews): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { Prefix } from "../../base/index.ts";
-import { TABLE_FAMILY } from "../../netlink/index.ts";
+import { type ElementFacts, TABLE_FAMILY } from "../../netlink/index.ts";
 import { type Box, Endpoint } from "../../pinhole/index.ts";
 import { encodeBox, nameKey } from "./box-key.ts";
 import { ElementAccount } from "./element-account.ts";
@@ -17,6 +18,13 @@ const BOX: Box = {
 };
 const SET = { role: "pass", shape: shapeOf(BOX), layer: 0 } as const;
 const FACTS = encodeBox(SET.shape, BOX);
+
+/** Elements of which none is there. */
+const MANY = 30_000;
+
+function factsOf(port: number): ElementFacts {
+  return encodeBox(SET.shape, { ...BOX, source: BOX.source.withPorts({ low: port, high: port }) });
+}
 
 /** Of a kernel that names no element, and holds none. */
 function partsOf(account: ElementAccount, list: InspectionParts["lists"]["list"]): InspectionParts {
@@ -59,5 +67,35 @@ describe("an inspection", () => {
     const { missing } = await inspectAtRest([SET], parts);
     assert.equal(lists, 16);
     assert.equal(missing.length, 1);
+  });
+
+  it("lets other work have its turn while it notes that everything is missing", async () => {
+    const account = new ElementAccount();
+    for (let port = 1; port <= MANY; port += 1) account.of(SET).put(factsOf(port), 0, 60_000);
+    const parts = partsOf(account, async () => ({ isInterrupted: false, refused: undefined }));
+    let turns = 0;
+    let isOver = false;
+    const others = (async () => {
+      for (; !isOver; turns += 1) await turn();
+    })();
+    const { missing } = await inspect([SET], parts);
+    isOver = true;
+    await others;
+    assert.equal(missing.length, MANY);
+    assert.ok(turns >= MANY / 2048, `${turns} turns`);
+  });
+
+  it("passes over what comes and leaves while it notes what is missing", async () => {
+    const account = new ElementAccount();
+    const kind = account.of(SET);
+    for (let port = 1; port <= MANY; port += 1) kind.put(factsOf(port), 0, 60_000);
+    const parts = partsOf(account, async () => ({ isInterrupted: false, refused: undefined }));
+    const inspected = inspect([SET], parts);
+    await turn();
+    // Noted are those at the beginning.
+    for (let port = 2 * MANY; port > 2 * MANY - 100; port -= 1) kind.put(factsOf(port), 0, 60_000);
+    for (let port = MANY; port > MANY - 100; port -= 1) kind.remove(factsOf(port), 0);
+    const { missing } = await inspected;
+    assert.equal(missing.length, MANY - 100);
   });
 });

@@ -5,6 +5,7 @@
  * While it makes a hash table larger or smaller, the kernel may name some elements twice and others not at
  * all, and while others or we change a set, likewise. So what is missing is asked for once more by itself.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { Milliseconds } from "../../base/index.ts";
 import {
   decodeName,
@@ -30,6 +31,9 @@ const INSPECTIONS_MAX = 16;
  * Up to this many elements that a list lacks are asked for one by one: more are put again, which is harmless.
  */
 export const CONFIRMED_MAX = 4096;
+
+/** Missing elements that are noted in one go: about a millisecond of the event loop. */
+const NOTED_AT_ONCE = 1024;
 
 /** An element that is in force, and shall not be there or not so. */
 export interface Stranger {
@@ -152,7 +156,7 @@ export async function inspect(
   parts: InspectionParts,
   limited?: TableName,
 ): Promise<Findings> {
-  const { account, clock, isWanted } = parts;
+  const { account, isWanted } = parts;
   const findings: Findings = {
     held: 0,
     strangers: new Map(),
@@ -173,12 +177,20 @@ export async function inspect(
     for (const kind of account.kinds) kind.endInspection();
     account.objects.endInspection();
   }
-  if (!isWanted()) return findings;
+  if (isWanted()) await noteMissing(findings.missing, parts);
+  return findings;
+}
+
+/** Notes what no list has named. That may be everything, so other work has its turn meanwhile. */
+async function noteMissing(missing: Fault[], { account, clock, isWanted }: InspectionParts): Promise<void> {
   const now = clock();
   for (const kind of account.kinds) {
-    for (const [key] of kind.unseen(now)) findings.missing.push({ kind, key });
+    for (const [key] of kind.unseen(now)) {
+      if (missing.length % NOTED_AT_ONCE === 0) await turn();
+      if (!isWanted()) return;
+      missing.push({ kind, key });
+    }
   }
-  return findings;
 }
 
 /** Those of some missing elements that the kernel does not hold indeed. Asks for each of them. */

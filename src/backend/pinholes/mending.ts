@@ -73,54 +73,57 @@ function expel(changes: SetChanges, stranger: Stranger, account: ElementAccount,
 }
 
 /** Limits come before what leads to them, and leave behind it; what is missing comes first. */
-function mendings(
+function* mendings(
   findings: Findings,
   parts: MendingParts,
   mended: Record<keyof Mended, string[]>,
-): Mending[] {
+): Generator<Mending> {
   const { account } = parts;
   const { missing, stale, strangers, missingObjects, strangeObjects } = findings;
   const isMany = missing.length > CONFIRMED_MAX;
-  return [
-    ...missingObjects.map(
-      (name): Mending =>
-        (changes) => {
-          const object = account.objects.get(name);
-          if (object === undefined) return;
-          changes.putObjects([object]);
-          mended.added.push(`limit ${name}`);
-        },
-    ),
-    ...missing.map(
-      (fault): Mending =>
-        (changes, now) => {
-          if (!isMany && confirmMissing([fault], parts).length === 0) return;
-          if (putAgain(changes, fault, now)) mended.added.push(faultName(fault));
-        },
-    ),
-    ...stale.map(
-      (fault): Mending =>
-        (changes, now) => {
-          if (putAgain(changes, fault, now)) mended.renewed.push(faultName(fault));
-        },
-    ),
-    ...Array.from(
-      strangers.values(),
-      (stranger): Mending =>
-        (changes, now) => {
-          expel(changes, stranger, account, now);
-          mended.removed.push(describe(stranger.set, stranger.facts));
-        },
-    ),
-    ...strangeObjects.map(
-      (name): Mending =>
-        (changes) => {
-          if (account.objects.get(name) !== undefined) return;
-          changes.removeObject(name);
-          mended.removed.push(`limit ${name}`);
-        },
-    ),
-  ];
+  for (const name of missingObjects) {
+    yield (changes) => {
+      const object = account.objects.get(name);
+      if (object === undefined) return;
+      changes.putObjects([object]);
+      mended.added.push(`limit ${name}`);
+    };
+  }
+  for (const fault of missing) {
+    yield (changes, now) => {
+      if (!isMany && confirmMissing([fault], parts).length === 0) return;
+      if (putAgain(changes, fault, now)) mended.added.push(faultName(fault));
+    };
+  }
+  for (const fault of stale) {
+    yield (changes, now) => {
+      if (putAgain(changes, fault, now)) mended.renewed.push(faultName(fault));
+    };
+  }
+  for (const stranger of strangers.values()) {
+    yield (changes, now) => {
+      expel(changes, stranger, account, now);
+      mended.removed.push(describe(stranger.set, stranger.facts));
+    };
+  }
+  for (const name of strangeObjects) {
+    yield (changes) => {
+      if (account.objects.get(name) !== undefined) return;
+      changes.removeObject(name);
+      mended.removed.push(`limit ${name}`);
+    };
+  }
+}
+
+/** The next of them, up to so many: there may be very many, and all of them at once would take long. */
+function takeSome(work: Iterator<Mending>, max: number): Mending[] {
+  const some: Mending[] = [];
+  while (some.length < max) {
+    const { done, value } = work.next();
+    if (done === true) break;
+    some.push(value);
+  }
+  return some;
 }
 
 /**
@@ -133,12 +136,14 @@ export async function mendAll(findings: Findings, parts: MendingParts): Promise<
   const { isWanted, clock, begin, transact } = parts;
   const mended = { added: [], renewed: [], removed: [] };
   const work = mendings(findings, parts, mended);
-  for (let at = 0; at < work.length; at += MENDED_AT_ONCE) {
+  for (;;) {
+    const some = takeSome(work, MENDED_AT_ONCE);
+    if (some.length === 0) break;
     if (!isWanted()) return undefined;
     const changes = begin();
     // One time for all: the transaction counts lifetimes from where it began.
     const now = clock();
-    for (const mend of work.slice(at, at + MENDED_AT_ONCE)) mend(changes, now);
+    for (const mend of some) mend(changes, now);
     transact(changes, now);
     await turn();
   }
