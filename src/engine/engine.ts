@@ -173,7 +173,10 @@ export class Engine {
     const before = this.evaluator;
     this.evaluator = new Evaluator(next.policy, next.memory);
     this.#revision = next.revision;
-    if (inspectsAlike(before, this.evaluator)) return;
+    if (inspectsAlike(before, this.evaluator)) {
+      this.#inspection?.renew();
+      return;
+    }
     this.#inspection = inspectionFor(this.evaluator, this.#recogniserFailed);
     this.content = undefined;
     this.#context.content = undefined;

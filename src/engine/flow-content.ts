@@ -39,6 +39,22 @@ export interface ContentSetting {
   reserve(): boolean;
   /** Told that the memory is free again. */
   giveBack(): void;
+  /** Counts policies: what rules of earlier ones have noted of a flow counts no more. */
+  era: number;
+  /** Number by which flows know a rule. They outlive policies, so none of them keeps a rule. */
+  numberOf(rule: object): number;
+}
+
+/** What the rules of one policy have noted of a flow, by their numbers. */
+class RuleNotes {
+  readonly era: number;
+  readonly values: Map<number, number> = new Map();
+  shadows: Set<number> | undefined = undefined;
+  isNeeded = false;
+
+  constructor(era: number) {
+    this.era = era;
+  }
 }
 
 /** The verdict that a flow has for good. */
@@ -60,8 +76,6 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   seal: Seal | undefined = undefined;
   /** True when its bytes were let go of before a rule was done with them. */
   isGivenUp = false;
-  /** What judges by its bytes, as far as that is known: no byte is given up while it does. */
-  neededBy: object | undefined = undefined;
   /** Id of the flow in the state table, -1 while it has none. */
   flowId = -1;
   readonly #setting: ContentSetting;
@@ -80,8 +94,7 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   readonly #sampled: [number, number] = [0, 0];
   /** Bytes at the front of the next hand-over that were counted already, by direction. */
   readonly #ahead: [number, number] = [0, 0];
-  #memos: Map<object, number> | undefined = undefined;
-  #shadows: Set<object> | undefined = undefined;
+  #notes: RuleNotes | undefined = undefined;
   #isWaiting = false;
 
   /**
@@ -128,19 +141,30 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   }
 
   recall(rule: object): number | undefined {
-    return this.#memos?.get(rule);
+    return this.#noted()?.values.get(this.#setting.numberOf(rule));
   }
 
   remember(rule: object, value: number): void {
-    this.#memos ??= new Map();
-    this.#memos.set(rule, value);
+    this.#note().values.set(this.#setting.numberOf(rule), value);
   }
 
   noteShadow(rule: object): boolean {
-    this.#shadows ??= new Set();
-    if (this.#shadows.has(rule)) return false;
-    this.#shadows.add(rule);
+    const notes = this.#note();
+    notes.shadows ??= new Set();
+    const number = this.#setting.numberOf(rule);
+    if (notes.shadows.has(number)) return false;
+    notes.shadows.add(number);
     return true;
+  }
+
+  /** True once the policy in force is known to judge by its bytes: none is given up then. */
+  get isNeeded(): boolean {
+    return this.#noted()?.isNeeded === true;
+  }
+
+  /** Notes that the policy in force judges by its bytes. */
+  need(): void {
+    this.#note().isNeeded = true;
   }
 
   wait(): void {
@@ -220,6 +244,17 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   /** Gives all memory back that is not needed for facts. */
   release(): void {
     this.#close();
+  }
+
+  /** What rules of the policy in force have noted. */
+  #noted(): RuleNotes | undefined {
+    if (this.#notes !== undefined && this.#notes.era !== this.#setting.era) this.#notes = undefined;
+    return this.#notes;
+  }
+
+  #note(): RuleNotes {
+    this.#notes = this.#noted() ?? new RuleNotes(this.#setting.era);
+    return this.#notes;
   }
 
   #recognised(): Recognition | undefined {

@@ -60,6 +60,7 @@ export interface InspectionOptions {
 /** See the head of this file. */
 export class Inspection {
   readonly #streams: StreamTable<InspectedContent>;
+  readonly #setting: ContentSetting;
   readonly #flows = new Map<number, FlowRecord<InspectedContent>>();
   /** Flows that hold memory for their bytes. */
   #reserved = 0;
@@ -72,6 +73,8 @@ export class Inspection {
     const watched = failed === undefined ? { own } : { own, failed };
     const recognisers = own.length === 0 ? BUILT_IN : new RecogniserSet(watched);
     addNotes(recognisers.protocols);
+    const numbers = new WeakMap<object, number>();
+    let rules = 0;
     const setting: ContentSetting = {
       wants,
       bounds,
@@ -79,7 +82,14 @@ export class Inspection {
       giveBack: () => {
         this.#reserved -= 1;
       },
+      era: 0,
+      numberOf: (rule) => {
+        const known = numbers.get(rule) ?? rules;
+        if (known === rules) numbers.set(rule, rules++);
+        return known;
+      },
     };
+    this.#setting = setting;
     this.#streams = new StreamTable<InspectedContent>({
       limits,
       open: (packet, flow) => {
@@ -91,6 +101,11 @@ export class Inspection {
         flow.consumer.release();
       },
     });
+  }
+
+  /** Another policy is in force that looks at bytes in the same way: what was learnt of them stays good. */
+  renew(): void {
+    this.#setting.era += 1;
   }
 
   /** Flows that hold memory for their bytes. */

@@ -256,10 +256,10 @@ export class Sealing {
 
   /** Lets go of the bytes of an accepted flow where none of them can change what becomes of it. */
   #giveUpBytes(evaluator: Evaluator, packet: Packet, content: InspectedContent | undefined): void {
-    if (content === undefined || isFinal(content) || content.neededBy === evaluator) return;
+    if (content === undefined || isFinal(content) || content.isNeeded) return;
     if (evaluator.verdict !== VERDICT.ACCEPT || evaluator.policy.asksConntrack) return;
     if (this.#passesWhateverItSays(evaluator, packet)) content.giveUp();
-    else content.neededBy = evaluator;
+    else content.need();
   }
 
   #passesWhateverItSays({ foresight }: Evaluator, packet: Packet): boolean {
