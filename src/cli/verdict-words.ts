@@ -9,22 +9,20 @@ function ruleWords(evaluator: Evaluator): string {
   return rule.comment === undefined ? rule.name : `${rule.name}: ${rule.comment}`;
 }
 
+type Words = (evaluator: Evaluator, packet: Packet) => string;
+
+const WORDS: { readonly [Reason in Evaluator["reason"]]: Words } = {
+  rule: ruleWords,
+  default: ({ policy, chain }) => `end of chain ${policy.chains[chain]?.name ?? ""}`,
+  malformed: (_, { fault }) => `malformed: ${fault ?? ""}`,
+  "rule-error": (evaluator) => `${ruleWords(evaluator)} failed`,
+  killed: () => "its connection was killed",
+  pending: (evaluator) => `pending: ${ruleWords(evaluator)} waits for more bytes`,
+  "no-chain": (_, { hook }) => `no chain ${hookName(hook) ?? HOOK.INPUT}`,
+  untold: () => "a rule in the kernel",
+};
+
 /** Why the packet judged last got its verdict: `PortRule: no telnet`, `end of chain INPUT`, … */
 export function verdictReason(evaluator: Evaluator, packet: Packet): string {
-  switch (evaluator.reason) {
-    case "rule":
-      return ruleWords(evaluator);
-    case "default":
-      return `end of chain ${evaluator.policy.chains[evaluator.chain]?.name ?? ""}`;
-    case "malformed":
-      return `malformed: ${packet.fault ?? ""}`;
-    case "rule-error":
-      return `${ruleWords(evaluator)} failed`;
-    case "killed":
-      return "its connection was killed";
-    case "pending":
-      return `pending: ${ruleWords(evaluator)} waits for more bytes`;
-    case "no-chain":
-      return `no chain ${hookName(packet.hook) ?? HOOK.INPUT}`;
-  }
+  return WORDS[evaluator.reason](evaluator, packet);
 }

@@ -412,7 +412,7 @@ export class Firewall {
    * Builds what the kernel can judge of a policy by itself. Where that cannot be, all packets go to
    * userspace, which is slower and not less right.
    */
-  #preparePlan({ policy, memory }: InForce): void {
+  #preparePlan({ policy, memory, revision }: InForce): void {
     const { log, offload = true } = this.#options;
     // A log of every packet needs every packet.
     if (!offload || policy.settings.offload === "none" || log.level === "DEBUG") return;
@@ -421,7 +421,7 @@ export class Firewall {
       const plan = planPolicy(policy, memory, options);
       this.rules.take(plan);
       const tables = policy.attachTables(memory).filter(({ name }) => plan.tables.includes(name));
-      this.#rules.preparePlan(plan, options, tables.map(tableContents));
+      this.#rules.preparePlan(plan, { ...options, revision }, tables.map(tableContents));
     } catch (error) {
       if (!(error instanceof FirewallError)) throw error;
       log.warning(`the kernel judges no packet by itself: ${error.message}`);

@@ -424,8 +424,9 @@ export class QueueLoop {
 
   /** Carries out what the kernel has judged; the mark says how a packet is refused. */
   #adopt(queue: QueueSocket, packet: Packet): void {
-    const place = judgedPlace(queue.packet.priority);
-    this.#engine.adopt(packet, this.#now, place.isRefused ? VERDICT.REJECT : VERDICT.DROP, place);
+    const place = judgedPlace(queue.packet.priority, this.#engine.revision);
+    const verdict = place.isRefused ? VERDICT.REJECT : VERDICT.DROP;
+    this.#engine.adopt(packet, this.#now, verdict, { ...place, policy: this.#rules.policy(place.revision) });
     if (place.isRefused) queue.acceptMarked(packet.mark);
     else queue.drop();
   }

@@ -23,6 +23,11 @@ export class RuleBook {
     if (this.#policies.size > REMEMBERED_MAX && oldest !== undefined) this.#policies.delete(oldest);
   }
 
+  /** The policy of a revision; `undefined` when it is forgotten. */
+  policy(revision: number): Policy | undefined {
+    return this.#policies.get(revision);
+  }
+
   /**
    * Where a rule stands that a state names.
    *

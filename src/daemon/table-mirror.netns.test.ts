@@ -59,9 +59,11 @@ function withRules(work: (scene: Scene) => void): void {
     };
     const rules = KernelRules.install({ ...form, queues }, expression);
     const prepare = (contents: TableContents): void =>
-      rules.preparePlan(planPolicy(policy, memory), { tracksConnections: true, logsDrops: false }, [
-        contents,
-      ]);
+      rules.preparePlan(
+        planPolicy(policy, memory),
+        { tracksConnections: true, logsDrops: false, revision: 1 },
+        [contents],
+      );
     work({ rules, table, prepare });
   });
 }

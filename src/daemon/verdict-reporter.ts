@@ -20,12 +20,22 @@ import type { Packet } from "../wire/index.ts";
 import type { LineBuffer } from "./line-buffer.ts";
 import { LOG_LEVELS, type LogFacts, type LogLevel } from "./log.ts";
 
-/** The rule that gave the last verdict, such as `INPUT rule 2` or `INPUT default`. */
+/**
+ * The rule that gave the last verdict, such as `INPUT rule 2`, `INPUT default`, or, of a policy that was
+ * replaced while the packet waited, `INPUT rule 2 of policy revision 1`.
+ */
 function ruleWords(engine: Engine): string {
-  const { chain, rule, reason, policy } = engine.evaluator;
-  const name = policy.chains[chain]?.name;
+  const { rule, reason } = engine.evaluator;
+  const name = chainName(engine);
   if (name === undefined) return reason;
-  return rule < 0 ? `${name} ${reason}` : `${name} rule ${rule}`;
+  const revision = engine.adopted?.revision ?? engine.revision;
+  const of = revision === engine.revision ? "" : ` of policy revision ${revision}`;
+  return `${name} ${rule < 0 ? reason : `rule ${rule}`}${of}`;
+}
+
+/** Name of the chain that gave the last verdict; `undefined` when none did. */
+function chainName({ adopted, evaluator }: Engine): string | undefined {
+  return (adopted?.policy ?? evaluator.policy).chains[evaluator.chain]?.name;
 }
 
 function packetFacts(packet: Packet): LogFacts {
@@ -40,13 +50,14 @@ function packetFacts(packet: Packet): LogFacts {
 }
 
 function verdictFacts(packet: Packet, engine: Engine): LogFacts {
-  const { verdict, chain, rule, reason, policy } = engine.evaluator;
+  const { verdict, rule, reason } = engine.evaluator;
   return {
     event: "verdict",
     verdict: verdictName(verdict),
-    chain: policy.chains[chain]?.name ?? null,
+    chain: chainName(engine) ?? null,
     rule: rule < 0 ? null : rule,
     reason,
+    ...(engine.adopted?.policy === undefined ? {} : { revision: engine.adopted.revision }),
     ...contentFacts(engine),
     ...packetFacts(packet),
   };

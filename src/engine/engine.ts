@@ -60,6 +60,15 @@ export interface EngineOptions {
   readonly recogniserFailed?: RecogniserFailure;
 }
 
+/** Where a verdict of the kernel comes from. */
+export interface AdoptedPlace {
+  readonly chain: number;
+  readonly rule: number;
+  /** The policy that they belong to, in force or replaced; absent when it is not known. */
+  readonly policy: Policy | undefined;
+  readonly revision: number;
+}
+
 /** Value of {@link Engine.transition} when the packet did not touch the state table. */
 export const NOT_TRACKED = -1;
 
@@ -117,6 +126,8 @@ export class Engine {
   stateBefore = 0;
   /** What is known of the bytes of the last packet's flow; `undefined` when no rule wants it. */
   content: InspectedContent | undefined = undefined;
+  /** Set while the observer is told of a packet that the kernel has judged. */
+  adopted: AdoptedPlace | undefined = undefined;
   /** True when the packet judged last made a rule end its flow for good. */
   ended = false;
   /** What shall become of the later packets of the last packet's flow, a value of SEAL. */
@@ -239,21 +250,19 @@ export class Engine {
    * it was dropped.
    *
    * @param verdict - DROP or REJECT
-   * @param place - chain and rule that gave it
+   * @param place - chain and rule that gave it, and their policy as far as they are known
    */
-  adopt(
-    packet: Packet,
-    now: Milliseconds,
-    verdict: Verdict,
-    place: { readonly chain: number; readonly rule: number },
-  ): void {
-    this.evaluator.adopt(verdict, place.chain, place.rule);
+  adopt(packet: Packet, now: Milliseconds, verdict: Verdict, place: AdoptedPlace): void {
+    const isKnown = place.policy !== undefined;
+    this.evaluator.adopt(verdict, isKnown ? place.chain : -1, isKnown ? place.rule : -1);
+    this.adopted = place;
     this.transition = NOT_TRACKED;
     this.content = undefined;
     this.ended = false;
     this.seal = SEAL.NONE;
     this.#count(packet, verdict);
     this.#observer?.judged(packet, this, now);
+    this.adopted = undefined;
   }
 
   /** Takes the packet's bytes; a flow that was seen before is what it was then. */

@@ -40,7 +40,9 @@ export type VerdictReason =
   /** A rule needs bytes of the flow that have not come yet: `settings.pending`. */
   | "pending"
   /** The packet belongs to a connection that was ended on request. */
-  | "killed";
+  | "killed"
+  /** The kernel gave it, and it is not known by which rule. */
+  | "untold";
 
 const { NEXT, ACCEPT, DROP, REJECT, RETURN, OWN, END } = TARGET;
 
@@ -212,10 +214,11 @@ export class Evaluator {
    * Takes over what the kernel has judged.
    *
    * @param verdict - DROP or REJECT
-   * @param chain - that gave it
+   * @param chain - that gave it; -1 when that is not known
    * @param rule - index of the rule; -1 for the end of the chain
    */
   adopt(verdict: Verdict, chain: number, rule: number): Verdict {
+    if (chain < 0) return this.#end(verdict, "untold", -1, -1);
     return this.#end(verdict, rule < 0 ? "default" : "rule", chain, rule);
   }
 

@@ -312,7 +312,7 @@ export class KernelJudge {
       }));
       // What an earlier policy has counted counts no more.
       this.#rules.commitPlan();
-      this.#rules.preparePlan(plan, options, contents);
+      this.#rules.preparePlan(plan, { ...options, revision: 1 }, contents);
       this.#rules.commitPlan();
       this.#rules.renewSeals(this.#generation);
     });

@@ -8,6 +8,7 @@ import { planText } from "./plan-text.ts";
 
 const FORM = {
   number: 1,
+  revision: 1,
   tracksConnections: true,
   logsDrops: false,
   seals: true,

@@ -50,6 +50,8 @@ const COMMENT_MAX = 120;
 export interface PlanForm {
   /** Number of the plan; names of chains begin with it. */
   readonly number: number;
+  /** Revision of its policy. */
+  readonly revision: number;
   /** Whether the kernel tracks connections. */
   readonly tracksConnections: boolean;
   /** Whether dropped and refused packets are to be logged one by one. */
@@ -322,8 +324,9 @@ class PlanWriter {
   #tellingChain({ action, origin }: PlanLine): string {
     const refusal = action.kind === "reject" ? REFUSAL_CHAINS[action.rejectWith] : undefined;
     const kind = REFUSAL_KINDS[refusal ?? ""] ?? REJECT_KIND.PORT_UNREACHABLE;
+    const place = { isRefused: refusal !== undefined, ...origin, revision: this.#form.revision };
     return this.#chain(this.#tellingName({ action, origin }), [
-      `meta priority set ${judgedPriority({ isRefused: refusal !== undefined, ...origin })}`,
+      `meta priority set ${judgedPriority(place)}`,
       this.#setMark(kind),
       `jump ${this.#name("log-drop")}`,
       this.#setMark(),
