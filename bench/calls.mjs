@@ -1,24 +1,29 @@
 /**
  * Calls come and go: how soon a call's packets pass after it was asked for, and what that costs.
  *
- *   node bench/calls.mjs [--json] [--calls 100,500,1000,5000,10000] [--seconds N] [--rate CALLS]
+ *   node bench/calls.mjs [--json] [--calls 100,500,1000,5000,10000] [--seconds N] [--rate CALLS,…]
  *                        [--only NAME,…]
  *
  * A client and a server with a gateway between them. So many calls of eight pinholes stand
  * (calls/layout.mjs); a part of them carries 100 packets a second, a tenth of it unwanted, as many calls as
  * this machine can send for. Meanwhile calls are set up and torn down, a tenth of those that stand each
- * second unless `--rate` says otherwise, for as long as `--seconds` says. Asked of each way to change the
- * filter (calls/filters.mjs), in one run:
+ * second unless `--rate` says otherwise, for as long as `--seconds` says; several rates are measured one
+ * after the other. Asked of each way to change the filter (calls/filters.mjs), in one run:
  *
  * - effect: from asking for a call to its first packet at the server, which is sent all the while;
  * - commit: until the answer;
  * - changes each second that were done; wanted packets that were lost; unwanted ones that passed; processor
- *   time for each change.
+ *   time for each change, and how many changes go into a second of it.
+ *
+ * Where more is offered than is done, so many callers wait as {@link PinholdFilter.atOnce} says, and how long
+ * they wait follows from that: latency is what rates below capacity show. Callers, media and filter share the
+ * machine's processors; what the filter could do with one of its own is the last column. Each commit waits
+ * for one synced write: how long the disk takes for one is measured first.
  *
  * Needs root.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -36,6 +41,8 @@ import {
   say,
 } from "./measure.mjs";
 
+const { O_CREAT, O_DSYNC, O_EXCL, O_WRONLY } = constants;
+
 /** Calls with traffic: 100 packets a second each; more would measure the sender. */
 const SPEAKING_CALLS = 100;
 const SETTLE_MS = 500;
@@ -45,6 +52,29 @@ const LINGER_SECONDS = 4;
 const EFFECT_PATIENCE_MS = 5000;
 /** Calls set up of which the effect is measured, in one second. */
 const PROBES_PER_SECOND = 50;
+
+/** Synced writes that are timed, of about the length of the record of a commit, in bytes. */
+const SYNCED_WRITES = 500;
+const SYNCED_BYTES = 4096;
+
+/** How long the disk takes for one synced write, into a file that has room for it already. */
+function syncedWrites(folder) {
+  const path = join(folder, `postern-calls-${process.pid}`);
+  const file = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_DSYNC);
+  try {
+    writeSync(file, Buffer.alloc(SYNCED_WRITES * SYNCED_BYTES));
+    const bytes = Buffer.alloc(SYNCED_BYTES, 1);
+    const waits = Array.from({ length: SYNCED_WRITES }, (_, at) => {
+      const began = performance.now();
+      writeSync(file, bytes, 0, SYNCED_BYTES, at * SYNCED_BYTES);
+      return performance.now() - began;
+    });
+    return { p50Ms: quantile(waits, 0.5), p99Ms: quantile(waits, 0.99) };
+  } finally {
+    closeSync(file);
+    rmSync(path);
+  }
+}
 
 const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
 
@@ -104,15 +134,39 @@ class Media {
   }
 }
 
+/** The calls that stand. Those that speak stay; of the others the oldest is torn down. */
+class StandingCalls {
+  #next;
+  #silent;
+
+  constructor(calls, speaking) {
+    this.#next = calls;
+    this.#silent = Array.from({ length: calls - speaking }, (_, at) => speaking + at);
+  }
+
+  /** A new one; it stands when it is added. */
+  take() {
+    this.#next += 1;
+    return this.#next - 1;
+  }
+
+  add(call) {
+    this.#silent.push(call);
+  }
+
+  /** The oldest that does not speak, which stands no more. */
+  drop() {
+    return this.#silent.shift();
+  }
+}
+
 /** Sets calls up and tears the oldest down, at a rate, and times each. */
-async function churn({ filter, media, calls, speaking, rate, seconds }) {
-  // The calls that speak stay; of the others the oldest is torn down.
-  const silent = Array.from({ length: calls - speaking }, (_, at) => speaking + at);
+async function churn({ filter, media, standing, rate, seconds }) {
   const commits = [];
   const effects = [];
   let missing = 0;
   let changed = 0;
-  let next = calls;
+  let asked = 0;
   const started = performance.now();
   const end = started + 1000 * seconds;
   const probeEvery = Math.max(1, Math.ceil(rate / PROBES_PER_SECOND));
@@ -127,17 +181,17 @@ async function churn({ filter, media, calls, speaking, rate, seconds }) {
       if (atMs === undefined) missing += 1;
       else effects.push(atMs - askedMs);
     }
-    silent.push(call);
-    await filter.close(silent.shift());
+    standing.add(call);
+    await filter.close(standing.drop());
     changed += 1;
   };
   const running = new Set();
   while (performance.now() < end) {
-    const due = calls + Math.ceil(((performance.now() - started) / 1000) * rate);
-    while (next < due && running.size < filter.atOnce && performance.now() < end) {
-      const work = change(next).finally(() => running.delete(work));
+    const due = Math.ceil(((performance.now() - started) / 1000) * rate);
+    while (asked < due && running.size < filter.atOnce && performance.now() < end) {
+      const work = change(standing.take()).finally(() => running.delete(work));
       running.add(work);
-      next += 1;
+      asked += 1;
     }
     await (running.size >= filter.atOnce ? Promise.race(running) : pause(1));
   }
@@ -146,22 +200,17 @@ async function churn({ filter, media, calls, speaking, rate, seconds }) {
   return { commits, effects, missing, changed, perSecond: changed / elapsed };
 }
 
-async function measure(filter, hosts, { calls, seconds, rate }) {
-  let media;
-  await filter.start();
+/** What calls that come and go at one rate take, beside the media of those that speak. */
+async function measureAt(rate, { filter, hosts, standing, speaking, seconds }) {
+  const media = await Media.start(hosts, speaking, seconds + LINGER_SECONDS);
   try {
-    const loadedAt = performance.now();
-    await filter.load(calls);
-    const loadMs = performance.now() - loadedAt;
-    const speaking = Math.min(calls >> 1, SPEAKING_CALLS);
-    media = await Media.start(hosts, speaking, seconds + LINGER_SECONDS);
     await pause(SETTLE_MS);
     const before = filter.processorMs();
-    const churned = await churn({ filter, media, calls, speaking, rate, seconds });
+    const churned = await churn({ filter, media, standing, rate, seconds });
     const processorMs = filter.processorMs() - before;
     const { sent, received, spilt } = await media.totals();
     return {
-      loadMs,
+      offered: rate,
       changesPerSecond: churned.perSecond,
       effectP50Ms: quantile(churned.effects, 0.5),
       effectP99Ms: quantile(churned.effects, 0.99),
@@ -172,15 +221,35 @@ async function measure(filter, hosts, { calls, seconds, rate }) {
       wantedLost: Math.max(0, sent.wanted - received.wanted - spilt),
       unwantedPassed: received.unwanted,
       processorMsPerChange: processorMs / Math.max(1, churned.changed),
+      changesPerProcessorSecond: (1000 * churned.changed) / processorMs,
     };
   } finally {
-    await media?.stop();
+    await media.stop();
+  }
+}
+
+/** A row for each rate, one after the other beside the same calls. */
+async function measure(filter, hosts, { calls, seconds, rates }) {
+  await filter.start();
+  try {
+    const loadedAt = performance.now();
+    await filter.load(calls);
+    const loadMs = performance.now() - loadedAt;
+    const speaking = Math.min(calls >> 1, SPEAKING_CALLS);
+    const standing = new StandingCalls(calls, speaking);
+    const rows = [];
+    for (const rate of rates) {
+      rows.push({ loadMs, ...(await measureAt(rate, { filter, hosts, standing, speaking, seconds })) });
+    }
+    return rows;
+  } finally {
     await filter.stop();
   }
 }
 
 const COLUMNS = [
   ["loadMs", "loaded in, ms", 0],
+  ["offered", "calls/s offered", 0],
   ["changesPerSecond", "calls up and down/s", 0],
   ["effectP50Ms", "to first packet p50, ms", 2],
   ["effectP99Ms", "p99", 2],
@@ -189,6 +258,7 @@ const COLUMNS = [
   ["wantedLost", "wanted lost", 0],
   ["unwantedPassed", "unwanted passed", 0],
   ["processorMsPerChange", "processor time a call, ms", 2],
+  ["changesPerProcessorSecond", "calls/s of one processor", 0],
 ];
 
 function formatTable({ rows, ...report }) {
@@ -200,8 +270,10 @@ function formatTable({ rows, ...report }) {
     );
     lines.push(`| ${[calls, title, ...cells].join(" | ")} |`);
   }
-  const words = `each for ${report.seconds} s; ${SPEAKING_CALLS} calls with 100 packets/s`;
-  return `${lines.join("\n")}\n\n${machineWords(report)}; ${words}.`;
+  const { seconds, disk } = report;
+  const words = `each for ${seconds} s; ${SPEAKING_CALLS} calls with 100 packets/s`;
+  const waits = `p50 ${disk.p50Ms.toFixed(2)} ms, p99 ${disk.p99Ms.toFixed(2)} ms`;
+  return `${lines.join("\n")}\n\n${machineWords(report)}; ${words}; a synced write of a record: ${waits}.`;
 }
 
 async function main() {
@@ -216,26 +288,24 @@ async function main() {
   });
   requireLaboratory();
   const seconds = Number(values.seconds);
+  const disk = syncedWrites(tmpdir());
   const rows = [];
   for (const calls of values.calls.split(",").map(Number)) {
     for (const Filter of [PinholdFilter, NftProcessFilter, IptablesFilter]) {
       const folder = mkdtempSync(join(tmpdir(), "postern-calls-"));
-      const row = await withTopology(GATEWAY, async (hosts) => {
+      const measured = await withTopology(GATEWAY, async (hosts) => {
         const filter = new Filter({ ...hosts, folder });
-        if (values.only !== undefined && !values.only.split(",").includes(filter.name)) return undefined;
+        if (values.only !== undefined && !values.only.split(",").includes(filter.name)) return [];
         say(`${calls} calls: ${filter.title}`);
-        const rate = values.rate === undefined ? calls / 10 : Number(values.rate);
-        return {
-          calls,
-          name: filter.name,
-          title: filter.title,
-          ...(await measure(filter, hosts, { calls, seconds, rate })),
-        };
+        const { name, title } = filter;
+        const rates = values.rate === undefined ? [calls / 10] : values.rate.split(",").map(Number);
+        const figures = await measure(filter, hosts, { calls, seconds, rates });
+        return figures.map((one) => ({ calls, name, title, ...one }));
       }).finally(() => rmSync(folder, { recursive: true, force: true }));
-      if (row !== undefined) rows.push(row);
+      rows.push(...measured);
     }
   }
-  const report = { ...describeMachine(), seconds, rows };
+  const report = { ...describeMachine(), seconds, disk, rows };
   process.stdout.write(`${values.json ? JSON.stringify(report) : formatTable(report)}\n`);
 }
 

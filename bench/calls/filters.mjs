@@ -5,7 +5,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { json } from "node:stream/consumers";
 import { connectPinholes } from "../../dist/client/index.js";
-import { POSTERN } from "../../dist/lab/index.js";
+import { POSTERN, posternInterpreter } from "../../dist/lab/index.js";
 import { processorMs } from "../measure.mjs";
 import { PINHOLES_PER_CALL, ports } from "./layout.mjs";
 
@@ -35,7 +35,9 @@ export class PinholdFilter {
     const socket = join(folder, "pinhold");
     const hooks = ["--hooks", "forward", "--otherwise", "drop", "--table", "calls"];
     const words = ["-s", socket, "-u", "root", "-c", "pinholes", "--state", join(folder, "state"), ...hooks];
-    this.#program = firewall.start([process.execPath, ...this.#profiling(), POSTERN, "pinhold", ...words]);
+    const [program, argument] = posternInterpreter();
+    const command = [program, [argument, ...this.#profiling()].join(" "), POSTERN, "pinhold"];
+    this.#program = firewall.start([...command, ...words]);
     await this.#program.waitForLine(/\bready\b/, READY_PATIENCE_MS);
     this.#pinholes = connectPinholes({ socket });
   }

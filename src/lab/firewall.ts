@@ -1,5 +1,5 @@
 /** Starts Postern itself inside a namespace. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,17 @@ import type { RunningProgram } from "./program.ts";
 
 /** The `postern` command of this build. */
 export const POSTERN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+
+/**
+ * How the system starts the `postern` command, from its first line: the arguments of `env`, to which the file
+ * is added.
+ *
+ * @returns the program that is named there, and all that stands behind it as one argument
+ */
+export function posternInterpreter(): readonly [program: string, argument: string] {
+  const [, program = "", argument = ""] = /^#!(\S+) (.+)\n/.exec(readFileSync(POSTERN, "utf8")) ?? [];
+  return [program, argument];
+}
 
 /** What `postern up` writes when it judges packets. */
 const READY = /\bready\b/;

@@ -1,4 +1,10 @@
-export { type FirewallOptions, POSTERN, type RunningFirewall, startFirewall } from "./firewall.ts";
+export {
+  type FirewallOptions,
+  POSTERN,
+  posternInterpreter,
+  type RunningFirewall,
+  startFirewall,
+} from "./firewall.ts";
 export { findLeftovers, removeNamespace } from "./leftovers.ts";
 export type {
   Destination,

@@ -45,10 +45,12 @@ export class EndpointTree {
   #previous: Uint32Array = new Uint32Array(CAPACITY);
   #nodes = 1;
   readonly #idle: number[] = [];
-  // The place that is looked for, and the nodes on the way to it.
+  // The place that is looked for, and the nodes on the way to it, of which each has more bits than the one
+  // before.
   readonly #place: Uint32Array;
   #placeBits = 0;
-  readonly #way: number[] = [];
+  readonly #way: Uint32Array;
+  #wayLength = 0;
   /** The topmost node that lies in the place, as the last descent found it. */
   #top: number | undefined;
 
@@ -58,6 +60,7 @@ export class EndpointTree {
     this.#stride = ADDRESS_WORDS - this.#firstWord + 1;
     this.#words = new Uint32Array(this.#stride * CAPACITY);
     this.#place = new Uint32Array(this.#stride);
+    this.#way = new Uint32Array(this.#stride * WORD_BITS + 1);
   }
 
   /** How many values are filed. */
@@ -80,52 +83,62 @@ export class EndpointTree {
   /** Takes a value out; it must be filed under exactly this endpoint. */
   remove(endpoint: Endpoint, value: number): void {
     this.#seek(endpoint);
-    const way = this.#way;
-    way.length = 0;
+    this.#wayLength = 0;
     let node = ROOT;
-    way.push(node);
+    this.#pass(node);
     while (this.#bitsOf(node) < this.#placeBits) {
       node = this.#childTowards(node);
       invariant(node !== ROOT, "a place that holds something has a node");
-      way.push(node);
+      this.#pass(node);
     }
     this.#unlink(node, value);
-    for (const passed of way) this.#count(passed, -1);
-    for (let at = way.length - 1; at > 0; at -= 1) this.#dropIfIdle(way[at - 1] ?? ROOT, way[at] ?? ROOT);
+    for (let at = 0; at < this.#wayLength; at += 1) this.#count(this.#wayAt(at), -1);
+    for (let at = this.#wayLength - 1; at > 0; at -= 1)
+      this.#dropIfIdle(this.#wayAt(at - 1), this.#wayAt(at));
   }
 
   /** How many values {@link EndpointTree.near} would give. */
   weigh(endpoint: Endpoint): number {
+    this.#descend(endpoint);
     let weight = 0;
-    for (const node of this.#descend(endpoint)) weight += this.#valuesIn(node);
+    for (let at = 0; at < this.#wayLength; at += 1) weight += this.#valuesIn(this.#wayAt(at));
     return weight + this.#below();
   }
 
   /** All values that overlap an endpoint, and some that do not. */
   near(endpoint: Endpoint): number[] {
+    this.#descend(endpoint);
     const found: number[] = [];
-    for (const node of this.#descend(endpoint)) this.#collect(node, found);
+    for (let at = 0; at < this.#wayLength; at += 1) this.#collect(this.#wayAt(at), found);
     if (this.#top !== undefined) this.#collectAll(this.#top, found);
     return found;
   }
 
-  /** @returns the nodes that contain the place, from the root; {@link EndpointTree.#top} lies in it */
-  #descend(endpoint: Endpoint): readonly number[] {
+  /** Makes the way that of the nodes that contain the place, from the root; the top lies in it. */
+  #descend(endpoint: Endpoint): void {
     this.#seek(endpoint);
-    const way = this.#way;
-    way.length = 0;
+    this.#wayLength = 0;
     this.#top = undefined;
     for (let node = ROOT; ; ) {
       const bits = this.#bitsOf(node);
-      if (this.#sharedBits(node) < Math.min(bits, this.#placeBits)) return way;
+      if (this.#sharedBits(node) < Math.min(bits, this.#placeBits)) return;
       if (bits >= this.#placeBits) {
         this.#top = node;
-        return way;
+        return;
       }
-      way.push(node);
+      this.#pass(node);
       node = this.#childTowards(node);
-      if (node === ROOT) return way;
+      if (node === ROOT) return;
     }
+  }
+
+  #pass(node: number): void {
+    this.#way[this.#wayLength] = node;
+    this.#wayLength += 1;
+  }
+
+  #wayAt(at: number): number {
+    return this.#way[at] ?? ROOT;
   }
 
   #below(): number {
@@ -148,7 +161,7 @@ export class EndpointTree {
     const waiting = [top];
     for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
       this.#collect(node, found);
-      for (const side of [0, 1]) {
+      for (let side = 0; side < 2; side += 1) {
         const child = this.#children[2 * node + side] ?? 0;
         if (child !== 0) waiting.push(child);
       }

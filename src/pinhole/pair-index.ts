@@ -79,6 +79,8 @@ class Side {
   }
 }
 
+const NOTHING: readonly number[] = [];
+
 /** Small numbers by the two endpoints of each, of both families. */
 export class PairIndex {
   readonly #near: Side = new Side();
@@ -108,8 +110,9 @@ export class PairIndex {
    *
    * @see RFC 4540 section 8.8.1
    */
-  meeting(pair: Pair): number[] {
-    return this.candidates(pair).filter((value) => this.#meets(value, pair));
+  meeting(pair: Pair): readonly number[] {
+    const candidates = this.candidates(pair);
+    return candidates === NOTHING ? NOTHING : candidates.filter((value) => this.#meets(value, pair));
   }
 
   /** How many {@link PairIndex.meeting} would compare. */
@@ -118,10 +121,12 @@ export class PairIndex {
   }
 
   /** What {@link PairIndex.meeting} compares. */
-  candidates({ near, far }: Pair): number[] {
-    if (this.size === 0) return [];
-    const nearIsShorter = this.#near.weigh(near) <= this.#far.weigh(far);
-    return nearIsShorter ? this.#near.near(near) : this.#far.near(far);
+  candidates({ near, far }: Pair): readonly number[] {
+    if (this.size === 0) return NOTHING;
+    const [nearWeight, farWeight] = [this.#near.weigh(near), this.#far.weigh(far)];
+    // So it is for nearly every pinhole that opens, and every packet of one that has closed.
+    if (nearWeight === 0 || farWeight === 0) return NOTHING;
+    return nearWeight <= farWeight ? this.#near.near(near) : this.#far.near(far);
   }
 
   #meets(value: number, { protocol, near, far }: Pair): boolean {

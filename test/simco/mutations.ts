@@ -127,7 +127,6 @@ export class MutationDesk {
       backend: new SimulatedPinholes(),
       moment: () => ({ now: performance.now() + clock.ahead, wall: Date.now() + clock.ahead }),
       bootId: "boot",
-      gatherMs: 0,
       eventsKept: 100,
     });
     return new MutationDesk(service, clock, seed);

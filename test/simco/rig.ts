@@ -298,7 +298,6 @@ export class SimcoRig {
       backend: filter,
       moment: () => ({ now: performance.now() + clock.ahead, wall: Date.now() + clock.ahead }),
       bootId: "boot",
-      gatherMs: 0,
       eventsKept: 1000,
     });
     const log = new Log({ level: "CRITICAL" });

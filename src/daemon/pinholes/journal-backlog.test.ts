@@ -276,7 +276,7 @@ describe("a drift that is noticed while another is audited", () => {
       publish: () => undefined,
     });
     await enforcer.restore();
-    const loop = new WorkLoop({ store, enforcer, moment, gatherMs: 0 });
+    const loop = new WorkLoop({ store, enforcer, moment });
     let thrown: Error = new TypeError("a bug");
     Object.assign(backend, { audit: () => Promise.reject(thrown), restore: () => Promise.reject(thrown) });
     const drift = { what: "a rule", culprit: "" };

@@ -14,7 +14,7 @@
  * what is on its way: what is shown is in force.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import { FirewallError, invariant, type Milliseconds } from "../../base/index.ts";
+import { FirewallError, invariant } from "../../base/index.ts";
 import {
   type Agent,
   type BackendAbilities,
@@ -55,8 +55,6 @@ export interface ServiceOptions {
   readonly moment: () => Moment;
   /** Names the start of the machine. */
   readonly bootId: string;
-  /** How long commits are gathered while others keep coming, in milliseconds; 1 when absent. */
-  readonly gatherMs?: Milliseconds;
   /** Events kept for listeners that come back. */
   readonly eventsKept: number;
 }
@@ -115,7 +113,7 @@ export class PinholeService {
     const publish = (news: readonly PinholeNews[]): void => this.#publish(news);
     const whenSettled = <Result>(work: () => Result): Promise<Result> => this.#loop.read(work);
     this.#enforcer = new Enforcer({ store, journal, backend, moment, whenSettled, publish });
-    this.#loop = new WorkLoop({ store, enforcer: this.#enforcer, moment, gatherMs: options.gatherMs ?? 1 });
+    this.#loop = new WorkLoop({ store, enforcer: this.#enforcer, moment });
     this.#limitWatch = new LimitWatch({
       backend,
       read: (look) => this.read(look),

@@ -7,8 +7,7 @@
  * between two batches. Only the ends of connections are waited for beside that: to find them may take as long
  * as reading the whole table of the tracker.
  */
-import { setTimeout as delay } from "node:timers/promises";
-import { FirewallError, type Milliseconds } from "../../base/index.ts";
+import { FirewallError } from "../../base/index.ts";
 import {
   type CommitOutcome,
   type CommitRequest,
@@ -18,7 +17,7 @@ import {
   type PinholeStore,
   type Restoration,
 } from "../../pinhole/index.ts";
-import { CommitCarrier, isProtective, mayEnd } from "./commit-carrier.ts";
+import { CommitCarrier, mayEnd } from "./commit-carrier.ts";
 import type { Enforcer } from "./enforcer.ts";
 import { LeaseEnder } from "./lease-ender.ts";
 
@@ -27,8 +26,6 @@ export interface WorkLoopParts {
   readonly store: PinholeStore;
   readonly enforcer: Enforcer;
   readonly moment: () => Moment;
-  /** How long commits are gathered while others keep coming, in milliseconds. */
-  readonly gatherMs: Milliseconds;
 }
 
 /** A commit that waits. */
@@ -66,7 +63,6 @@ export class WorkLoop {
   #isPumping = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
-  #wasBusy = false;
   /** Settled when no audit is on its way. */
   #lastAudit: Promise<unknown> = Promise.resolve();
   #nextAudit: Promise<Restoration> | undefined;
@@ -165,7 +161,6 @@ export class WorkLoop {
         await this.#leases.endDue();
         await this.#parts.enforcer.writeRest();
         this.#letRead();
-        await this.#gather();
         batch = this.#takeBatch();
         if (batch.length > 0) await this.#serve(batch);
         batch = [];
@@ -207,15 +202,6 @@ export class WorkLoop {
     const hasWork = this.#waiting.length > 0 || this.#auditors.length > 0;
     if (hasWork) void this.#pump();
     else this.#schedule();
-  }
-
-  /** While commits keep coming, waits a moment for more of them. What protects does not wait. */
-  async #gather(): Promise<void> {
-    const wasBusy = this.#wasBusy;
-    this.#wasBusy = this.#waiting.length > 1;
-    const { gatherMs } = this.#parts;
-    if (!wasBusy || gatherMs === 0 || this.#waiting.some(isProtective)) return;
-    await delay(gatherMs);
   }
 
   #takeBatch(): Waiting[] {

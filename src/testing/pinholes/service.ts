@@ -30,7 +30,6 @@ export function startService({
     backend,
     moment,
     bootId: "boot",
-    gatherMs: 0,
     eventsKept: 100,
   });
 }

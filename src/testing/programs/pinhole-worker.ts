@@ -72,7 +72,6 @@ const service = await PinholeService.start({
   backend,
   moment: machineMoment,
   bootId: machineBootId(),
-  gatherMs: 0,
   eventsKept: 16,
 });
 const opened: string[] = [];
