@@ -36,6 +36,30 @@ export class FirewallError extends Error {
   }
 }
 
+/** What the system's commonest answers about files mean, and what to do, by errno's name. */
+const FILE_ANSWERS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  EACCES: "this user may not (permission denied): become its owner or root, or choose another place",
+  EPERM: "this user may not (permission denied): become its owner or root, or choose another place",
+  EISDIR: "it is a folder, not a file",
+  ENOTDIR: "a part of the path is no folder",
+  ENOSPC: "the disk is full: make room, or choose another place",
+  EROFS: "the file system is read-only: choose another place",
+};
+
+/**
+ * A failure about a file or folder, in words instead of errno's.
+ *
+ * @param code - stable identifier in upper case
+ * @param action - what could not be done, and to which file: `cannot read the policy p.json`
+ * @param cause - what the system threw
+ */
+export function fileFailure(code: string, action: string, cause: unknown): FirewallError {
+  const name = (cause as { code?: string } | null)?.code ?? "";
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new FirewallError(code, `${action}: ${FILE_ANSWERS[name] ?? message}`, { cause });
+}
+
 /** The program broke one of its own promises. */
 export class InvariantError extends Error {
   override readonly name = "InvariantError";

@@ -12,7 +12,14 @@ export {
   parseIpv4,
   sameWords,
 } from "./address.ts";
-export { type ErrorDetails, type ErrorFacts, FirewallError, InvariantError, invariant } from "./errors.ts";
+export {
+  type ErrorDetails,
+  type ErrorFacts,
+  fileFailure,
+  FirewallError,
+  InvariantError,
+  invariant,
+} from "./errors.ts";
 export { HOOK, HOOK_NAMES, type Hook, type HookName, hookName } from "./hook.ts";
 export { defaultLimits, type Limit, type LimitName, LIMITS, type LimitValues } from "./limits.ts";
 export {

@@ -80,6 +80,12 @@ function version(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
+/** Lets the complaint about a wrong command line end with where the right one is written. */
+function pointToHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(${path} --help says what there is)`);
+  for (const inner of command.commands) pointToHelp(inner, `${path} ${inner.name()}`);
+}
+
 /**
  * Builds the command line.
  *
@@ -93,12 +99,12 @@ async function createProgram(name?: string): Promise<Command> {
     .description("A programmable, stateful, application-aware firewall for Linux")
     .version(version())
     .exitOverride()
-    .showHelpAfterError("(postern --help shows all commands)")
     .addHelpText(
       "after",
       "\nExit status: 0 done, 1 the answer is no (policy invalid, self-test failed), 2 wrong usage, 3 the system refused.",
     );
   for (const add of adders) add(program);
+  pointToHelp(program, "postern");
   return program;
 }
 

@@ -32,7 +32,7 @@ function boxOptions({ simcoLocalAgent, simcoIdentity, simcoKey }: SimcoFlags): S
  * The doors that were asked for.
  *
  * @param userId - of the user that owns the Unix socket; ours when undefined
- * @throws {FirewallError} `USAGE`, `TLS_FILE`, `SIMCO_KEY`
+ * @throws {FirewallError} `USAGE`, `FILE_UNREADABLE`, `SIMCO_KEY`
  */
 export function simcoDoors(
   flags: SimcoFlags,

@@ -6,7 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { FirewallError } from "../base/index.ts";
+import { fileFailure } from "../base/index.ts";
 
 /** Files of a dated log that are kept, today's included. */
 export const LOG_FILES_KEPT = 20;
@@ -43,7 +43,7 @@ export class SingleLogFile implements LogFile {
     try {
       this.#descriptor = openSync(path, "w", FILE_MODE);
     } catch (cause) {
-      throw new FirewallError("LOG_FILE", `cannot open the log file ${path}: ${String(cause)}`, { cause });
+      throw fileFailure("LOG_FILE", `cannot open the log file ${path}`, cause);
     }
   }
 
@@ -81,8 +81,7 @@ export class DatedLogFiles implements LogFile {
       mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
       this.#begin(isoDate(time));
     } catch (cause) {
-      const message = `cannot write log files into ${folder}: ${String(cause)}`;
-      throw new FirewallError("LOG_FOLDER", message, { cause });
+      throw fileFailure("LOG_FOLDER", `cannot write log files into ${folder}`, cause);
     }
   }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, fileFailure } from "../base/index.ts";
 import {
   compilePolicy,
   countNoun,
@@ -52,8 +52,7 @@ export function readPolicySource(file: string): PolicySource {
   try {
     return { file: path, text: readBoundedText(path, POLICY_BYTES_MAX) };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FirewallError("POLICY_UNREADABLE", `cannot read the policy ${file}: ${reason}`, { cause });
+    throw fileFailure("POLICY_UNREADABLE", `cannot read the policy ${file}`, cause);
   }
 }
 

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { FirewallError, type Milliseconds } from "../base/index.ts";
 import { EventFd } from "../system/index.ts";
+import { HeartbeatWatch, HUNG_AFTER_SECONDS } from "./heartbeat-watch.ts";
 import type {
   FlowEvent,
   WorkerLine,
@@ -38,12 +39,6 @@ export type HandleSettings = Omit<WorkerSettings, "wakeFd" | "heartbeat">;
 const STOP_PATIENCE_MS: Milliseconds = 2000;
 
 /**
- * Silence after which a worker counts as hung. An idle one turns once a second; a policy with modules takes
- * its time.
- */
-const HUNG_AFTER_MS: Milliseconds = 15_000;
-
-/**
  * Room of a worker for what is made and soon dropped, in megabytes. Nothing is made for a packet, and V8
  * would keep what it once took.
  */
@@ -62,8 +57,7 @@ export class WorkerHandle {
   readonly #listener: WorkerListener;
   readonly #exited: Promise<void>;
   readonly #heartbeat: Int32Array;
-  #heard = 0;
-  #heardAt: Milliseconds = performance.now();
+  readonly #watch = new HeartbeatWatch();
   #starting: Pending | undefined;
   #nextId = 1;
   #stopping = false;
@@ -126,20 +120,15 @@ export class WorkerHandle {
     return this.#exited;
   }
 
-  /** Ends the worker if it has made no turn for too long; its listener hears that it died. */
+  /**
+   * Ends the worker if it has made no turn for too long; its listener hears that it died. To be called every
+   * {@link LOOK_EVERY_MS}.
+   */
   checkPulse(): void {
-    const heard = Atomics.load(this.#heartbeat, 0);
-    const now = performance.now();
-    if (heard !== this.#heard) {
-      this.#heard = heard;
-      this.#heardAt = now;
-    } else if (now - this.#heardAt > HUNG_AFTER_MS) {
-      this.#failure = new FirewallError(
-        "WORKER_HUNG",
-        `no turn for ${HUNG_AFTER_MS / 1000} seconds: a rule hangs`,
-      );
-      void this.#thread.terminate();
-    }
+    if (!this.#watch.look(Atomics.load(this.#heartbeat, 0))) return;
+    const words = `no turn for ${HUNG_AFTER_SECONDS} seconds: a rule hangs`;
+    this.#failure = new FirewallError("WORKER_HUNG", words);
+    void this.#thread.terminate();
   }
 
   #receive(message: WorkerMessage): void {

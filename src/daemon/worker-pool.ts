@@ -15,6 +15,7 @@ import type { Log } from "./log.ts";
 import { type KernelQueueStatistics, QueueSocket } from "../system/index.ts";
 import { CLOCK_START } from "./monotonic-clock.ts";
 import { WAIT_BYTES, waitQuantile } from "./wait-meter.ts";
+import { LOOK_EVERY_MS } from "./heartbeat-watch.ts";
 import { type HandleSettings, WorkerHandle } from "./worker-handle.ts";
 import { queueNumber, queueOptions } from "./worker-queues.ts";
 import type { State } from "../view/index.ts";
@@ -34,9 +35,6 @@ import type {
 const LINES_PER_SECOND = 1000;
 /** Deaths of workers within a minute that end the firewall. */
 const DEATHS_PER_MINUTE = 5;
-
-/** How often it is looked whether workers turn, in milliseconds. */
-const PULSE_MS: Milliseconds = 1000;
 
 /** The policy that workers judge by. */
 export interface PoolPolicy {
@@ -131,7 +129,7 @@ export class WorkerPool {
     });
     this.#pulse = setInterval(() => {
       for (const { worker } of this.#seats) worker?.checkPulse();
-    }, PULSE_MS);
+    }, LOOK_EVERY_MS);
   }
 
   /**

@@ -2,7 +2,7 @@
  * A folder that only one living process may use. The kernel takes the lock back when the process ends,
  * however it ends, so there is no stale lock and nothing to remove.
  */
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, fileFailure } from "../base/index.ts";
 import { makeFolder } from "./durable-folder.ts";
 import { close, ERRNO, flock, lastErrno, open } from "./libc.ts";
 import { expectSuccess, systemError } from "./system-error.ts";
@@ -30,7 +30,7 @@ export class FolderLock {
     try {
       makeFolder(folder);
     } catch (cause) {
-      throw new FirewallError("FOLDER_LOCK", `Cannot make the folder ${folder}: ${String(cause)}`, { cause });
+      throw fileFailure("FOLDER_LOCK", `Cannot make the folder ${folder}`, cause);
     }
     const fd = expectSuccess(open(folder, O_DIRECTORY_CLOEXEC), "FOLDER_LOCK", `Cannot open ${folder}`);
     if (flock(fd, LOCK_EXCLUSIVE | LOCK_NONBLOCKING) === 0) return new FolderLock(fd);

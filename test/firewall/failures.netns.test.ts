@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { eventually, netnsTest } from "#testing";
+import { datagramBetween, inject } from "./injection.ts";
 import { ownRule } from "./own-rule.ts";
 
 async function answers(from: Namespace, address: string, port: number, timeoutMs = 500): Promise<boolean> {
@@ -29,6 +30,54 @@ netnsTest(
     rmSync(folder, { recursive: true });
   },
 );
+
+netnsTest(
+  "a worker that hangs is started anew on its queue, and judges as before",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule("match() { for (;;); }");
+    const firewall = await startFirewall(host, { policy: policyFile });
+    await host.traffic.listenUdp({ port: 5001 });
+    await answers(client, host.ipv4, 5000, 100);
+    await firewall.program.waitForLine(/worker 0 died: .*a rule hangs/);
+    const isJudging = (): Promise<boolean> => answers(client, host.ipv4, 5001);
+    assert.equal(await eventually(isJudging, Boolean), true);
+    const status = await connect({ socket: firewall.socket }).getStatus();
+    assert.equal(status.workers[0]?.restarts, 1);
+    await firewall.stop();
+    rmSync(folder, { recursive: true });
+  },
+);
+
+/** Packets that one kernel queue takes, and how many are sent to it. */
+const QUEUED = 16;
+const SENT = 200;
+
+for (const { failMode, outcome, passed } of [
+  { failMode: "closed", outcome: "dropped", passed: 0 },
+  { failMode: "open", outcome: "passed", passed: SENT - QUEUED },
+]) {
+  netnsTest(
+    `a firewall that stands still judges what waited; what found its queue full is ${outcome}`,
+    HOST_PAIR,
+    async ({ client, firewall: host }) => {
+      const settings = { compatibility: "strict", offload: "none", workers: 1, failMode };
+      const policy = { settings: { ...settings, limits: { queuePackets: QUEUED } }, INPUT: [] };
+      const firewall = await startFirewall(host, { policy });
+      const server = await host.traffic.listenUdp({ port: 5000 });
+      const heard = async (): Promise<number> =>
+        (await server.heard()).filter(({ text }) => text !== "x").length;
+      const { pid } = await connect({ socket: firewall.socket }).getStatus();
+      process.kill(pid, "SIGSTOP");
+      await inject(client, [datagramBetween(client, host, 20)], SENT);
+      assert.equal(await eventually(heard, (count) => count >= passed), passed, "while it stands still");
+      process.kill(pid, "SIGCONT");
+      assert.equal(await eventually(heard, (count) => count >= passed + QUEUED), passed + QUEUED);
+      assert.equal(await eventually(() => answers(client, host.ipv4, 5000), Boolean), true);
+      await firewall.stop();
+    },
+  );
+}
 
 netnsTest(
   "workers that keep dying end the firewall, closed if the policy wants no packet unjudged",
@@ -92,7 +141,7 @@ netnsTest(
     for (const words of [[], ["--first-queue", "40"]]) {
       await assert.rejects(
         startFirewall(host, { policy: { INPUT: [] }, words }),
-        /a firewall is running in this network namespace/,
+        /a firewall is running in this network namespace with the table postern \(process \d+\)/,
       );
     }
     const down = await host.run([process.execPath, POSTERN, "down", "--socket", first.socket]);
@@ -100,6 +149,23 @@ netnsTest(
     assert.equal(await answers(client, host.ipv4, 5001), false, "the first still judges");
     assert.equal((await connect({ socket: first.socket }).getStatus()).pid > 0, true);
     await first.stop();
+  },
+);
+
+netnsTest(
+  "a user who takes the name that firewalls lock keeps the firewall out, and is named with his process",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    const take =
+      'require("node:net").createServer().listen("\\0postern/postern", () => console.log("taken"))';
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const squatter = host.start([...nobody, process.execPath, "-e", take]);
+    await squatter.waitForLine(/taken/);
+    const refusal = /user 65534 holds the name .* end that process \(process \d+\), or choose another table/;
+    await assert.rejects(startFirewall(host, { policy: { INPUT: [] } }), refusal);
+    const words = ["--table", "elsewhere"];
+    await (await startFirewall(host, { policy: { INPUT: [] }, words })).stop();
+    await squatter.stop();
   },
 );
 

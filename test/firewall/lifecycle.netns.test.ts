@@ -127,6 +127,13 @@ netnsTest("down with nothing to remove says so and is no failure", HOST_PAIR, as
   assert.match(down.output, /nothing to remove/);
 });
 
+netnsTest("down that may not look says so, and ends", HOST_PAIR, async ({ firewall: host }) => {
+  const words = [process.execPath, POSTERN, "down", "--socket", "/nowhere.sock"];
+  const down = await host.run(["setpriv", "--bounding-set=-net_admin", ...words]);
+  assert.equal(down.status, 3, down.output);
+  assert.match(down.output, /Run as root, or with CAP_NET_ADMIN/);
+});
+
 netnsTest("an invalid policy is refused before anything is set up", HOST_PAIR, async ({ firewall: host }) => {
   const before = await allRules(host);
   await assert.rejects(

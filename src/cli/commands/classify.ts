@@ -1,5 +1,4 @@
 /** `postern classify`: encrypted, or merely compressed? */
-import { createReadStream } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import {
   CLASSIFY_BYTES_MAX,
@@ -8,8 +7,12 @@ import {
   HEDGE_GAMMA,
   reportFragment,
 } from "../../classify/index.ts";
+import { readChunks } from "../input-file.ts";
 import { parseCount, parseDecimal } from "../numbers.ts";
 import { openOutput, type Output, paint } from "../output.ts";
+
+/** Bytes read from a file at a time. */
+const CHUNK_BYTES = 65_536;
 
 const COLOURS = { encrypted: "red", compressed: "cyan", plain: "green", undecided: "grey" } as const;
 
@@ -47,8 +50,7 @@ function writeFragment(output: Output, report: FragmentReport): void {
 async function* fragments(file: string, size: number): AsyncGenerator<Uint8Array> {
   const piece = new Uint8Array(size);
   let filled = 0;
-  for await (const chunk of createReadStream(file)) {
-    const bytes = chunk as Uint8Array;
+  for await (const bytes of readChunks("the file", file, CHUNK_BYTES)) {
     for (let from = 0; from < bytes.length; ) {
       const part = bytes.subarray(from, from + size - filled);
       piece.set(part, filled);

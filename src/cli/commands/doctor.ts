@@ -48,7 +48,7 @@ export function addDoctorCommand(program: Command): void {
     .command("doctor")
     .summary("what this machine can do")
     .description(
-      "Tries everything the firewall needs of the kernel, in a network namespace that vanishes. Exit status 1 when\n" +
+      "Tries everything the firewall needs of the kernel, in a network namespace that vanishes. Exit status 1 when " +
         "something that it cannot do without is missing.",
     )
     .option("--json", "one JSON object")

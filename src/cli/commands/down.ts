@@ -20,10 +20,14 @@ function removeSocket(path: string): void {
 
 async function down(flags: DownFlags): Promise<void> {
   const lock = await OwnerLock.take(flags.table);
-  const hadPinholes = removePolicyPinholes(flags.table);
-  const removed = removeLeftovers(flags.table) || hadPinholes;
-  removeSocket(flags.socket);
-  await lock.release();
+  let removed: boolean;
+  try {
+    const hadPinholes = removePolicyPinholes(flags.table);
+    removed = removeLeftovers(flags.table) || hadPinholes;
+    removeSocket(flags.socket);
+  } finally {
+    await lock.release();
+  }
   const output = openOutput(flags);
   if (output.json) output.write(`${JSON.stringify({ table: flags.table, removed })}\n`);
   else if (removed) output.write(`Tore down nftables: table inet ${flags.table}\n`);

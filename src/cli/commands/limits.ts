@@ -43,7 +43,7 @@ export function addLimitsCommand(program: Command): void {
     .command("limits [name=number...]")
     .summary("show or change limits of the running firewall")
     .description(
-      "Shows limits under pf's names, how much is used (of the fullest worker or table), and changes those that can\n" +
+      "Shows limits under pf's names, how much is used (of the fullest worker or table), and changes those that can " +
         "be changed meanwhile; a reload puts those of the policy in force again.",
     )
     .option("--socket <path>", "path of the control socket", DEFAULT_SOCKET)

@@ -1,5 +1,4 @@
 /** `postern pinholes`: pinholes of a running daemon. */
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { FirewallError } from "../../base/index.ts";
 import {
@@ -16,6 +15,7 @@ import {
 } from "../../client/index.ts";
 import { EXIT } from "../exit.ts";
 import { parseHostPort, type HostPort } from "../host-port.ts";
+import { readInput } from "../input-file.ts";
 import { parseCount } from "../numbers.ts";
 import { openOutput, type Output } from "../output.ts";
 import { eventText, pinholesText, pinholeStatusText, pinholeText } from "../pinhole-text.ts";
@@ -70,7 +70,7 @@ interface ManyFlags extends PlaceFlags {
 
 function readPem(flag: string, file: string | undefined): string {
   if (file === undefined) throw new FirewallError("USAGE", `--connect needs --${flag}`);
-  return readFileSync(file, "utf8");
+  return readInput(`--${flag}`, file).toString("utf8");
 }
 
 /** Does something with a daemon, and closes the connection however that ends. */
@@ -242,12 +242,12 @@ async function status(flags: PlaceFlags): Promise<void> {
 }
 
 function readOperations(file: string): PinholeOperation[] {
+  const text = readInput("the operations", file).toString("utf8");
   let document: unknown;
   try {
-    document = JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
+    document = JSON.parse(text);
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    throw new FirewallError("USAGE", `${file} is no JSON: ${cause.message}`, { cause });
+    throw new FirewallError("USAGE", `${file} is no JSON: ${(cause as SyntaxError).message}`, { cause });
   }
   const list =
     typeof document === "object" && document !== null && "operations" in document

@@ -13,6 +13,7 @@ import {
 import { ALL_PORTS_COUNT, IP_VERSION, NAT_MODE, natModeFor, PARITY } from "../../simco/index.ts";
 import { EXIT } from "../exit.ts";
 import { type HostPort, parseHostPort } from "../host-port.ts";
+import { readInput } from "../input-file.ts";
 import { parseCount } from "../numbers.ts";
 import { openOutput, type Output } from "../output.ts";
 import { readSimcoKey } from "../simco-key.ts";
@@ -25,7 +26,6 @@ import {
   ruleReport,
   ruleText,
 } from "../simco-words.ts";
-import { readTlsFile } from "../tls-file.ts";
 import { parseProtocol } from "./pinholes.ts";
 
 interface PlaceFlags {
@@ -71,9 +71,9 @@ function tlsOf({ ca, cert, key, servername }: PlaceFlags): Pick<SimcoMiddlebox, 
   }
   return {
     tls: {
-      ca: readTlsFile("--ca", ca),
-      ...(cert === undefined ? {} : { cert: readTlsFile("--cert", cert) }),
-      ...(key === undefined ? {} : { key: readTlsFile("--key", key) }),
+      ca: readInput("--ca", ca),
+      ...(cert === undefined ? {} : { cert: readInput("--cert", cert) }),
+      ...(key === undefined ? {} : { key: readInput("--key", key) }),
       ...(servername === undefined ? {} : { servername }),
     },
   };

@@ -1,5 +1,4 @@
 /** `postern tables`: address tables of the running firewall, with pf's verbs. */
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { FirewallError } from "../../base/index.ts";
 import {
@@ -12,6 +11,7 @@ import {
 } from "../../client/index.ts";
 import { EntryList, formatEntry } from "../../tables/index.ts";
 import { EXIT } from "../exit.ts";
+import { readInput } from "../input-file.ts";
 import { parseCount } from "../numbers.ts";
 import { alignTable, openOutput, type Output } from "../output.ts";
 import { entriesText, entryText, tablesText } from "../table-text.ts";
@@ -74,7 +74,7 @@ async function show(name: string, flags: VerboseFlags): Promise<void> {
 
 /** Entries of a file as a table's file has them; `-` is standard input. */
 function readEntries(file: string): string[] {
-  const { list: entries, problems } = EntryList.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
+  const { list: entries, problems } = EntryList.parse(readInput("the addresses", file).toString("utf8"));
   const [first] = problems;
   if (first === undefined) return Array.from(entries, formatEntry);
   const more = problems.length === 1 ? "" : ` (and ${problems.length - 1} more)`;

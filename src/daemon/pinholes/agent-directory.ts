@@ -5,7 +5,7 @@
  * held against what it says then. Two are there without any file: root, who may do everything, and the user
  * that the socket belongs to.
  */
-import { FirewallError } from "../../base/index.ts";
+import { FirewallError, fileFailure } from "../../base/index.ts";
 import { ADMINISTRATOR_PROFILE, type Agent, DEFAULT_PROFILE } from "../../pinhole/index.ts";
 import { resolveGroup, resolveUser } from "../../system/index.ts";
 import { readBoundedText } from "../bounded-file.ts";
@@ -96,8 +96,7 @@ function readFile({ file }: AgentSources): AgentFile {
   try {
     text = readBoundedText(file, FILE_BYTES_MAX);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FirewallError("AGENTS_UNREADABLE", `cannot read the agents in ${file}: ${reason}`, { cause });
+    throw fileFailure("AGENTS_UNREADABLE", `cannot read the agents in ${file}`, cause);
   }
   return parseAgentFile(file, text);
 }
