@@ -21,26 +21,40 @@ function askHolder(name: string): Promise<PeerCredentials | undefined> {
   });
 }
 
+/** Who owns by a lock, what is owned, and the way out for a second one. */
+const OWNERS = {
+  firewall: { owner: "a firewall", owned: "the table", wayOut: "choose another table with --table" },
+  pinholes: {
+    owner: "a daemon of pinholes",
+    owned: "the chain",
+    wayOut: "choose another chain with --chain",
+  },
+} as const;
+
+/** Kinds of programs of which one may own a name. */
+export type OwnerKind = keyof typeof OWNERS;
+
 /**
  * Why the lock cannot be had. Anybody in the network namespace can take a name, so it is said when the holder
- * is somebody who cannot run a firewall.
+ * is somebody who cannot own anything there.
  */
-function refusal(table: string, holder: PeerCredentials | undefined): FirewallError {
+function refusal(kind: OwnerKind, name: string, holder: PeerCredentials | undefined): FirewallError {
+  const { owner, owned, wayOut } = OWNERS[kind];
   const { userId = 0, processId = 0 } = holder ?? {};
   // A process of another process namespace has the number 0 here.
   const who = processId === 0 ? "" : ` (process ${processId})`;
   if (userId === 0 || userId === process.geteuid?.()) {
-    const words = `a firewall is running in this network namespace with the table ${table}${who}`;
-    return new FirewallError("ALREADY_UP", `${words}: stop it first, or choose another table with --table`);
+    const words = `${owner} is running in this network namespace with ${owned} ${name}${who}`;
+    return new FirewallError("ALREADY_UP", `${words}: stop it first, or ${wayOut}`);
   }
   return new FirewallError(
     "OWNER_LOCK",
-    `user ${userId} holds the name that a firewall with the table ${table} locks, and is no firewall: ` +
-      `end that process${who}, or choose another table with --table`,
+    `user ${userId} holds the name that ${owner} with ${owned} ${name} locks, and is none: ` +
+      `end that process${who}, or ${wayOut}`,
   );
 }
 
-/** The lock on a table's name. */
+/** The lock on the name of a table or chain. */
 export class OwnerLock {
   readonly #server: Server;
 
@@ -51,12 +65,12 @@ export class OwnerLock {
   /**
    * Takes the lock in the network namespace of the process.
    *
-   * @param table - the table's name
+   * @param owned - the table's name, or the chain's behind it
    * @throws {FirewallError} `ALREADY_UP` when a living firewall has it, `OWNER_LOCK` when somebody else has
    *   it, or it cannot be taken
    */
-  static async take(table: string): Promise<OwnerLock> {
-    const name = `\0postern/${table}`;
+  static async take(owned: string, kind: OwnerKind = "firewall"): Promise<OwnerLock> {
+    const name = `\0postern/${owned}`;
     const server = createServer((connection) => connection.destroy());
     try {
       await new Promise<void>((resolve, reject) => {
@@ -65,8 +79,8 @@ export class OwnerLock {
       });
     } catch (error) {
       const cause = error as NodeJS.ErrnoException;
-      if (cause.code === "EADDRINUSE") throw refusal(table, await askHolder(name));
-      const message = `cannot take the lock on the table ${table}: ${cause.message}`;
+      if (cause.code === "EADDRINUSE") throw refusal(kind, owned, await askHolder(name));
+      const message = `cannot take the lock on ${OWNERS[kind].owned} ${owned}: ${cause.message}`;
       throw new FirewallError("OWNER_LOCK", message, { cause });
     }
     return new OwnerLock(server);

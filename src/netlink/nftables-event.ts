@@ -29,6 +29,8 @@ export interface RuleNews {
   readonly operation: number;
   /** Address of the netlink socket through which it was done. */
   readonly port: number;
+  /** Of the table, a value of TABLE_FAMILY or another of the kernel's; tables of two may have one name. */
+  readonly family: number;
   readonly table: string;
   /** Name of the set, the object or the chain; empty for a table. */
   readonly name: string;
@@ -94,5 +96,7 @@ export function decodeRuleNews(bytes: DataView, message: MessageCursor): RuleNew
     else if (cursor.type === nameType && operation >= NEW_CHAIN) name = cursor.text();
     if (table !== "" && name !== "") break;
   }
-  return { operation, port: message.port, table, name };
+  // The header of the subsystem (struct nfgenmsg) begins with the family.
+  const family = bytes.getUint8(message.bodyAt);
+  return { operation, port: message.port, family, table, name };
 }

@@ -161,7 +161,8 @@ netnsTest(
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     const squatter = host.start([...nobody, process.execPath, "-e", take]);
     await squatter.waitForLine(/taken/);
-    const refusal = /user 65534 holds the name .* end that process \(process \d+\), or choose another table/;
+    const refusal =
+      /user 65534 holds the name .*, and is none: end that process \(process \d+\), or choose another table/;
     await assert.rejects(startFirewall(host, { policy: { INPUT: [] } }), refusal);
     const words = ["--table", "elsewhere"];
     await (await startFirewall(host, { policy: { INPUT: [] }, words })).stop();

@@ -132,8 +132,11 @@ netnsTest(
     const first = new Pinhold(firewall);
     await first.start();
     const second = new Pinhold(firewall);
-    await assert.rejects(second.start(), /ALREADY_UP|is running in this network namespace/);
+    await assert.rejects(second.start(), /a daemon of pinholes is running .* with the chain .* --chain/);
     await assert.rejects(first.start("--table", "other"), /Another process uses/);
+    const iptables = ["--backend", "iptables"];
+    await assert.rejects(first.start(...iptables, "--table", "raw"), /the table is filter: no --table/);
+    await assert.rejects(first.start(...iptables, "--hooks", "forward"), /no --hooks/);
     await first.stop("SIGTERM");
     first.remove();
     second.remove();

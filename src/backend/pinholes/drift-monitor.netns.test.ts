@@ -91,6 +91,30 @@ netnsTest(
   },
 );
 
+netnsTest(
+  "a table of our table's name and another family is none of our business",
+  ALONE,
+  async ({ firewall }) => {
+    const [socket, monitor] = inNamespace(firewall.fullName, () => {
+      const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
+      return [own, DriftMonitor.open(PLAN, own.port)] as const;
+    });
+    const drifts: Drift[] = [];
+    monitor.start((drift) => drifts.push(drift));
+    for (const family of ["ip", "ip6", "inet"]) nft(firewall, `add table ${family} ${PLAN.table}`);
+    nft(firewall, `add chain ip ${PLAN.table} ${PLAN.chain}`);
+    nft(firewall, `delete table ip ${PLAN.table}`);
+    nft(firewall, `delete table inet ${PLAN.table}`);
+    await until(() => drifts.length > 1);
+    assert.deepEqual(
+      drifts.map(({ what }) => what),
+      ["a table came", "the table was deleted"],
+    );
+    monitor.close();
+    socket.close();
+  },
+);
+
 netnsTest("what others do is told once, however many news it makes", ALONE, async ({ firewall }) => {
   const [socket, monitor] = inNamespace(firewall.fullName, () => {
     const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);

@@ -1,6 +1,11 @@
 /** Notices within a quarter of a second that somebody else has changed our part of the rule set. */
 import { setImmediate as turn } from "node:timers/promises";
-import { decodeGenerationNumber, encodeGenerationGet, type RuleNews } from "../../netlink/index.ts";
+import {
+  decodeGenerationNumber,
+  encodeGenerationGet,
+  type RuleNews,
+  TABLE_FAMILY,
+} from "../../netlink/index.ts";
 import type { Drift } from "../../pinhole/index.ts";
 import { type NetlinkSocket, RuleEvents, type RuleListener } from "../../system/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
@@ -139,8 +144,8 @@ export class DriftMonitor {
   }
 
   #hear(news: RuleNews): void {
-    const { table, name, port, operation } = news;
-    if (table !== this.#plan.table || this.#ownPorts.has(port)) return;
+    const { family, table, name, port, operation } = news;
+    if (family !== TABLE_FAMILY.INET || table !== this.#plan.table || this.#ownPorts.has(port)) return;
     const { chain } = this.#plan;
     const isOurs = name === "" || name === chain || name.startsWith(`${chain}-`);
     if (isOurs) this.#what.add(OPERATIONS.get(operation) ?? "something changed");

@@ -31,6 +31,9 @@ import { parseTableName } from "../table-name.ts";
 
 type BackendName = "nftables" | "iptables" | "simulator";
 
+/** The table of the chain unless another is named. */
+const DEFAULT_TABLE = "filter";
+
 interface PinholdFlags extends LogFlags, SocketFlags, SimcoFlags {
   user?: string;
   chain: string;
@@ -53,6 +56,17 @@ function parseHooks(text: string): HookName[] {
   });
 }
 
+/** Refuses flags that the packet filter has no use for. @throws {FirewallError} `USAGE` */
+function checkFlags({ backend, hooks, table }: PinholdFlags): void {
+  if (backend !== "iptables") return;
+  if (hooks !== undefined) {
+    throw new FirewallError("USAGE", "with --backend iptables your own rules jump to the chain: no --hooks");
+  }
+  if (table !== DEFAULT_TABLE) {
+    throw new FirewallError("USAGE", `with --backend iptables the table is ${DEFAULT_TABLE}: no --table`);
+  }
+}
+
 function openBackend(flags: PinholdFlags): NftablesPinholes | IptablesPinholes | SimulatedPinholes {
   const { table, chain, hooks, otherwise } = flags;
   const target = flags.target === undefined ? {} : { target: flags.target };
@@ -60,11 +74,7 @@ function openBackend(flags: PinholdFlags): NftablesPinholes | IptablesPinholes |
     case "simulator":
       return new SimulatedPinholes();
     case "iptables":
-      if (hooks === undefined) return IptablesPinholes.open({ chain, ...target });
-      throw new FirewallError(
-        "USAGE",
-        "with --backend iptables your own rules jump to the chain: no --hooks",
-      );
+      return IptablesPinholes.open({ chain, ...target });
     case "nftables":
       return NftablesPinholes.open({
         table,
@@ -88,6 +98,7 @@ function socketUser(name: string | undefined): { name: string; userId: number } 
 }
 
 async function pinhold(flags: PinholdFlags): Promise<void> {
+  checkFlags(flags);
   const log = openLog(flags);
   const user = socketUser(flags.user);
   const agents = new AgentDirectory({
@@ -128,7 +139,7 @@ export function addPinholdCommand(program: Command): void {
     .option("-u, --user <user>", "the user that owns the socket, and may open pinholes")
     .option("-c, --chain <chain>", "the chain that holds the pinholes", "pinholes")
     .option("-t, --target <chain>", "where permitted packets go: accept, or a chain of the same table")
-    .option("--table <name>", "the table of the chain, of family inet", parseTableName, "filter")
+    .option("--table <name>", "the table of the chain, of family inet", parseTableName, DEFAULT_TABLE)
     .option(
       "--hooks <hooks>",
       "jump to the chain from base chains of our own, such as forward,input",

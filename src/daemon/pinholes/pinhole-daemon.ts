@@ -93,7 +93,7 @@ export class PinholeDaemon {
 
 async function startService(options: PinholeDaemonOptions, closings: Closing[]): Promise<PinholeService> {
   const { lockName, stateFolder, isSalvage, limits, log } = options;
-  const lock = await OwnerLock.take(lockName);
+  const lock = await OwnerLock.take(lockName, "pinholes");
   closings.push(() => lock.release());
   const folder = FolderLock.take(stateFolder);
   closings.push(() => folder.release());

@@ -431,6 +431,7 @@ describe("bad input at the HTTP door", () => {
     const { socket } = await house({ limits: { pinholeBodyBytes: 65_536 } });
     const xml = await ask(socket, "POST", "/v1/commits", "<a/>", { "content-type": "text/xml" });
     assert.deepEqual([xml.status, xml.body["code"]], [415, "UNSUPPORTED_MEDIA_TYPE"]);
+    assert.match(String(xml.body["detail"]), /Send JSON, with Content-Type/);
     const long = await ask(socket, "POST", "/v1/commits", `{"operations":[${" ".repeat(70_000)}]}`);
     assert.deepEqual([long.status, long.body["code"]], [413, "BODY_TOO_LARGE"]);
   });

@@ -132,6 +132,8 @@ export function problemOf(error: Error | FastifyError): PinholeProblem {
   }
   const status = "statusCode" in error ? (error.statusCode ?? 500) : 500;
   const known = "code" in error ? FASTIFY_CODES[error.code] : undefined;
+  if (known === "UNSUPPORTED_MEDIA_TYPE")
+    return problem(known, "Send JSON, with Content-Type: application/json.");
   if (known !== undefined) return problem(known, error.message);
   if (status < 500) return problem("BAD_REQUEST", error.message);
   return problem("INTERNAL", "The daemon failed in an unexpected way. Its log tells more.");
