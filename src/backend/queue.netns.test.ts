@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
+import { LIMITS } from "../base/index.ts";
 import { GATEWAY, HOST_PAIR } from "../lab/index.ts";
+import { DEFAULT_MARK_MASK } from "../netlink/index.ts";
+import { inNamespace, QueueSocket, RawSocket, readQueueStatistics } from "../system/index.ts";
+import { buildPacket } from "../wire/index.ts";
+import { DEFAULT_PRIORITY, DEFAULT_TABLE, KernelRules } from "./kernel-rules.ts";
+import { probeKernel, requireQueueExpression } from "./probe.ts";
 import { netnsTest, QueueHost, type SeenPacket } from "../testing/index.ts";
 
 const UDP = 17;
@@ -141,6 +147,52 @@ netnsTest("both directions of an address pair meet in one of several queues", GA
     "more than one queue is used",
   );
   await host.stop();
+});
+
+netnsTest("as many packets wait as a queue may be told, and no more", HOST_PAIR, ({ firewall }) => {
+  const { max } = LIMITS.queuePackets;
+  const { ipv4 } = firewall;
+  const datagram = buildPacket({ source: ipv4, destination: ipv4, protocol: UDP, destinationPort: 9 });
+  const statistics = inNamespace(firewall.fullName, () => {
+    const queue = QueueSocket.open({
+      queue: 0,
+      copyRangeBytes: 64,
+      queuePackets: max,
+      batchPackets: 1,
+      receiveBufferBytes: LIMITS.receiveBufferBytes.max,
+      failOpen: false,
+      wholeSuperPackets: true,
+      acceptUnanswered: false,
+      wakeFd: -1,
+    });
+    const plan = {
+      table: DEFAULT_TABLE,
+      hooks: ["INPUT"],
+      priority: DEFAULT_PRIORITY,
+      markMask: DEFAULT_MARK_MASK,
+      queues: { first: 0, count: 1, bypass: false },
+    } as const;
+    const rules = KernelRules.install(plan, requireQueueExpression(probeKernel()));
+    const socket = RawSocket.open(4);
+    // What a host sends to itself has left its socket when it arrives: nothing waits there.
+    for (let sent = 0; sent < max; sent += 1) socket.send(datagram);
+    const found = [readQueueStatistics()];
+    socket.send(datagram);
+    found.push(readQueueStatistics());
+    socket.close();
+    rules.stopQueueing();
+    rules.remove();
+    queue.close();
+    return found;
+  });
+  assert.deepEqual(
+    statistics.flat().map(({ waiting, queueDropped, userDropped }) => [waiting, queueDropped, userDropped]),
+    [
+      [max, 0, 0],
+      [max, 1, 0],
+    ],
+  );
+  return Promise.resolve();
 });
 
 for (const failOpen of [true, false]) {

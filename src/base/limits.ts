@@ -30,11 +30,12 @@ export const LIMITS = {
     max: 16_777_216,
     meaning: "entries of one worker's state table; at the limit the oldest half-open entry gives way",
   },
+  // The kernel takes a larger number and lets no more wait all the same (Linux 6.18).
   queuePackets: {
     unit: "packets",
     default: 16_384,
     min: 1,
-    max: 1_048_576,
+    max: 65_536,
     meaning: "packets waiting in one kernel queue; beyond it the policy's fail mode decides",
   },
   receiveBufferBytes: {

@@ -17,7 +17,8 @@ netnsTest(
   "rules that count in the kernel agree with the interpreter in many policies",
   GATEWAY,
   async (hosts) => {
-    const { rules, met } = await compareCounts(hosts, { policies: 1000, packets: 100 });
+    const { rules, met, sentBack } = await compareCounts(hosts, { policies: 1000, packets: 100 });
     assert.ok(rules > 400 && met > 800, `${rules} rules stood in the kernel, and met ${met} packets`);
+    assert.ok(sentBack > 800, `${sentBack} packets came back to the kernel`);
   },
 );
