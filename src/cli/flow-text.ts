@@ -34,13 +34,14 @@ export function hitsText({ kernel, userspacePackets }: RuleHits): string {
 }
 
 const JUDGES: Readonly<Record<FlowJudge, string>> = {
-  userspace: "userspace, packet by packet",
+  userspace: "userspace, packet by packet: later ones may meet other rules",
   sealed: "the kernel, as userspace said for all its packets",
   kernel: "the kernel alone, by the rule's own line in our table",
 };
 
 const EVIDENCE: Readonly<Record<FlowCause["evidence"], string>> = {
-  noted: "noted when it judged the flow",
+  noted: "noted when it let the flow in, or ended it",
+  waiting: "it waits for bytes of the flow, or did when the flow began; what passes is accepted meanwhile",
   proven: "asked anew: its packets differ in nothing that the rules on their way read",
   possible: "asked anew: rules on the way read more than the flow's ends, so it may be this one",
   unknown: "nothing is noted of it",

@@ -29,12 +29,14 @@ export type FlowJudge = "userspace" | "sealed" | "kernel";
  * How the rule is known.
  *
  * - `noted`: it was noted with the flow when it judged it.
+ * - `waiting`: this rule needs bytes of the flow and did not have them when it was noted; until it has them
+ *   packets pass, and then by the rules behind it.
  * - `proven`: the rules were asked anew about the flow's ends, and every packet meets this one.
  * - `possible`: the same, but rules on the way ask for more than ends, such as interfaces; this rule is one
  *   of those that may have judged.
  * - `unknown`: nothing names a rule, such as for a flow that is older than the firewall.
  */
-export type FlowEvidence = "noted" | "proven" | "possible" | "unknown";
+export type FlowEvidence = "noted" | "waiting" | "proven" | "possible" | "unknown";
 
 /** Rules behind one direction of a flow. */
 export interface FlowCause {

@@ -19,7 +19,7 @@ import {
 } from "../base/index.ts";
 import type { FlowCause, FlowReport, FlowRule, RuleHits } from "../client/index.ts";
 import { explainPacket, type Policy, type RuleMemory } from "../policy/index.ts";
-import { LocalAddresses } from "../system/index.ts";
+import { LocalAddresses, readConntrackAccounting } from "../system/index.ts";
 import { endsText, parseStateId, STATE_END, type State } from "../view/index.ts";
 import { Packet } from "../wire/index.ts";
 import { monotonicNow } from "./monotonic-clock.ts";
@@ -112,7 +112,10 @@ export class FlowService {
   async explain(words: string): Promise<FlowReport> {
     const state = parseStateId(words) === undefined ? await this.#only(words) : await this.#byId(words);
     const judgement = await this.#judgement(state);
-    return { ...judgement, hits: await this.#hits(judgement.cause), state };
+    // Of a sealed flow our own count is of the packets that came up.
+    const isCounted = judgement.judge !== "sealed" || readConntrackAccounting().counters;
+    const told = isCounted ? state : { ...state, packets: null, bytes: null };
+    return { ...judgement, hits: await this.#hits(judgement.cause), state: told };
   }
 
   /** The one flow that a filter chooses. */
@@ -124,7 +127,7 @@ export class FlowService {
     }
     const [state] = found;
     if (state === undefined) {
-      const message = `no live flow is "${filter}"; postern states list shows those there are`;
+      const message = `no live flow is "${filter}"; postern states list shows those there are, and of packets that are dropped postern explain POLICY PACKET tells why`;
       throw new FirewallError("FLOW_UNKNOWN", message);
     }
     if (found.length > 1) throw ambiguous(filter, found);
@@ -153,7 +156,7 @@ export class FlowService {
     if (killed !== undefined) return { ...judge, verdict: "DROP", ...(await this.#refusal(killed)) };
     // The kernel's connections that our table does not know are older than the firewall, or idle.
     const verdict = state.source === "kernel" ? null : "ACCEPT";
-    return { ...judge, verdict, cause: await this.#noted(state) };
+    return { ...judge, verdict, cause: await this.#admission(state) };
   }
 
   /** A flow whose connection bears a seal that is in force. */
@@ -164,7 +167,7 @@ export class FlowService {
     if (seals.marks.generationOf(state.mark) !== generation) return undefined;
     const judge = { judge: "sealed", generation, answers: null } as const;
     if (!seals.marks.isDropped(state.mark))
-      return { ...judge, verdict: "ACCEPT", cause: await this.#noted(state) };
+      return { ...judge, verdict: "ACCEPT", cause: await this.#admission(state) };
     const killed = await this.#killed(state);
     const cause = killed === undefined ? this.#asUnknown(state) : (await this.#refusal(killed)).cause;
     return { ...judge, verdict: "DROP", cause };
@@ -231,6 +234,21 @@ export class FlowService {
     const answers = await this.#parts.pool.callAll("placeRule", rule);
     const found = answers.find((place) => place !== null);
     return found === undefined || found === null ? NOTHING_KNOWN : { evidence: "noted", rules: [found] };
+  }
+
+  /** The rule that was noted with a flow that passes. */
+  async #admission(state: State): Promise<FlowCause> {
+    const cause = await this.#noted(state);
+    const [rule] = cause.rules;
+    if (rule === undefined || !this.#isWaiting(rule, state.rule?.revision)) return cause;
+    return { ...cause, evidence: "waiting" };
+  }
+
+  /** True for a rule about bytes that lets nothing pass by itself: a flow that it is noted with passed it. */
+  #isWaiting({ chain, rule }: FlowRule, revision: number | undefined): boolean {
+    const { policy, revision: newest } = this.#parts.inForce();
+    const row = policy.chains.find(({ name }) => name === chain)?.rules[rule ?? -1];
+    return revision === newest && row?.definition.readsBytes === true && row.action !== "ACCEPT";
   }
 
   /** A flow is sealed to be dropped only where an unknown one with its ends is dropped too. */

@@ -353,16 +353,22 @@ export class Engine {
 
   /**
    * Steps the flow of an accepted packet. Which rule let it in is noted with its first packet, and anew when
-   * a packet of the same direction passes under another policy.
+   * a packet of the same direction passes under another policy, or when none waits for its bytes any more.
    */
   #step(packet: Packet, now: Milliseconds): void {
     const { tracker, evaluator } = this;
     this.transition = tracker.commit(packet, now);
     if ((this.transition & COMMIT.UNDEFINED) !== 0) this.#add(COUNTER.undefinedTransitions, 1);
-    const { slot, direction, related, flows } = tracker;
-    if (slot < 0 || direction !== DIRECTION.ORIGINAL || related || flows.revision(slot) === this.#revision)
-      return;
+    const { slot, direction, related } = tracker;
+    if (slot < 0 || direction !== DIRECTION.ORIGINAL || related || this.#isNoted(slot)) return;
     tracker.attribute(slot, evaluator.chain, evaluator.rule, this.#revision);
+    if (this.content !== undefined) this.content.isNotedEarly = evaluator.reason === "pending";
+  }
+
+  /** True when no rule of the policy in force can be noted better with a flow than the one that is. */
+  #isNoted(slot: number): boolean {
+    const isEarly = this.content?.isNotedEarly === true && this.evaluator.reason !== "pending";
+    return !isEarly && this.tracker.flows.revision(slot) === this.#revision;
   }
 
   #count(packet: Packet, verdict: Verdict): void {

@@ -74,6 +74,8 @@ export class InspectedContent implements FlowContent, StreamConsumer {
   readonly isMidStream: boolean;
   /** Set when a rule has ended the flow. */
   seal: Seal | undefined = undefined;
+  /** True when the rule that is noted with the flow has not judged it, but waits for its bytes. */
+  isNotedEarly = false;
   /** True when its bytes were let go of before a rule was done with them. */
   isGivenUp = false;
   /** Id of the flow in the state table, -1 while it has none. */

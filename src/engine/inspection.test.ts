@@ -339,6 +339,26 @@ describe("pending", () => {
     assert.equal(verdicts[4], "DROP");
   });
 
+  test("the rule that accepts a flow is noted with it, once none waits for its bytes any more", () => {
+    const policy = {
+      default_chain: "DROP",
+      INPUT: [
+        { name: "ProtocolRule", protocols: ["SSH"], action: "DROP" },
+        { name: "PortRule", protocol: "TCP", dst_port: 9000, action: "ACCEPT" },
+      ],
+      OUTPUT: [{ name: "TrueRule", action: "ACCEPT" }],
+    };
+    const bench = new Bench(policy);
+    const { tracker } = bench.engine;
+    const connection = new Connection(bench, 9000);
+    connection.open();
+    assert.equal(tracker.flows.rule(tracker.slot), 0);
+    connection.send(TCP_FLAG.ACK, Buffer.from("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n"));
+    connection.send(TCP_FLAG.ACK);
+    assert.equal(bench.engine.evaluator.reason, "rule");
+    assert.equal(tracker.flows.rule(tracker.slot), 1);
+  });
+
   test("no packet waits whose verdict is sure", () => {
     const policy = {
       default_chain: "DROP",

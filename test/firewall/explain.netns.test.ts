@@ -124,6 +124,38 @@ for (const { name, offload, judge, evidence } of CASES) {
   });
 }
 
+netnsTest(
+  "a rule that waits for bytes is said to wait, and not to have let a flow in",
+  GATEWAY,
+  async (hosts) => {
+    const { firewall: host, server } = hosts;
+    const waiting = { name: "ProtocolRule", protocols: ["SSH"], action: "DROP", comment: "no shells" };
+    const policy = {
+      settings: { workers: 1, offload: "flows", compatibility: "strict" },
+      FORWARD: [waiting, wanted, answers],
+    };
+    const firewall = await startFirewall(host, { policy });
+    await server.traffic.listenTcp({ port: PORT });
+    const { client } = hosts;
+    const ends = { address: server.ipv4, port: PORT, localPort: CLIENT_PORT };
+    const connection = await client.traffic.openTcp(ends);
+    const before = await explain(hosts, firewall);
+    assert.deepEqual(
+      [before.report.cause.evidence, before.report.cause.rules[0]?.comment],
+      ["waiting", "no shells"],
+    );
+    assert.match(before.text, /waits for bytes/);
+    for (const text of ["GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n", "two", "three"])
+      assert.equal(await connection.exchange(text, PATIENCE_MS), text);
+    const { report, text } = await explain(hosts, firewall);
+    assert.deepEqual([report.judge, report.cause.evidence], ["sealed", "noted"], text);
+    assert.equal(report.cause.rules[0]?.comment, "wanted");
+    assert.equal(report.state.packets, null, "nobody counts the packets of a sealed flow");
+    assert.match(text, /traffic +not counted by the kernel/);
+    await firewall.stop();
+  },
+);
+
 netnsTest("a translated flow of the kernel's is found by either of its ends", GATEWAY, async (hosts) => {
   const { client, firewall: host, server } = hosts;
   const translate = `chain pre { type nat hook prerouting priority dstnat; tcp dport 80 dnat ip to ${server.ipv4}:${PORT}; };

@@ -31,6 +31,7 @@ cat > "$work/policy.json" <<'POLICY'
   ]
 }
 POLICY
+expect "flow tables are found" "$($postern doctor | grep 'flow tables' | grep -c ok)" 1
 for port in 80 81 82; do ip netns exec fw nc -lk -p "$port" > /dev/null & done
 
 ip netns exec fw $postern up "$work/policy.json" > "$work/log" 2>&1 &
