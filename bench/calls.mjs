@@ -15,10 +15,11 @@
  * - changes each second that were done; wanted packets that were lost; unwanted ones that passed; processor
  *   time for each change, and how many changes go into a second of it.
  *
- * Where more is offered than is done, so many callers wait as {@link PinholdFilter.atOnce} says, and how long
- * they wait follows from that: latency is what rates below capacity show. Callers, media and filter share the
- * machine's processors; what the filter could do with one of its own is the last column. Each commit waits
- * for one synced write: how long the disk takes for one is measured first.
+ * The first calls are told apart: code is compiled then. Where more is offered than is done, so many callers
+ * wait as {@link PinholdFilter.atOnce} says, and how long they wait follows from that: latency is what rates
+ * below capacity show. Callers, media and filter share the machine's processors; what the filter could do
+ * with one of its own is the last column. Each commit waits for one synced write: how long the disk takes for
+ * one is measured first.
  *
  * Needs root.
  */
@@ -50,6 +51,8 @@ const SETTLE_MS = 500;
 const LINGER_SECONDS = 4;
 /** Longest time until a call's first packet before it counts as never. */
 const EFFECT_PATIENCE_MS = 5000;
+/** Calls that come and go before anything else is measured, at most; of them the longest answer is told. */
+const FIRST_CALLS = 20;
 /** Calls set up of which the effect is measured, in one second. */
 const PROBES_PER_SECOND = 50;
 
@@ -200,6 +203,26 @@ async function churn({ filter, media, standing, rate, seconds }) {
   return { commits, effects, missing, changed, perSecond: changed / elapsed };
 }
 
+/**
+ * The first calls that come and go, one after the other: programs compile what they are made of meanwhile, on
+ * both sides.
+ *
+ * @returns longest time until an answer, in milliseconds
+ */
+async function firstCalls(filter, standing, seconds) {
+  let longestMs = 0;
+  const end = performance.now() + 1000 * seconds;
+  for (let done = 0; done < FIRST_CALLS && performance.now() < end; done += 1) {
+    const call = standing.take();
+    const askedMs = nowMs();
+    await filter.open(call);
+    longestMs = Math.max(longestMs, nowMs() - askedMs);
+    standing.add(call);
+    await filter.close(standing.drop());
+  }
+  return longestMs;
+}
+
 /** What calls that come and go at one rate take, beside the media of those that speak. */
 async function measureAt(rate, { filter, hosts, standing, speaking, seconds }) {
   const media = await Media.start(hosts, speaking, seconds + LINGER_SECONDS);
@@ -237,9 +260,14 @@ async function measure(filter, hosts, { calls, seconds, rates }) {
     const loadMs = performance.now() - loadedAt;
     const speaking = Math.min(calls >> 1, SPEAKING_CALLS);
     const standing = new StandingCalls(calls, speaking);
+    const firstMaxMs = await firstCalls(filter, standing, seconds);
     const rows = [];
     for (const rate of rates) {
-      rows.push({ loadMs, ...(await measureAt(rate, { filter, hosts, standing, speaking, seconds })) });
+      rows.push({
+        loadMs,
+        firstMaxMs,
+        ...(await measureAt(rate, { filter, hosts, standing, speaking, seconds })),
+      });
     }
     return rows;
   } finally {
@@ -249,6 +277,7 @@ async function measure(filter, hosts, { calls, seconds, rates }) {
 
 const COLUMNS = [
   ["loadMs", "loaded in, ms", 0],
+  ["firstMaxMs", `longest of the first ${FIRST_CALLS}, ms`, 1],
   ["offered", "calls/s offered", 0],
   ["changesPerSecond", "calls up and down/s", 0],
   ["effectP50Ms", "to first packet p50, ms", 2],
