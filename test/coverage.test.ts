@@ -12,7 +12,7 @@ import { testDeclarations } from "./test-declarations.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** How many rows each part of the page must have, numbered from 1. */
-const PARTS = { A: 29, B: 13, C: 7, D: 10, E: 15, F: 11 };
+const PARTS = { A: 29, B: 13, C: 7, D: 10, E: 15, F: 12 };
 
 /** The rows that no test proves, and that say `open`: what is not built. */
 const OPEN_ROWS: readonly string[] = ["B10"];

@@ -23,6 +23,7 @@ export {
 } from "./plan/kernel-plan.ts";
 export { type FlowEnds, type FlowOutcome, walkFlow } from "./plan/flow-walk.ts";
 export type { KernelTest, Match } from "./plan/kernel-test.ts";
+export type { KnockSets } from "./plan/knock-sets.ts";
 export type { PlanOptions } from "./plan/whole-judgement.ts";
 export type { LineCount } from "./plan/plan-counters.ts";
 export { type PlanForm, planText } from "./plan/plan-text.ts";

@@ -27,7 +27,8 @@ import {
   type ExpectedReset,
 } from "./ended-text.ts";
 import type { KernelPlan } from "./plan/kernel-plan.ts";
-import { type Meter, meterRemoval, meterText } from "./plan/meter.ts";
+import { knockSetsRemoval, knockSetsText } from "./plan/knock-sets.ts";
+import { meterRemoval, meterText } from "./plan/meter.ts";
 import { type LineCount, readCounts, readTallies, type Tally } from "./plan/plan-counters.ts";
 import { type PlanForm, type PlanText, planText } from "./plan/plan-text.ts";
 import { tallyTexts } from "./plan/table-lines.ts";
@@ -90,14 +91,39 @@ interface BuiltPlan extends Omit<PlanText, "text"> {
   readonly tables: readonly string[];
   /** What the sets of these tables hold. */
   readonly held: Map<string, ReadonlyMap<string, number>>;
-  /** Limits it asks. */
-  readonly meters: readonly Meter[];
+  /** Limits and knocks it asks. */
+  readonly lasting: readonly Lasting[];
 }
 
-/** Limits that a plan does not ask. */
-function metersBeside(plan: BuiltPlan | undefined, meters: readonly Meter[]): Meter[] {
-  const names = new Set(plan?.meters.map(({ name }) => name));
-  return meters.filter(({ name }) => !names.has(name));
+/** What the kernel remembers for a rule, and goes on remembering under a plan that has the same rule. */
+interface Lasting {
+  /** The same for the same rule of each plan. */
+  readonly name: string;
+  /** Empty, to stand in a table block. */
+  readonly text: string;
+  /** The commands that take it away. */
+  readonly removal: string;
+}
+
+function lastingOf(table: string, { meters, knocks }: KernelPlan): Lasting[] {
+  return [
+    ...meters.map((meter) => ({
+      name: meter.name,
+      text: meterText(meter),
+      removal: meterRemoval(table, meter),
+    })),
+    ...knocks.map((sets) => ({
+      name: sets.name,
+      text: knockSetsText(sets),
+      removal: knockSetsRemoval(table, sets),
+    })),
+  ];
+}
+
+/** What a plan does not ask. */
+function lastingBeside(plan: BuiltPlan | undefined, lasting: readonly Lasting[]): Lasting[] {
+  const names = new Set(plan?.lasting.map(({ name }) => name));
+  return lasting.filter(({ name }) => !names.has(name));
 }
 
 /** Runs commands as one transaction. */
@@ -215,13 +241,13 @@ export class KernelRules {
     const { markMask, seals } = this.#plan;
     const { text, ...built } = planText(plan, { ...form, number, seals: seals !== undefined, markMask });
     const fresh = plan.tables.filter((name) => !this.#tallied.has(name));
-    const { meters } = plan;
-    const begun = metersBeside(this.#inForce, meters).map(meterText);
+    const lasting = lastingOf(this.#table, plan);
+    const begun = lastingBeside(this.#inForce, lasting).map((each) => each.text);
     const all = [...fresh.flatMap(tallyTexts), ...begun, text];
     runNftables(`table inet ${this.#table} {\n${all.join("\n")}\n}\n`);
     for (const name of fresh) this.#tallied.add(name);
     this.#planCount = number;
-    this.#prepared = { number, ...built, tables: plan.tables, held: new Map(), meters };
+    this.#prepared = { number, ...built, tables: plan.tables, held: new Map(), lasting };
     try {
       this.#fill(this.#prepared, tables);
     } catch (error) {
@@ -332,7 +358,7 @@ export class KernelRules {
       ...maps.map((name) => `delete map inet ${this.#table} ${name}`),
       ...sets.map((name) => `delete set inet ${this.#table} ${name}`),
       ...chains.map((name) => `delete chain inet ${this.#table} ${name}`),
-      ...metersBeside(beside, built.meters).map((meter) => meterRemoval(this.#table, meter)),
+      ...lastingBeside(beside, built.lasting).map(({ removal }) => removal),
     ];
     return `${commands.join("\n")}\n`;
   }

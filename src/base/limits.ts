@@ -65,7 +65,8 @@ export const LIMITS = {
     min: 16,
     max: 4_194_304,
     meaning:
-      "sources whose knocks are remembered, per rule; at the limit the oldest unfinished one is forgotten",
+      "sources whose knocks are remembered, per rule, and as many in the kernel where it remembers them; " +
+      "at the limit userspace forgets the oldest unfinished one",
   },
   limitSources: {
     unit: "entries",

@@ -157,7 +157,7 @@ describe("explanations", () => {
     assert.equal(reason(https), "0 of 2 doors are passed, and this is no knock on the next one (TCP port 1)");
     assert.equal(reason(door1), "knocks on door 1 of 2");
     probe.judge(door1);
-    assert.equal(reason(door1), "repeats the knock on door 1 of 2");
+    assert.equal(reason(door1), "repeats a knock that has counted; 1 of 2 doors are passed");
     assert.equal(
       reason({ ...door1, flags: TCP_FLAG.ACK }),
       "knocks on a wrong door: " + "the source has to begin again",

@@ -38,8 +38,21 @@ const HEADER_WORDS = 16;
 
 const WORD_BYTES = 4;
 const NUMBER_BYTES = 8;
-/** Columns of one word per slot: chain, older, newer, rank, family, four address words. */
-const SLOT_WORDS = 9;
+/** Columns of one word per slot: chain, older, newer, rank, family. The words of the key follow. */
+const SLOT_WORDS = 5;
+
+/** Words of an address. */
+const ADDRESS_WORDS = 4;
+
+/** Where a table lies in its memory, and what its slots are found by. */
+export interface TableForm {
+  /** Words of a key; the first four are an address. */
+  readonly keyWords: number;
+  /** Where it begins, a multiple of eight bytes. */
+  readonly at: number;
+}
+
+const BY_ADDRESS: TableForm = { keyWords: ADDRESS_WORDS, at: 0 };
 
 /** Ranks of slots, the least worth keeping first. */
 export const RANK = { LOW: 0, MIDDLE: 1, HIGH: 2 } as const;
@@ -58,8 +71,8 @@ function bucketCount(capacity: number): number {
 }
 
 /** Words before the first column of numbers, which starts at a multiple of eight bytes. */
-function integerWords(capacity: number): number {
-  const words = HEADER_WORDS + bucketCount(capacity) + SLOT_WORDS * capacity;
+function integerWords(capacity: number, keyWords: number): number {
+  const words = HEADER_WORDS + bucketCount(capacity) + (SLOT_WORDS + keyWords) * capacity;
   return words + (words % 2);
 }
 
@@ -78,20 +91,24 @@ export class SourceTable {
   readonly #rank: Int32Array;
   readonly #family: Int32Array;
   readonly #words: Uint32Array;
+  readonly #keyWords: number;
   #ticket: number;
 
   /** Bytes of memory that a table needs. */
-  static bytes(capacity: number, width: number): number {
-    return integerWords(capacity) * WORD_BYTES + capacity * width * NUMBER_BYTES;
+  static bytes(capacity: number, width: number, keyWords: number = ADDRESS_WORDS): number {
+    return integerWords(capacity, keyWords) * WORD_BYTES + capacity * width * NUMBER_BYTES;
   }
 
   /**
    * @param memory - {@link SourceTable.bytes} bytes; zero-filled, or a table of the same capacity and width
    * @param capacity - most sources it holds
    * @param width - numbers per source
+   * @param form - absent when the memory is this table's alone and addresses are its keys
    */
-  constructor(memory: SharedArrayBuffer, capacity: number, width: number) {
-    let at = 0;
+  // oxlint-disable-next-line max-params -- the memory, and what it is divided into
+  constructor(memory: SharedArrayBuffer, capacity: number, width: number, form: TableForm = BY_ADDRESS) {
+    let { at } = form;
+    this.#keyWords = form.keyWords;
     const column = (words: number): Int32Array => {
       const view = new Int32Array(memory, at, words);
       at += words * WORD_BYTES;
@@ -106,8 +123,9 @@ export class SourceTable {
     this.#newer = column(capacity);
     this.#rank = column(capacity);
     this.#family = column(capacity);
-    this.#words = new Uint32Array(memory, at, 4 * capacity);
-    this.values = new Float64Array(memory, integerWords(capacity) * WORD_BYTES, capacity * width);
+    this.#words = new Uint32Array(memory, at, form.keyWords * capacity);
+    const numbersAt = form.at + integerWords(capacity, form.keyWords) * WORD_BYTES;
+    this.values = new Float64Array(memory, numbersAt, capacity * width);
     // Unguessable enough from outside: nobody sees a number of this generator, so nobody can choose addresses
     // that share a bucket.
     const chance = Math.floor(Math.random() * 0x7fff_ffff) + 1;
@@ -149,7 +167,7 @@ export class SourceTable {
     Atomics.notify(this.#header, LOCK);
   }
 
-  /** The slot of an address, -1 when it has none. */
+  /** The slot of an address, or of what the keys are; -1 when it has none. */
   find(family: Family, words: AddressWords): number {
     let link = this.#heads[this.#bucket(family, words)] ?? 0;
     for (let steps = 0; link !== 0 && steps < this.#capacity; steps += 1) {
@@ -166,7 +184,8 @@ export class SourceTable {
   insert(family: Family, words: AddressWords): number {
     const slot = this.#freeSlot();
     this.#family[slot] = family;
-    for (let at = 0; at < 4; at += 1) this.#words[4 * slot + at] = words[at] ?? 0;
+    const at = this.#keyWords * slot;
+    for (let word = 0; word < this.#keyWords; word += 1) this.#words[at + word] = words[word] ?? 0;
     this.values.fill(0, slot * this.width, (slot + 1) * this.width);
     const bucket = this.#bucket(family, words);
     this.#chain[slot] = this.#heads[bucket] ?? 0;
@@ -220,8 +239,11 @@ export class SourceTable {
   }
 
   #holds(slot: number, family: Family, words: AddressWords): boolean {
-    const at = 4 * slot;
+    const at = this.#keyWords * slot;
     const own = this.#words;
+    for (let word = ADDRESS_WORDS; word < this.#keyWords; word += 1) {
+      if (own[at + word] !== words[word]) return false;
+    }
     return (
       own[at + 3] === words[3] &&
       own[at + 2] === words[2] &&
@@ -231,10 +253,10 @@ export class SourceTable {
     );
   }
 
-  /** Mixes the address with the seed (multiplications and shifts of MurmurHash3). */
+  /** Mixes the key with the seed (multiplications and shifts of MurmurHash3). */
   #bucket(family: number, words: Uint32Array, at = 0): number {
     let hash = (this.#header[SEED] ?? 0) ^ family;
-    for (let word = 0; word < 4; word += 1) {
+    for (let word = 0; word < this.#keyWords; word += 1) {
       let mixed = Math.imul(words[at + word] ?? 0, 0xcc9e2d51);
       mixed = Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593);
       hash ^= mixed;
@@ -246,7 +268,7 @@ export class SourceTable {
   }
 
   #unchain(slot: number): void {
-    const bucket = this.#bucket(this.#family[slot] ?? 0, this.#words, 4 * slot);
+    const bucket = this.#bucket(this.#family[slot] ?? 0, this.#words, this.#keyWords * slot);
     const next = this.#chain[slot] ?? 0;
     let link = this.#heads[bucket] ?? 0;
     if (link === slot + 1) {

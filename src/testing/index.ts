@@ -23,5 +23,11 @@ export {
 export { type HousePlan, openHouse, type TestHouse } from "./pinholes/house.ts";
 export { CertificateAuthority, type CertificateFiles } from "./certificates.ts";
 export { CLIENT_CASES, type ClientCase } from "./pinholes/client-cases.ts";
-export { countingPolicies, policies, similarPolicies } from "./rule-arbitraries.ts";
+export {
+  countingPolicies,
+  KNOCK_PORTS,
+  knockingPolicies,
+  policies,
+  similarPolicies,
+} from "./rule-arbitraries.ts";
 export { SILENT_REPORT } from "./engine-sample.ts";

@@ -1,6 +1,20 @@
 /** A plan executed the way the kernel would: chains, jumps, the first line that fits. */
-import { type ConntrackState, conntrackStateNumber, type HookName, PROTOCOL } from "../base/index.ts";
-import type { KernelPlan, KernelTest, LineAction, Match, PlanChain, PlanLine } from "../backend/index.ts";
+import {
+  type ConntrackState,
+  conntrackStateNumber,
+  type HookName,
+  PROTOCOL,
+  TCP_FLAG,
+} from "../base/index.ts";
+import type {
+  KernelPlan,
+  KernelTest,
+  KnockSets,
+  LineAction,
+  Match,
+  PlanChain,
+  PlanLine,
+} from "../backend/index.ts";
 import type { AddressTable } from "../tables/index.ts";
 import type { Packet } from "../wire/index.ts";
 
@@ -81,11 +95,64 @@ export interface WalkEnd {
 /** Whose bucket it is, for the packets of all sources. */
 const EVERYBODY = "";
 
+const HANDSHAKE_FLAGS = TCP_FLAG.SYN | TCP_FLAG.ACK | TCP_FLAG.RST | TCP_FLAG.FIN;
+
+/** Sets of sources as the kernel holds them for one rule about knocks, where no time passes. */
+class KnockWalk {
+  readonly #sets: KnockSets;
+  readonly #attempts: number;
+  /** Doors passed, by source. */
+  readonly #passed = new Map<string, number>();
+  readonly #tries = new Map<string, number>();
+  readonly #counted = new Set<string>();
+
+  constructor(sets: KnockSets, attempts: number) {
+    this.#sets = sets;
+    this.#attempts = attempts;
+  }
+
+  /** True when a packet that goes to the protected port, or to a door, is let in, or is a knock. */
+  isMeant(packet: Packet, isAtDoor: boolean): boolean {
+    const source = packet.source.join();
+    const passed = this.#passed.get(source) ?? 0;
+    const isOpen = passed >= this.#sets.doors.length;
+    return isAtDoor && !isOpen ? this.#knocks(packet, source, passed) : isOpen && !isAtDoor;
+  }
+
+  #knocks(packet: Packet, source: string, passed: number): boolean {
+    const { doors, sourcePort = packet.sourcePort } = this.#sets;
+    const isTcp = packet.protocol === PROTOCOL.TCP;
+    const isSyn = isTcp && (packet.tcpFlags & HANDSHAKE_FLAGS) === TCP_FLAG.SYN;
+    const syn = [source, packet.sourcePort, packet.destinationPort, packet.sequence].join(" ");
+    if (isSyn && this.#counted.has(syn)) return true;
+    const isKnock = (isSyn || !isTcp) && packet.sourcePort === sourcePort;
+    const isAt = (door: (typeof doors)[number] | undefined): boolean =>
+      door !== undefined &&
+      PROTOCOL[door.protocol] === packet.protocol &&
+      door.port === packet.destinationPort;
+    const note = isSyn ? syn : "";
+    if (isAt(doors[passed])) return isKnock && this.#step(source, passed, note);
+    this.#passed.delete(source);
+    return isKnock && isAt(doors[0]) && this.#step(source, 0, note);
+  }
+
+  #step(source: string, passed: number, syn: string): boolean {
+    const tries = this.#tries.get(source) ?? 0;
+    if (passed === 0 && tries >= this.#attempts) return false;
+    if (passed === 0) this.#tries.set(source, tries + 1);
+    this.#counted.add(syn);
+    this.#passed.set(source, passed + 1);
+    if (passed + 1 >= this.#sets.doors.length) this.#tries.delete(source);
+    return true;
+  }
+}
+
 /** Walks packets through a plan, all at one moment. */
 export class PlanWalk {
   readonly #plan: KernelPlan;
   /** Tokens taken, by limit and source. */
   readonly #taken = new Map<string, number>();
+  readonly #knocks = new Map<string, KnockWalk>();
 
   readonly #tables: ReadonlyMap<string, AddressTable>;
 
@@ -106,10 +173,15 @@ export class PlanWalk {
     return match.every((test) => testHolds(test, packet, interfaces, answer));
   }
 
-  /** True when a packet is one of those that a limit means. */
-  #isMeant({ meter, origin }: PlanLine, packet: Packet): boolean {
-    if (meter === undefined) return true;
+  /** True when a packet is one of those that a limit means, or a rule about knocks. */
+  #isMeant({ meter, knock, origin, action }: PlanLine, packet: Packet): boolean {
     const { values = {} } = this.#plan.policy.chains[origin.chain]?.rules[origin.rule] ?? {};
+    if (knock !== undefined) {
+      const walk = this.#knocks.get(knock.name) ?? new KnockWalk(knock, Number(values["attempts"]));
+      this.#knocks.set(knock.name, walk);
+      return walk.isMeant(packet, action.kind === "drop");
+    }
+    if (meter === undefined) return true;
     const { rate, burst } = values as { readonly rate: number; readonly burst?: number };
     const key = `${meter.name} ${meter.by === "source" ? packet.source.join() : EVERYBODY}`;
     const taken = this.#taken.get(key) ?? 0;

@@ -321,6 +321,51 @@ export const countingPolicies: fc.Arbitrary<RuleArguments> = fc
     last: [{ name: "LimitRule", rate: 3, per: "hour", action: "REJECT" }],
   }));
 
+/** Where knocks may go, and the port that they open. */
+export const KNOCK_PORTS = { doors: [22, 53, 443], opened: 65_535 } as const;
+
+const strictKnock: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    protocol: fc.constantFrom("TCP", "TCP", "UDP"),
+    doors: fc.array(fc.tuple(fc.constantFrom("TCP", "TCP", "UDP"), fc.constantFrom(...KNOCK_PORTS.doors)), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    src_port: fc.constantFrom(undefined, undefined, 22),
+    attempts: fc.constantFrom(1, 3, 20),
+  })
+  .map((values) =>
+    present({
+      name: "PortKnocking",
+      mode: "strict",
+      port: KNOCK_PORTS.opened,
+      ...values,
+      attempt_window: 86_400,
+      timeout: 1000,
+    }),
+  );
+
+/** Rules about knocks, most of them where all packets that they are about stay in the kernel. */
+export const knockingPolicies: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    before: fc.array(oneOf(PLAIN_KINDS, VERDICTS), { maxLength: 1 }),
+    knocks: fc.oneof(
+      { weight: 3, arbitrary: fc.tuple(strictKnock) },
+      { weight: 1, arbitrary: fc.tuple(strictKnock, strictKnock) },
+    ),
+    behind: fc.array(oneOf([...PLAIN_KINDS, "LimitRule"], [...VERDICTS, "RETURN"]), { maxLength: 2 }),
+    late: fc.array(oneOf(["PortRule", "UDPRule", "TCPStateRule"], VERDICTS), { maxLength: 1 }),
+    forward: fc.boolean(),
+    default_chain: fc.constantFrom(...VERDICTS),
+  })
+  .map(({ before, knocks, behind, late, forward, default_chain }) => ({
+    settings: { compatibility: "strict", limits: { ...SMALL, knockSources: 1024 } },
+    default_chain,
+    INPUT: [...before, { name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "knocks" }, ...late],
+    ...(forward && { FORWARD: [{ name: "TrueRule", action: "knocks" }] }),
+    knocks: [...knocks, ...behind],
+  }));
+
 /** Kinds of which policies have long lists. */
 const LISTED_KINDS = ["SourceIPRule", "DestinationIPRule", "PortRule", "PortRangeRule", "IPPortRule"];
 

@@ -4,9 +4,10 @@ import fc from "fast-check";
 import { conntrackStateNumber, HOOK, verdictName } from "#base";
 import type { Topology } from "#lab";
 import { compilePolicy } from "#policy";
-import { countingPolicies, policies, similarPolicies } from "#testing";
+import { countingPolicies, knockingPolicies, policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge, type Outcome } from "./kernel-judge.ts";
+import { knockRuns } from "./knocks.ts";
 import { type JudgedPacket, packetRuns } from "./packets.ts";
 import { referenceEngine } from "./reference.ts";
 
@@ -160,7 +161,7 @@ export async function compareCounts(
       fc.property(countingPolicies, packetRuns(packets), fc.boolean(), (source, run, seals) => {
         compareRun(judge, source, run, { tracksConnections: true, seals });
         rules += judge.plan.meters.length;
-        met += judge.countedPackets();
+        met += judge.countedPackets("LimitRule");
       }),
       { numRuns: count, endOnFailure: true },
     );
@@ -168,4 +169,31 @@ export async function compareCounts(
     judge.close();
   }
   return { rules, met, sentBack: judge.sentBack };
+}
+
+/**
+ * Compares the interpreter with the kernel where sources knock.
+ *
+ * @returns how many rules about knocks stood in the kernel, and how many packets they dropped or let in there
+ */
+export async function compareKnocks(
+  hosts: Topology<"client" | "firewall" | "server">,
+  { policies: count, packets }: Comparison,
+): Promise<{ rules: number; met: number }> {
+  const judge = await KernelJudge.open(hosts);
+  let rules = 0;
+  let met = 0;
+  try {
+    fc.assert(
+      fc.property(knockingPolicies, knockRuns(packets), fc.boolean(), (source, run, seals) => {
+        compareRun(judge, source, run, { tracksConnections: true, seals });
+        rules += judge.plan.knocks.length;
+        met += judge.countedPackets("PortKnocking");
+      }),
+      { numRuns: count, endOnFailure: true },
+    );
+  } finally {
+    judge.close();
+  }
+  return { rules, met };
 }

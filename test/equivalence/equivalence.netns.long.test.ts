@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { GATEWAY } from "#lab";
 import { netnsTest } from "#testing";
-import { compareCounts, compareRuns } from "./comparison.ts";
+import { compareCounts, compareKnocks, compareRuns } from "./comparison.ts";
 
 netnsTest(
   "a hundred thousand packets get the interpreter's verdict from the kernel's plan",
@@ -20,5 +20,14 @@ netnsTest(
     const { rules, met, sentBack } = await compareCounts(hosts, { policies: 1000, packets: 100 });
     assert.ok(rules > 400 && met > 800, `${rules} rules stood in the kernel, and met ${met} packets`);
     assert.ok(sentBack > 800, `${sentBack} packets came back to the kernel`);
+  },
+);
+
+netnsTest(
+  "knocks that the kernel remembers agree with the interpreter in many policies",
+  GATEWAY,
+  async (hosts) => {
+    const { rules, met } = await compareKnocks(hosts, { policies: 1000, packets: 100 });
+    assert.ok(rules > 400 && met > 1500, `${rules} rules stood in the kernel, and met ${met} packets`);
   },
 );

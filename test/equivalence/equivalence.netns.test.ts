@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { netnsTest } from "#testing";
 import { GATEWAY } from "#lab";
-import { compareCounts, compareRuns } from "./comparison.ts";
+import { compareCounts, compareKnocks, compareRuns } from "./comparison.ts";
 
 netnsTest("the kernel's plan gives every packet the interpreter's verdict", GATEWAY, async (hosts) => {
   const { all } = await compareRuns(hosts, { policies: 60, packets: 100 });
@@ -16,5 +16,14 @@ netnsTest(
     const { rules, met, sentBack } = await compareCounts(hosts, { policies: 60, packets: 60 });
     assert.ok(rules > 20 && met > 30, `${rules} rules stood in the kernel, and met ${met} packets`);
     assert.ok(sentBack > 30, `${sentBack} packets came back to the kernel`);
+  },
+);
+
+netnsTest(
+  "knocks that the kernel remembers get every packet the interpreter's verdict",
+  GATEWAY,
+  async (hosts) => {
+    const { rules, met } = await compareKnocks(hosts, { policies: 60, packets: 100 });
+    assert.ok(rules > 20 && met > 80, `${rules} rules stood in the kernel, and met ${met} packets`);
   },
 );

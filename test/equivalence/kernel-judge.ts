@@ -177,7 +177,7 @@ export class KernelJudge {
   #reference: Reference | undefined;
   #policy: Policy | undefined;
   /** The plan in force. */
-  plan: Pick<KernelPlan, "meters"> = { meters: [] };
+  plan: Pick<KernelPlan, "meters" | "knocks"> = { meters: [], knocks: [] };
   /** Flows that were sealed so far. */
   sealed = 0;
   /** Connections that the kernel carried so far. */
@@ -358,9 +358,9 @@ export class KernelJudge {
   }
 
   /** Packets that rules which count have met in the kernel, by the plan in force. */
-  countedPackets(): number {
+  countedPackets(name: "LimitRule" | "PortKnocking"): number {
     const isCounting = ({ chain, rule }: { readonly chain: number; readonly rule: number }): boolean =>
-      this.#policy?.chains[chain]?.rules[rule]?.name === "LimitRule";
+      this.#policy?.chains[chain]?.rules[rule]?.name === name;
     const counts = inNamespace(this.#hosts.firewall.fullName, () => this.#rules.readCounts());
     return counts.filter(isCounting).reduce((sum, { packets }) => sum + packets, 0);
   }

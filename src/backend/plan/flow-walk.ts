@@ -3,14 +3,14 @@
  * known.
  *
  * Lines that ask for nothing else hold for all packets of a direction or for none. A line that asks for more
- * (interfaces, owners, marks, kinds of ICMP messages, limits) may hold for some of them, so both ways are
- * followed.
- * Where one outcome is left, it is proven: every packet of the direction meets that line. What is walked are
- * whole packets; fragments and what else the kernel does not vouch for go up in any case.
+ * (interfaces, owners, marks, kinds of ICMP messages, limits, knocks) may hold for some of them, so both ways
+ * are followed. Where one outcome is left, it is proven: every packet of the direction meets that line. What
+ * is walked are whole packets; fragments and what else the kernel does not vouch for go up in any case.
  */
 import type { AddressWords, Family, HookName } from "../../base/index.ts";
 import type { KernelPlan, LineAction, Origin, PlanChain, PlanLine, RegionName } from "./kernel-plan.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
+import { asksMore } from "./meter.ts";
 
 /** One direction of a flow as our chains meet it. */
 export interface FlowEnds {
@@ -31,7 +31,7 @@ export interface FlowOutcome {
   readonly reason?: string;
 }
 
-/** Why a packet may go up at a limit for each source. */
+/** Why a packet may go up at a limit for each source, or where sources knock. */
 const NO_ROOM = "a source for which there is no room is judged in userspace";
 
 const NO_CHAIN: Origin = { chain: -1, rule: -1 };
@@ -104,7 +104,7 @@ class FlowWalk {
       if (answer === false) continue;
       const after = this.#step(line);
       if (after.returns) returns = true;
-      if (answer === true && line.meter === undefined && !after.goesOn) {
+      if (answer === true && !asksMore(line) && !after.goesOn) {
         goesOn = false;
         break;
       }
@@ -130,9 +130,10 @@ class FlowWalk {
     }
   }
 
-  #end({ action, origin, except, meter, reason }: PlanLine): void {
+  #end({ action, origin, except, meter, knock, reason }: PlanLine): void {
     const why = reason === undefined ? {} : { reason };
-    if (meter?.by === "source") this.#note({ action: "userspace", origin, reason: NO_ROOM });
+    if (meter?.by === "source" || knock !== undefined)
+      this.#note({ action: "userspace", origin, reason: NO_ROOM });
     if (except !== undefined && this.#isIn(except)) this.#note({ action: "userspace", origin, ...why });
     else this.#note({ action: ending(action), origin, ...(action.kind === "userspace" ? why : {}) });
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { HOOK, hookName, verdictName } from "../../base/index.ts";
+import { HOOK, hookName, PROTOCOL, TCP_FLAG, verdictName } from "../../base/index.ts";
 import { allocateMemory, Evaluator } from "../../policy/index.ts";
 import { PlanWalk } from "../../testing/plan-walk.ts";
 import {
@@ -11,7 +11,14 @@ import {
   type PolicySource,
   type ProbePacket,
 } from "../../testing/policy-probe.ts";
-import { countingPolicies, interfaceName, policies, probePackets } from "../../testing/rule-arbitraries.ts";
+import {
+  countingPolicies,
+  interfaceName,
+  KNOCK_PORTS,
+  knockingPolicies,
+  policies,
+  probePackets,
+} from "../../testing/rule-arbitraries.ts";
 import { tcpStateIndex } from "../../base/index.ts";
 import { FRAGMENT } from "../../wire/index.ts";
 import { planPolicy } from "./kernel-plan.ts";
@@ -62,7 +69,7 @@ function compare(source: PolicySource, packets: readonly ProbePacket[], seen: Se
     assert.ok(action === "accept" || action === "drop" || action === "reject" || action === "userspace");
     seen[action] += 1;
     if (action === "userspace") continue;
-    if (line?.meter !== undefined) seen.counted += 1;
+    if (line?.meter !== undefined || line?.knock !== undefined) seen.counted += 1;
     assert.equal(action, verdict, JSON.stringify({ source, fields, line }));
     assert.deepEqual(said, before, "what the kernel judges has no side effect");
     if (line === undefined) continue;
@@ -94,6 +101,33 @@ test("limits that stand in the kernel count what the interpreter counts", () => 
     fc.property(countingPolicies, few, (source, packets) =>
       compare(source, Array.from({ length: 6 }, () => packets).flat(), seen),
     ),
+    RUNS,
+  );
+  for (const [action, count] of Object.entries(seen)) assert.ok(count > 100, `${action}: ${count}`);
+});
+
+test("knocks that stand in the kernel count as for the interpreter", () => {
+  const seen = { accept: 0, drop: 0, reject: 0, userspace: 0, counted: 0 };
+  const ends = [
+    { source: "192.0.2.1", destination: "10.0.0.1" },
+    { source: "192.0.2.130", destination: "10.0.0.1" },
+    { source: "2001:db8::1", destination: "2001:db8::9" },
+  ];
+  const headers = fc.record({
+    protocol: fc.constantFrom(PROTOCOL.TCP, PROTOCOL.TCP, PROTOCOL.TCP, PROTOCOL.UDP),
+    sourcePort: fc.constantFrom(22, 22, 23),
+    destinationPort: fc.constantFrom(...KNOCK_PORTS.doors, KNOCK_PORTS.opened),
+    flags: fc.constantFrom(TCP_FLAG.SYN, TCP_FLAG.SYN, TCP_FLAG.SYN, TCP_FLAG.ACK),
+    sequence: fc.nat(5),
+    conntrack: fc.constant("new" as const),
+    inInterface: fc.constant(1),
+  });
+  const knocks = fc
+    .tuple(fc.constantFrom(...ends), headers)
+    .map(([each, header]): ProbePacket => ({ ...each, ...header }));
+  const many = fc.array(knocks, { minLength: 30, maxLength: 30 });
+  fc.assert(
+    fc.property(knockingPolicies, many, (source, packets) => compare(source, packets, seen)),
     RUNS,
   );
   for (const [action, count] of Object.entries(seen)) assert.ok(count > 100, `${action}: ${count}`);

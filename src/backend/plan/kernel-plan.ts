@@ -36,13 +36,17 @@ import { FlowRegion } from "./flow-region.ts";
 import { chainLevels } from "./chain-levels.ts";
 import type { Match } from "./kernel-test.ts";
 import { groupLines } from "./line-run.ts";
-import { type Meter, meterOf } from "./meter.ts";
+import { ipv4Matches, isStrictKnock, type KnockSets, knockMatches, knockSetsOf } from "./knock-sets.ts";
+import { asksMore, type Meter, meterOf } from "./meter.ts";
 import { type Judgement, judgeRule, targetAction } from "./rule-judgement.ts";
 import { type Passing, tableLines, tableObstacle } from "./table-lines.ts";
 import { checkCounts, type Counting, type PlanOptions } from "./whole-judgement.ts";
 
 /** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
 const LEVELS_MAX = 8;
+
+/** Chains that lie behind a rule about knocks, beside those behind every rule. */
+const KNOCK_LEVELS = 4;
 
 /**
  * Steps of a chain that a packet walks in the kernel, a run of similar rules being one. Ten thousand cost a
@@ -86,13 +90,15 @@ export interface PlanLine {
   readonly passing?: readonly Passing[];
   /** Asked of packets that fit the match: which of them fit the line. */
   readonly meter?: Meter;
+  /** As above: who has knocked. The line is about the protected port, or about a door. */
+  readonly knock?: KnockSets;
   /** Why packets go up here, all or those of a region. */
   readonly reason?: string;
 }
 
 /** True when every packet that comes to a line ends its way there. */
 function takesAll(line: PlanLine | undefined): line is PlanLine {
-  return line?.match.length === 0 && line.action.kind !== "jump" && line.meter === undefined;
+  return line?.match.length === 0 && line.action.kind !== "jump" && !asksMore(line);
 }
 
 /** A chain of the policy in the kernel. */
@@ -130,6 +136,8 @@ export interface KernelPlan {
   readonly tables: readonly string[];
   /** Limits that the kernel holds, each once. */
   readonly meters: readonly Meter[];
+  /** Knocks that the kernel remembers, each rule's once. */
+  readonly knocks: readonly KnockSets[];
   /** Lines behind limits that drop or refuse: their packets are not judged again to be logged. */
   readonly told: ReadonlySet<PlanLine>;
   /** In the order of the policy, those of chains that no packet comes to left out. */
@@ -195,23 +203,28 @@ function cutShort(lines: readonly PlanLine[]): PlanLine[] {
   return [...lines.slice(0, fitting), { match: [], action: USERSPACE, origin: rest.origin, reason }];
 }
 
+/** What a rule that counts is in the kernel, or why it stays in userspace. */
+type Counts = ReadonlyMap<PolicyRule, Meter | KnockSets | string>;
+
+/** True when a rule counts by knocks, not by a limit. */
+function isKnock(counted: Meter | KnockSets): counted is KnockSets {
+  return "doors" in counted;
+}
+
 /** Makes the plan of one policy. */
 class Planner {
   readonly #policy: Policy;
   readonly #rules: readonly (readonly Rule[])[];
   readonly #book = new PlaceBook();
   readonly #tables = new Set<string>();
-  readonly #counts: ReadonlyMap<PolicyRule, Meter | string>;
+  readonly #counts: Counts;
   readonly #meters = new Map<string, Meter>();
+  readonly #knocks = new Map<string, KnockSets>();
   readonly #regions: Readonly<Record<RegionName, FlowRegion>>;
   readonly #regionReasons: Readonly<Record<RegionName, string>>;
 
   /** @param counts - rules that count: their limits, or why they have none in the kernel */
-  constructor(
-    policy: Policy,
-    rules: readonly (readonly Rule[])[],
-    counts: ReadonlyMap<PolicyRule, Meter | string>,
-  ) {
+  constructor(policy: Policy, rules: readonly (readonly Rule[])[], counts: Counts) {
     this.#policy = policy;
     this.#rules = rules;
     this.#counts = counts;
@@ -244,6 +257,7 @@ class Planner {
       regions: this.#regions,
       tables: [...this.#tables],
       meters: [...this.#meters.values()],
+      knocks: [...this.#knocks.values()],
       places: this.#book.places(),
     };
   }
@@ -288,17 +302,53 @@ class Planner {
     for (const [at, row] of rows.entries()) {
       const rule = this.#rules[index]?.[at];
       if (rule === undefined) continue;
-      const origin = { chain: index, rule: at };
-      const judgement = this.#judge(row, rule, hook);
-      if (judgement.pieces.length === 0) this.#book.note(origin, true);
-      lines.push(...this.#pieceLines(judgement, origin, levels));
+      lines.push(...this.#rowLines(row, rule, { chain: index, rule: at }, { hook, levels }));
       if (takesAll(lines.at(-1))) break;
     }
     return cutShort(lines);
   }
 
-  #judge(row: PolicyRule, rule: Rule, hook: HookName): Judgement {
-    const meter = this.#counts.get(row);
+  // oxlint-disable-next-line max-params -- the rule as the policy and as the evaluator has it, and where
+  #rowLines(
+    row: PolicyRule,
+    rule: Rule,
+    origin: Origin,
+    { hook, levels }: { readonly hook: HookName; readonly levels: ReadonlyMap<number, number> },
+  ): PlanLine[] {
+    const counted = this.#counts.get(row);
+    if (typeof counted === "object" && isKnock(counted))
+      return this.#knockLines(row, counted, origin, levels);
+    const judgement = this.#judge(row, rule, hook, counted);
+    if (judgement.pieces.length === 0) this.#book.note(origin, true);
+    return this.#pieceLines(judgement, origin, levels);
+  }
+
+  /** A rule about knocks: packets to the protected port, then those to doors. */
+  // oxlint-disable-next-line max-params -- the rule, what it is in the kernel, and where
+  #knockLines(
+    row: PolicyRule,
+    knock: KnockSets,
+    origin: Origin,
+    levels: ReadonlyMap<number, number>,
+  ): PlanLine[] {
+    const up = (match: Match, reason: string): PlanLine => ({ match, action: USERSPACE, origin, reason });
+    if ((levels.get(origin.chain) ?? 0) + KNOCK_LEVELS > LEVELS_MAX) {
+      return knockMatches(row).map((match) => up(match, "the kernel does not nest chains so deep"));
+    }
+    this.#knocks.set(knock.name, knock);
+    const ipv6: Match = [{ field: "family", family: 6 }];
+    const line = (match: Match, action: LineAction): PlanLine =>
+      this.#line({ match, action, origin, knock }, levels);
+    const { opened, doors } = ipv4Matches(knock);
+    return [
+      ...knockMatches(row).map((match) => up([...ipv6, ...match], "it remembers IPv6 sources in userspace")),
+      line(opened, { kind: "accept" }),
+      ...doors.map((match) => line(match, { kind: "drop" })),
+    ];
+  }
+
+  // oxlint-disable-next-line max-params -- the rule as the policy and as the evaluator has it, and where
+  #judge(row: PolicyRule, rule: Rule, hook: HookName, meter: Meter | string | undefined): Judgement {
     if (meter !== undefined) return this.#judgeCount(row, rule, hook, meter);
     if (row.name !== "TableRule") return judgeRule(row, rule, hook);
     const action = targetAction(row.target, rule);
@@ -399,13 +449,22 @@ function askerWords(askers: readonly Asker[]): string {
   return `${first.row.name} (${first.chain.name}, line ${first.row.line}${more})`;
 }
 
-/** Rules that stand in the kernel with their limits. */
-function standing(policy: Policy, counts: ReadonlyMap<PolicyRule, Meter | string>): Counting[] {
+/** Rules that stand in the kernel with what they count. */
+function standing(policy: Policy, counts: Counts): Counting[] {
+  const ipv4: Match = [{ field: "family", family: 4 }];
   return policy.chains.flatMap(({ index: chain, rules }) =>
-    rules.flatMap((row, rule) => {
-      const meter = counts.get(row);
-      if (meter === undefined || typeof meter === "string") return [];
-      return [{ row, origin: { chain, rule }, bySource: meter.by === "source" }];
+    rules.flatMap((row, rule): Counting[] => {
+      const counted = counts.get(row);
+      if (counted === undefined || typeof counted === "string") return [];
+      const origin = { chain, rule };
+      if (isKnock(counted)) {
+        const { opened, doors } = ipv4Matches(counted);
+        const packets = [opened, ...doors];
+        return [{ row, origin, packets, mayLackRoom: false, words: "remembers every knock" }];
+      }
+      const mayLackRoom = counted.by === "source";
+      const packets = [mayLackRoom ? ipv4 : []];
+      return [{ row, origin, packets, mayLackRoom, words: "counts every packet" }];
     }),
   );
 }
@@ -422,8 +481,11 @@ const USUAL: PlanOptions = { tracksConnections: true, logsDrops: true };
 export function planPolicy(policy: Policy, memory: RuleMemory, options: PlanOptions = USUAL): KernelPlan {
   const rules = policy.instantiate(memory);
   const rows = policy.chains.flatMap((chain) => chain.rules);
-  const limits = rows.filter(({ name }) => name === "LimitRule");
-  const counts = new Map(limits.map((row) => [row, meterOf(row, policy)]));
+  const counts = new Map<PolicyRule, Meter | KnockSets | string>();
+  for (const row of rows) {
+    if (row.name === "LimitRule") counts.set(row, meterOf(row, policy));
+    if (isStrictKnock(row)) counts.set(row, knockSetsOf(row, policy));
+  }
   for (;;) {
     const plan = new Planner(policy, rules, counts).plan();
     const { broken, told } = checkCounts(plan, rules, standing(policy, counts), options);

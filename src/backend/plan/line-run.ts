@@ -128,9 +128,9 @@ function familyOf(match: Match): Family | undefined {
 }
 
 /** True when a line ends the way of its packets, whatever else is known of them. */
-function endsAlone({ action, except, meter }: PlanLine): boolean {
+function endsAlone({ action, except, meter, knock }: PlanLine): boolean {
   const isEnd = action.kind !== "jump" && action.kind !== "goto" && action.kind !== "return";
-  return isEnd && except === undefined && meter === undefined;
+  return isEnd && except === undefined && meter === undefined && knock === undefined;
 }
 
 /** What a line would be in a run; `undefined` when it cannot be in one. */

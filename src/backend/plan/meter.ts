@@ -55,6 +55,14 @@ export interface Meter {
   readonly idleSeconds: number;
 }
 
+/**
+ * True when of the packets that fit a line's match some may not fit the line: it counts, or knows who
+ * knocked.
+ */
+export function asksMore({ meter, knock }: { readonly meter?: object; readonly knock?: object }): boolean {
+  return meter !== undefined || knock !== undefined;
+}
+
 /** What a LimitRule says, with its defaults. */
 interface LimitValues {
   readonly rate: number;
@@ -73,7 +81,7 @@ interface KernelRate {
 }
 
 /** The closest that the kernel comes to a rate. @param perSecond - packets */
-function kernelRate(perSecond: number): KernelRate {
+function closestRate(perSecond: number): KernelRate {
   let best: KernelRate = { words: "", cost: 0, error: Number.POSITIVE_INFINITY };
   for (const [unit, seconds] of Object.entries(UNIT_SECONDS)) {
     const count = Math.round(perSecond * seconds);
@@ -86,8 +94,27 @@ function kernelRate(perSecond: number): KernelRate {
   return best;
 }
 
-/** A name that is the same for the same words. */
-function nameOf(kind: string, words: string): string {
+/**
+ * A rate and a burst in nftables' words, and how long the burst takes to come in.
+ *
+ * @param perSecond - packets
+ * @param secondsMax - longest time for the burst
+ * @returns why the kernel cannot count so, for people, where it cannot
+ */
+export function limitWords(
+  perSecond: number,
+  burst: number,
+  secondsMax: number = IDLE_SECONDS_MAX,
+): { readonly words: string; readonly burstSeconds: number } | string {
+  const { words, cost, error } = closestRate(perSecond);
+  if (error > RATE_TOLERANCE) return "the kernel cannot count at this rate: it counts in whole nanoseconds";
+  const burstSeconds = (burst * cost) / NANOSECONDS;
+  if (burstSeconds > secondsMax) return "its burst is the packets of too long a time for the kernel";
+  return { words: `${words} burst ${burst} packets`, burstSeconds };
+}
+
+/** A name of something in the kernel that is the same for the same words. */
+export function nameOf(kind: string, words: string): string {
   return `${kind}-${createHash("sha256").update(words).digest("hex").slice(0, NAME_CHARACTERS)}`;
 }
 
@@ -115,19 +142,17 @@ export function meterOf(row: PolicyRule, { settings }: Policy): Meter | string {
   const fits = (match === "over") === row.not ? "under" : "over";
   const obstacle = meterObstacle(row, by, fits);
   if (obstacle !== undefined) return obstacle;
-  const { words, cost, error } = kernelRate(rate / UNIT_SECONDS[per]);
-  if (error > RATE_TOLERANCE) return "the kernel cannot count at this rate: it counts in whole nanoseconds";
-  const burstSeconds = (burst * cost) / NANOSECONDS;
   const secondsMax = by === "source" ? IDLE_SECONDS_MAX : BURST_SECONDS_MAX;
-  if (burstSeconds > secondsMax) return "its burst is the packets of too long a time for the kernel";
+  const limit = limitWords(rate / UNIT_SECONDS[per], burst, secondsMax);
+  if (typeof limit === "string") return limit;
   const sources = settings.limits.limitSources;
   return {
     name: nameOf(by === "source" ? "sources" : "limit", `${row.memoryKey} ${fits} ${sources}`),
     by,
     fits,
-    words: `${words} burst ${burst} packets`,
+    words: limit.words,
     sources,
-    idleSeconds: Math.ceil(burstSeconds) + 1,
+    idleSeconds: Math.ceil(limit.burstSeconds) + 1,
   };
 }
 

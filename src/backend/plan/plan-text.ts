@@ -19,7 +19,6 @@ import type { RejectWith } from "../../policy/index.ts";
 import { hexadecimal } from "../hexadecimal.ts";
 import { PASSED_ANSWERS } from "../answer-text.ts";
 import { SEALED_CHAIN } from "../seal-text.ts";
-import type { KernelTest, Match } from "./kernel-test.ts";
 import type {
   HookPlan,
   KernelPlan,
@@ -29,8 +28,11 @@ import type {
   PlanLine,
   RegionName,
 } from "./kernel-plan.ts";
+import type { KnockSets } from "./knock-sets.ts";
+import { DOOR_PART, knockChains } from "./knock-text.ts";
+import { matchText } from "./match-text.ts";
 import type { Meter } from "./meter.ts";
-import { tableSetName, tableSetTexts } from "./table-set.ts";
+import { tableSetTexts } from "./table-set.ts";
 import { VOUCHING_CHAIN, vouchingRules } from "./vouching-text.ts";
 import { elementText, groupLines, hasRanges, isRun, type LineRun, runKeyText } from "./line-run.ts";
 
@@ -78,64 +80,6 @@ const REFUSAL_CHAINS: Readonly<Record<RejectWith | "auto", string>> = {
   "admin-prohibited": "refuse-prohibited",
 };
 
-function range(low: number, high: number): string {
-  return low === high ? String(low) : `${low}-${high}`;
-}
-
-function oneOf(numbers: readonly number[]): string {
-  return numbers.length === 1 ? String(numbers[0]) : `{ ${numbers.join(", ")} }`;
-}
-
-/** What each test reads; addresses by their family, ICMP by place: its words would ask for a family too. */
-const EXPRESSIONS: Readonly<
-  Record<Exclude<KernelTest["field"], "source" | "destination" | "mark" | "table">, string>
-> = {
-  family: "meta nfproto",
-  protocol: "meta l4proto",
-  sourcePort: "th sport",
-  destinationPort: "th dport",
-  inInterface: "iifname",
-  outInterface: "oifname",
-  userId: "meta skuid",
-  groupId: "meta skgid",
-  conntrack: "ct state",
-  icmpType: "@th,0,8",
-  icmpCode: "@th,8,8",
-};
-
-function expressionText(test: KernelTest): string {
-  if (test.field === "table") {
-    return `${test.family === 4 ? "ip" : "ip6"} ${test.side === "source" ? "saddr" : "daddr"}`;
-  }
-  if (test.field === "mark") return `meta mark & ${hexadecimal(test.bits)}`;
-  if (test.field !== "source" && test.field !== "destination") return EXPRESSIONS[test.field];
-  return `${test.prefix.family === 4 ? "ip" : "ip6"} ${test.field === "source" ? "saddr" : "daddr"}`;
-}
-
-function valueText(test: KernelTest, plan: number): string {
-  if (test.field === "table") return `@${tableSetName(plan, test.table, test.list, test.family)}`;
-  if ("prefix" in test) return test.prefix.toString();
-  if ("protocols" in test) return oneOf(test.protocols);
-  if ("low" in test) return range(test.low, test.high);
-  if ("name" in test) return `"${test.name}${test.isOpen ? "*" : ""}"`;
-  if ("id" in test) return String(test.id);
-  // A list without braces is compared as bits, a set is searched; but a list cannot be negated.
-  if ("states" in test) return test.negated ? `{ ${test.states.join(", ")} }` : test.states.join();
-  if ("bits" in test) return hexadecimal(test.bits);
-  return "value" in test ? String(test.value) : `ipv${test.family}`;
-}
-
-function testText(test: KernelTest, plan: number): string {
-  const isNegated = test.field !== "family" && test.negated;
-  const sign = isNegated ? "!= " : test.field === "mark" ? "== " : "";
-  return `${expressionText(test)} ${sign}${valueText(test, plan)}`;
-}
-
-/** Tests in nftables' words. @param plan - number of the plan whose sets are meant */
-function matchText(match: Match, plan: number): string {
-  return match.map((test) => `${testText(test, plan)} `).join("");
-}
-
 function tallyText(tallies: readonly string[]): string {
   return tallies.map((name) => `counter name "${name}" `).join("");
 }
@@ -171,6 +115,8 @@ class PlanWriter {
   readonly #form: PlanForm;
   /** Chains of single lines of the hook that is being written. */
   readonly #chains: string[] = [];
+  /** Rules about knocks whose chains have been written. */
+  readonly #knockPrefixes = new Set<string>();
   /** Maps that the chains written so far look packets up in. */
   readonly maps: string[] = [];
   /** See {@link PlanText.entries}. */
@@ -227,7 +173,7 @@ class PlanWriter {
 
   /** True when rules count, so that datagrams come back, see vouching-text.ts. */
   get #counts(): boolean {
-    return this.#plan.meters.length > 0;
+    return this.#plan.meters.length > 0 || this.#plan.knocks.length > 0;
   }
 
   /** Our bits of the mark, set to what is asked, or cleared. */
@@ -384,6 +330,7 @@ class PlanWriter {
     const log = isLogged ? [`jump ${this.#name("log-drop")}`] : [];
     const before = [...this.#checks(line), ...log].map((check) => `${tests}${check}`);
     const words = comment(this.#originWords(origin));
+    if (line.knock !== undefined) return [...this.#checks(line), ...this.#knockTexts(hook, line, line.knock)];
     if (line.meter !== undefined) return [...before, ...this.#meterTexts(hook, line, line.meter)];
     const text = `${tests}${tallyText(tallies)}${this.#actionText(hook, line)} ${words}`;
     const behind = passing.map(
@@ -412,6 +359,35 @@ class PlanWriter {
     const to: LineAction = action.kind === "jump" ? { kind: "goto", chain: action.chain } : action;
     this.#chains.push(this.#chain(chain, [`${over} return`, full, counted("", to)]));
     return [`${tests}jump ${this.#name(chain)}`];
+  }
+
+  /**
+   * Packets to the protected port are told by the set of sources for which it is open. Those to doors go to
+   * chains of their own, which stand in the hook once.
+   */
+  #knockTexts(hook: HookName, line: PlanLine, knock: KnockSets): (string | CountedRule)[] {
+    const { match, action, origin } = line;
+    const tests = matchText(match, this.#form.number);
+    const words = comment(this.#originWords(origin));
+    if (action.kind === "accept") {
+      return [
+        { text: `${tests}ip saddr @${knock.name}-open counter accept ${words}`, line },
+        `${tests}meta nfproto @${knock.name}-full goto ${QUEUEING_CHAIN}`,
+      ];
+    }
+    const prefix = `${this.#ruleChain(hook, origin.chain)}-knock-${origin.rule}`;
+    const nameOf = (part: string): string => this.#name(`${prefix}-${part}`);
+    const drop = (before: string): CountedRule => ({
+      text: `${before}${this.#actionText(hook, line)} ${words}`,
+      line,
+    });
+    if (!this.#knockPrefixes.has(prefix)) {
+      this.#knockPrefixes.add(prefix);
+      for (const { part, rules } of knockChains(knock, { nameOf, drop, up: QUEUEING_CHAIN })) {
+        this.#chains.push(this.#chain(`${prefix}-${part}`, rules));
+      }
+    }
+    return [`${tests}jump ${nameOf(DOOR_PART)}`];
   }
 
   #actionText(hook: HookName, line: PlanLine, action: LineAction = line.action): string {

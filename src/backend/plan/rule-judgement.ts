@@ -8,7 +8,8 @@ import {
   wantedContent,
 } from "../../policy/index.ts";
 import type { LineAction } from "./kernel-plan.ts";
-import { type Piece, speakCondition, speakGate } from "./kernel-test.ts";
+import { type Match, type Piece, speakCondition, speakGate } from "./kernel-test.ts";
+import { isStrictKnock, knockMatches } from "./knock-sets.ts";
 import type { Meter } from "./meter.ts";
 import type { Passing } from "./table-lines.ts";
 
@@ -42,13 +43,12 @@ export function targetAction(target: Target, rule: Rule): LineAction | undefined
   }
 }
 
-const KNOCKS =
-  "it remembers the last knock of a source, and gives up the oldest source for another: the kernel's sets do neither";
+const KNOCKS = "in compatible mode it speaks of every packet, and repeated knocks go on to the next rule";
 
 function userspaceReason(row: PolicyRule, rule: Rule): string {
   if (row.shadow) return "it stands in the shadow and reports what it would do";
   if (wantedContent(rule) !== 0) return "it needs the bytes of the flow";
-  if (row.name === "PortKnocking") return KNOCKS;
+  if (row.name === "PortKnocking" && !isStrictKnock(row)) return KNOCKS;
   if (rule.asksFlow) return "it may ask what is known of the packet's flow";
   return "it remembers, counts or writes what it sees";
 }
@@ -57,6 +57,12 @@ function userspaceReason(row: PolicyRule, rule: Rule): string {
 function isPlain(row: PolicyRule, rule: Rule): boolean {
   if (rule.condition === undefined || row.shadow || rule.settle !== undefined) return false;
   return row.target.kind !== "own" || row.name === "RejectRule";
+}
+
+/** Packets that may meet a rule without a condition. */
+function gateMatches(row: PolicyRule, rule: Rule): Match[] {
+  if (row.not) return [[]];
+  return isStrictKnock(row) ? knockMatches(row) : [speakGate(rule.gate)];
 }
 
 /** What the kernel makes of a rule that neither asks a table nor counts. */
@@ -70,7 +76,7 @@ export function judgeRule(row: PolicyRule, rule: Rule, hook: HookName): Judgemen
   }
   const matches =
     condition === undefined
-      ? [row.not ? [] : speakGate(rule.gate)]
+      ? gateMatches(row, rule)
       : speakCondition(condition, row.not, hook).pieces.map(({ match }) => match);
   return {
     pieces: matches.map((match) => ({ match, sure: false })),

@@ -20,12 +20,16 @@ function chains(ssh: Rules, more: Readonly<Record<string, Rules>> = {}): Record<
   return { INPUT: NARROW, near: [{ ...SSH, action: "ssh" }], ssh, ...more };
 }
 
-/** Where each limit is judged, and why not in the kernel. */
-function placesOf(policy: object, options = { tracksConnections: true, logsDrops: true }): string[] {
+/** Where each rule of a kind is judged, and why not in the kernel. */
+function placesOf(
+  policy: object,
+  options = { tracksConnections: true, logsDrops: true },
+  name = "LimitRule",
+): string[] {
   const compiled = compileValid({ settings: { compatibility: "strict" }, ...policy });
   const plan = planPolicy(compiled, allocateMemory(compiled), options);
   return plan.places
-    .filter(({ chain, rule }) => compiled.chains[chain]?.rules[rule]?.name === "LimitRule")
+    .filter(({ chain, rule }) => compiled.chains[chain]?.rules[rule]?.name === name)
     .map(({ place, reasons }) => `${place}: ${reasons.join()}`);
 }
 
@@ -86,4 +90,64 @@ test("of two limits that packets meet the one whose packets may go up takes the 
 test("without connection tracking fragments go up, and no limit stands in the kernel", () => {
   const options = { tracksConnections: false, logsDrops: false };
   assert.match(placesOf(chains([SLOW, PASS]), options)[0] ?? "", /fragments/);
+});
+
+const KNOCK = {
+  name: "PortKnocking",
+  mode: "strict",
+  protocol: "TCP",
+  port: 2222,
+  doors: [
+    ["TCP", 1001],
+    ["TCP", 1002],
+  ],
+};
+const FOR_IPV4 = /^both: it remembers IPv6 sources in userspace$/;
+const KNOCK_MAY = /^userspace: it remembers every knock, and some may go to userspace in /;
+
+test("knocks are remembered in the kernel where none of them goes up", () => {
+  const table: readonly [words: string, policy: object, wanted: RegExp][] = [
+    ["nothing goes up", { INPUT: [KNOCK] }, FOR_IPV4],
+    ["others go up", { INPUT: [{ name: "UDPRule", action: "udp" }, KNOCK], udp: [UP] }, FOR_IPV4],
+    [
+      "another port is asked about flows",
+      { INPUT: [{ ...SSH, action: "ssh" }, KNOCK], ssh: [UP, PASS] },
+      FOR_IPV4,
+    ],
+    ["all goes up before it", { INPUT: [UP, KNOCK] }, /^userspace: every packet has gone to userspace/],
+    ["all goes up behind it", { INPUT: [KNOCK, UP] }, KNOCK_MAY],
+    ["its flows are asked about", { INPUT: [KNOCK, ASKING] }, KNOCK_MAY],
+    [
+      "sources without room go up before it",
+      { INPUT: [{ ...EACH, action: "ACCEPT" }, KNOCK] },
+      /^userspace: /,
+    ],
+    ["what this host sends", { OUTPUT: [KNOCK] }, FOR_IPV4],
+    ["UDP doors", { INPUT: [{ ...KNOCK, doors: [["UDP", 1001]] }] }, FOR_IPV4],
+    ["a UDP port", { INPUT: [{ ...KNOCK, protocol: "UDP", port: 1001 }] }, FOR_IPV4],
+    ["in the shadow", { INPUT: [{ ...KNOCK, shadow: true }] }, /^userspace: it stands in the shadow/],
+    [
+      "the port is a door",
+      { INPUT: [{ ...KNOCK, port: 1001 }] },
+      /^userspace: the protected port is one of its doors$/,
+    ],
+    [
+      "attempts in too long a time",
+      { INPUT: [{ ...KNOCK, attempt_window: 1_000_000 }] },
+      /^userspace: the kernel cannot count at this rate/,
+    ],
+    ["compatible mode", { INPUT: [{ ...KNOCK, mode: "compatible", src_port: 9 }] }, /in compatible mode/],
+  ];
+  for (const [words, policy, wanted] of table) {
+    const [place, ...others] = placesOf(policy, undefined, "PortKnocking");
+    assert.match(place ?? "", wanted, words);
+    assert.deepEqual(others, []);
+  }
+});
+
+test("of strict knocks in userspace only what goes to a door or the port comes up", () => {
+  const compiled = compileValid({ INPUT: [{ ...KNOCK, port: 1001 }, PASS] });
+  const plan = planPolicy(compiled, allocateMemory(compiled));
+  assert.equal(plan.places.find(({ rule }) => rule === 1)?.place, "kernel");
+  assert.equal(plan.knocks.length, 0);
 });

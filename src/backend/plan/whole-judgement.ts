@@ -25,6 +25,7 @@ import type { Policy, PolicyRule, Rule } from "../../policy/index.ts";
 import type { KernelPlan, Origin, PlanChain, PlanLine, RegionName } from "./kernel-plan.ts";
 import type { KernelTest, Match } from "./kernel-test.ts";
 import { areApart, implies } from "./match-relation.ts";
+import { asksMore } from "./meter.ts";
 import { type Judgement, judgeRule } from "./rule-judgement.ts";
 
 /** Lines behind such rules of which the kernel tells what it has dropped; each needs a chain of its own. */
@@ -41,8 +42,12 @@ const IPV4: KernelTest = { field: "family", family: 4 };
 export interface Counting {
   readonly row: PolicyRule;
   readonly origin: Origin;
-  /** Whether sources have a count each, those of IPv6 in userspace. */
-  readonly bySource: boolean;
+  /** What it counts; every packet fits one of these. */
+  readonly packets: readonly Match[];
+  /** Whether sources for which the kernel has no room may have their count in userspace. */
+  readonly mayLackRoom: boolean;
+  /** What it does with them, for people: "counts every packet". */
+  readonly words: string;
 }
 
 /** What the kernel does besides judging. */
@@ -167,7 +172,7 @@ class UpSearch {
       if (areApart(packets, line.match)) continue;
       const after = this.#step(line, narrowed(packets, line.match));
       if (after.returns) returns = true;
-      const isAll = line.meter === undefined && implies(packets, line.match);
+      const isAll = !asksMore(line) && implies(packets, line.match);
       if (isAll && !after.goesOn) return returns;
     }
     return true;
@@ -185,13 +190,14 @@ class UpSearch {
 
   /** Notes when packets may go up by a line. */
   #checkUp(line: PlanLine, packets: Match): void {
-    const { action, except, meter, reason } = line;
+    const { action, except, meter, knock, origin, reason } = line;
     const isIn = (region: RegionName): boolean =>
       this.#plan.regions[region].parts.some((part) => !areApart(packets, part));
     if (action.kind === "userspace" || (except !== undefined && isIn(except))) this.#note(line, reason);
-    if (meter?.by === "source" && !this.#counting.bySource) {
-      this.#note(line, "a source for which there is no room is judged in userspace");
-    }
+    const isOther =
+      origin.chain !== this.#counting.origin.chain || origin.rule !== this.#counting.origin.rule;
+    const lacksRoom = knock === undefined ? meter?.by === "source" && !this.#counting.mayLackRoom : isOther;
+    if (lacksRoom) this.#note(line, "a source for which there is no room is judged in userspace");
   }
 
   #tell(line: PlanLine): void {
@@ -206,7 +212,7 @@ class UpSearch {
     const found = this.#plan.policy.chains[chain];
     const row = found?.rules[rule];
     const place = row === undefined ? "at its end" : `line ${row.line}`;
-    this.reason ??= `it counts every packet, and some may go to userspace in ${found?.name}, ${place}: ${why}`;
+    this.reason ??= `it ${this.#counting.words}, and some may go to userspace in ${found?.name}, ${place}: ${why}`;
   }
 }
 
@@ -219,9 +225,9 @@ interface SearchParts {
 }
 
 /** Why packets of a class may come up before all rules, to be judged; `undefined` when none does. */
-function unvouched(packets: Match): string | undefined {
+function unvouched(packets: Match, words: string): string | undefined {
   if (implies(packets, [IPV4])) return undefined;
-  return "it counts every packet, and IPv6 packets with extension headers go to userspace";
+  return `it ${words}, and IPv6 packets with extension headers go to userspace`;
 }
 
 /** Judges the rules of one plan. */
@@ -255,8 +261,10 @@ class Search {
       arrivals.walk(start.index, []);
       const chains = hooks.find((each) => each.hook === hook)?.chains ?? [];
       for (const counting of this.#counting) {
-        const found = (arrivals.found.get(counting.row) ?? []).flatMap(
-          (packets) => this.#reason(hook, chains, counting, packets) ?? [],
+        const found = (arrivals.found.get(counting.row) ?? []).flatMap((packets) =>
+          counting.packets.flatMap(
+            (match) => this.#reason(hook, chains, counting, narrowed(packets, match)) ?? [],
+          ),
         );
         if (found[0] !== undefined && !reasons.has(counting.row)) reasons.set(counting.row, found[0]);
       }
@@ -269,13 +277,12 @@ class Search {
     hook: HookName,
     chains: readonly PlanChain[],
     counting: Counting,
-    packets: Match,
+    counted: Match,
   ): string | undefined {
-    const counted = counting.bySource ? narrowed(packets, [IPV4]) : packets;
     if (areApart(counted, counted)) return undefined;
     const search = new UpSearch(this.#plan, chains, counting, this.#parts);
     search.search(counted);
-    return search.reason ?? unvouched(counted);
+    return search.reason ?? unvouched(counted, counting.words);
   }
 }
 
@@ -301,19 +308,19 @@ export function checkCounts(
   options: PlanOptions,
 ): CheckedCounts {
   const told = new Set<PlanLine>();
-  const all = (reason: string): CheckedCounts => ({
-    broken: new Map(counting.map(({ row }) => [row, reason])),
+  const all = (reason: (words: string) => string): CheckedCounts => ({
+    broken: new Map(counting.map(({ row, words }) => [row, reason(words)])),
     told,
   });
-  if (counting.length === 0) return all("");
+  if (counting.length === 0) return { broken: new Map(), told };
   if (!options.tracksConnections) {
-    return all("it counts every packet, and without connection tracking fragments go to userspace");
+    return all((words) => `it ${words}, and without connection tracking fragments go to userspace`);
   }
   try {
     const parts = { options, patience: new Patience(), told };
     return { broken: new Search(plan, rules, counting, parts).reasons(), told };
   } catch (error) {
     if (!(error instanceof Exhausted)) throw error;
-    return all(TOO_MANY);
+    return all(() => TOO_MANY);
   }
 }

@@ -35,7 +35,7 @@ export const EVENT = {
   ACCEPT: 2,
   /** The port is open and this packet goes elsewhere. */
   RECOGNISED: 3,
-  /** The knock counted last, sent again by its sender's TCP. */
+  /** A knock that has counted, sent again. */
   REPEATED: 4,
   /** A knock on a door that is not the next one. */
   RESET: 5,
@@ -95,12 +95,12 @@ export abstract class KnockRule extends VerdictRule {
    */
   abstract step(packet: Packet, context: RuleContext, keep: boolean): number;
 
-  /** Tells of an event on standard output. */
-  abstract announce(event: number, packet: Packet, context: RuleContext): void;
+  /** Tells of an event on standard output; nothing by default. */
+  announce?(event: number, packet: Packet, context: RuleContext): void;
 
   override decide(packet: Packet, context: RuleContext): Verdict | undefined {
     const event = this.#guardedStep(packet, context, true);
-    if (context.report.printing) this.announce(event, packet, context);
+    if (context.report.printing) this.announce?.(event, packet, context);
     return verdictOf(event);
   }
 
@@ -123,7 +123,7 @@ export abstract class KnockRule extends VerdictRule {
       case EVENT.ADVANCE:
         return `knocks on door ${this.passed} of ${doors.length}`;
       case EVENT.REPEATED:
-        return `repeats the knock on door ${this.passed} of ${doors.length}`;
+        return `repeats a knock that has counted; ${this.passed} of ${doors.length} doors are passed`;
       case EVENT.RESET:
         return "knocks on a wrong door: the source has to begin again";
       case EVENT.REFUSED:

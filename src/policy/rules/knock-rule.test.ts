@@ -326,21 +326,59 @@ describe("strict knocking", () => {
     assert.deepEqual(play(probe, [door1, door2, session]), ["DROP", "DROP", "ACCEPT"]);
   });
 
-  test("tells of what happens, not of every packet", () => {
-    const probe = strict({ attempts: 1 });
-    play(probe, [other, door1, { ...door1, sequence: 9 }, other]);
-    probe.context.now += 100 * SECOND;
-    play(probe, [door1, door2, session, other]);
-    probe.context.now += 100 * SECOND;
-    play(probe, [other, other]);
-    assert.deepEqual(probe.report.takeLines(), [
-      "PortKnocking: advance to 1",
-      "PortKnocking: too many attempts: 192.0.2.1",
-      "PortKnocking: advance to 1",
-      "PortKnocking: advance to 2",
-      "PortKnocking: accepting from 192.0.2.1",
-      "PortKnocking: timeout -- fall through: 192.0.2.1",
+  test("a copy of any SYN that has counted is no wrong knock, and counts no second time", () => {
+    const doors = [
+      ["TCP", 49_001],
+      ["TCP", 49_001],
+      ["TCP", 49_021],
+    ];
+    const first = { ...door1, sequence: 1 };
+    const second = { ...door1, sequence: 2 };
+    const last = { ...door1, sequence: 3, destinationPort: 49_021 };
+    const knocks = [first, first, second, first, second, last];
+    const probe = strict({ doors });
+    assert.deepEqual(new Set(play(probe, knocks)), new Set(["DROP"]));
+    assert.equal(probe.judge(session), "ACCEPT");
+    assert.equal(probe.judge({ ...door1, sequence: 1 }), DOWN_THE_ROAD, "an open port has no doors");
+    const short = strict({ doors });
+    play(short, [door1, door1, door1]);
+    assert.deepEqual(play(short, [last, session]), [DOWN_THE_ROAD, DOWN_THE_ROAD]);
+  });
+
+  test("a late copy of an earlier try neither begins one nor ends one, until the deadline is over", () => {
+    const probe = strict({ deadline: 30, attempts: 2, attempt_window: 10_000 });
+    const again = { ...door1, sequence: 7 };
+    assert.deepEqual(play(probe, [door1, again, door1, door2, session]), [
+      "DROP",
+      "DROP",
+      "DROP",
+      "DROP",
+      "ACCEPT",
     ]);
+    const late = strict({ deadline: 30, attempts: 2, attempt_window: 10_000 });
+    play(late, [door1]);
+    late.context.now += 20 * SECOND;
+    assert.deepEqual(
+      play(late, [door1, door2]),
+      ["DROP", DOWN_THE_ROAD],
+      "too late for the try, and no other",
+    );
+    late.context.now += 10 * SECOND;
+    assert.deepEqual(play(late, [door1, door2, session]), ["DROP", "DROP", "ACCEPT"], "it counts again");
+  });
+
+  test("attempts come back one by one", () => {
+    const probe = strict({ attempts: 2, attempt_window: 60 });
+    const begin = (sequence: number): ProbePacket => ({ ...door1, sequence });
+    assert.deepEqual(play(probe, [1, 2, 3].map(begin)), ["DROP", "DROP", DOWN_THE_ROAD]);
+    assert.deepEqual(play(probe, [4, 5].map(begin), 15), [DOWN_THE_ROAD, "DROP"]);
+    assert.deepEqual(play(probe, [6, 7].map(begin), 20), [DOWN_THE_ROAD, "DROP"]);
+  });
+
+  test("prints nothing: the kernel could not", () => {
+    const probe = strict({ attempts: 1 });
+    play(probe, [other, door1, { ...door1, sequence: 9 }, other, door1, door2, session]);
+    assert.deepEqual(probe.report.takeLines(), []);
   });
 });
 

@@ -23,7 +23,7 @@ import { SourceTable } from "../source-table.ts";
 import { exactPort, port, portProtocol } from "../value-types.ts";
 import { COMPATIBLE_WIDTH, CompatibleKnocks } from "./compatible-knocks.ts";
 import type { Door, KnockPlan } from "./knock-plan.ts";
-import { STRICT_WIDTH, StrictKnocks } from "./strict-knocks.ts";
+import { StrictKnocks } from "./strict-knocks.ts";
 
 const LONGEST: Milliseconds = 366 * 24 * 3600;
 const seconds = decimal({ min: 0.001, max: LONGEST }, "seconds");
@@ -54,9 +54,9 @@ const KNOCK_ARGUMENTS = {
   attempts: withDefault(
     integer({ min: 1, max: 1_000_000 }),
     5,
-    "Strict mode: times a source may begin within `attempt_window`.",
+    "Strict mode: times a source may begin at once, and in `attempt_window` on average.",
   ),
-  attempt_window: withDefault(seconds, 60, "Strict mode: seconds in which `attempts` are counted."),
+  attempt_window: withDefault(seconds, 60, "Strict mode: seconds in which it gets as many attempts back."),
 };
 
 type KnockValues = ArgumentValues<typeof KNOCK_ARGUMENTS>;
@@ -93,11 +93,6 @@ function checkPorts(values: KnockValues, check: RuleCheck): void {
   }
 }
 
-/** Numbers that the table holds for each source. */
-function tableWidth(values: KnockValues): number {
-  return values.mode === "strict" ? STRICT_WIDTH : COMPATIBLE_WIDTH;
-}
-
 /** `PortKnocking`. */
 export const portKnocking: RuleDefinition = defineRule({
   summary:
@@ -119,10 +114,11 @@ export const portKnocking: RuleDefinition = defineRule({
     "knock like IPv4 sources. `action` and `body` have no effect, " +
     "as in PyWall, and are named in a warning.",
   check: checkPorts,
-  memoryBytes: (values, limits) => SourceTable.bytes(limits.knockSources, tableWidth(values)),
-  create(values, setup) {
-    const table = new SourceTable(setup.memory, setup.limits.knockSources, tableWidth(values));
+  memoryBytes: ({ mode }, { knockSources }) =>
+    mode === "strict" ? StrictKnocks.bytes(knockSources) : SourceTable.bytes(knockSources, COMPATIBLE_WIDTH),
+  create(values, { memory, limits: { knockSources } }) {
     const plan = toPlan(values);
-    return values.mode === "strict" ? new StrictKnocks(plan, table) : new CompatibleKnocks(plan, table);
+    if (values.mode === "strict") return new StrictKnocks(plan, memory, knockSources);
+    return new CompatibleKnocks(plan, new SourceTable(memory, knockSources, COMPATIBLE_WIDTH));
   },
 });
