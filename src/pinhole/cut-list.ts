@@ -7,11 +7,11 @@ import type { ElementChanges } from "./element-ledger.ts";
 export type CutList = Pick<Cut, "boxes" | "translated">;
 
 /**
- * The packets that meet the leased address: those that `dnat` translates, and the answers to those that
- * `snat` does. Nobody else's connections have packets there.
+ * The packets that meet the leased address: those that `dnat` translates, those that were sent to another
+ * one, and the answers to those that `snat` translates. Nobody else's connections have packets there.
  */
 function leasedBox({ role, box, target }: Translation): Box {
-  if (role.startsWith("dnat")) return box;
+  if (role.startsWith("dnat") || role.startsWith("snat-sent")) return box;
   const destination = target.isAnyPort ? target.withPorts(box.source.ports) : target;
   return { protocol: box.protocol, source: box.destination, destination };
 }

@@ -27,8 +27,20 @@ export const FILTER_ROLES = ["block", "setup", "pass", "setup-limited", "pass-li
 /** A set that filters. */
 export type FilterRole = (typeof FILTER_ROLES)[number];
 
-/** The maps that translate. */
-export const TRANSLATION_ROLES = ["dnat", "snat", "dnat-host", "snat-host"] as const;
+/**
+ * The maps that translate. In those with `sent`, the destination of a box is where the packet was sent to,
+ * before that was translated.
+ */
+export const TRANSLATION_ROLES = [
+  "dnat",
+  "snat",
+  "snat-sent",
+  "dnat-host",
+  "snat-host",
+  "snat-sent-host",
+] as const;
+/** What a map changes of packets, and by what it finds them. */
+export type TranslationWay = "dnat" | "snat" | "snat-sent";
 /** A map that translates. */
 export type TranslationRole = (typeof TRANSLATION_ROLES)[number];
 
@@ -85,10 +97,10 @@ export function makeElement(role: ElementRole, box: Box): Element {
 /**
  * Makes an element that translates.
  *
- * @param way - which end of the packet changes
+ * @param way - which end of the packet changes, and by what
  * @param target - a host; with all ports, the packet's port stays
  */
-export function makeTranslation(way: "dnat" | "snat", box: Box, target: Endpoint): Translation {
+export function makeTranslation(way: TranslationWay, box: Box, target: Endpoint): Translation {
   const role = target.isAnyPort ? (`${way}-host` as const) : way;
   const { key } = makeElement(role, box);
   return { key: `${key} ${target.key}`, role, box, target };

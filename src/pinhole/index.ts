@@ -46,6 +46,7 @@ export {
   type StandingElement,
   TRANSLATION_ROLES,
   type TranslationRole,
+  type TranslationWay,
 } from "./element.ts";
 export {
   ALL_PORTS,

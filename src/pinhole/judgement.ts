@@ -109,30 +109,55 @@ function standings({ leases, request }: Pinhole): { outside?: Standing; inside?:
   };
 }
 
-/** Where a packet goes instead; undefined when this pinhole says nothing about it. */
-function destinationOf(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
+interface Ends {
+  readonly source: Side;
+  readonly destination: Side;
+}
+
+function endsOf(packet: PacketFacts): Ends {
+  return {
+    source: { address: packet.source, port: packet.sourcePort },
+    destination: { address: packet.destination, port: packet.destinationPort },
+  };
+}
+
+/** Our end, when a packet was sent to what stands for it. */
+function oursBehind(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
   const { request } = pinhole;
-  const { outside, inside } = standings(pinhole);
-  const source = { address: packet.source, port: packet.sourcePort };
-  const destination = { address: packet.destination, port: packet.destinationPort };
+  const { outside } = standings(pinhole);
+  const { source, destination } = endsOf(packet);
   const ours = outside === undefined ? undefined : behind(destination, outside);
-  if (ours !== undefined && request.direction !== "out" && isBetween(request, packet, ours, source))
-    return ours;
+  if (ours === undefined || request.direction === "out") return undefined;
+  return isBetween(request, packet, ours, source) ? ours : undefined;
+}
+
+/** The other end, when a packet was sent to what stands for it. */
+function theirsBehind(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
+  const { request } = pinhole;
+  const { inside } = standings(pinhole);
+  const { source, destination } = endsOf(packet);
   const theirs = inside === undefined ? undefined : behind(destination, inside);
   if (theirs === undefined || request.direction === "in") return undefined;
   return isBetween(request, packet, source, theirs) ? theirs : undefined;
 }
 
-/** Where a packet comes from instead; undefined when this pinhole says nothing about it. */
-function sourceOf(pinhole: Pinhole, packet: PacketFacts): Side | undefined {
+/**
+ * Where a packet comes from instead; undefined when this pinhole says nothing about it.
+ *
+ * @param sent - the packet as it came
+ * @param arrived - as it goes on, with the destination behind that to which it was sent
+ */
+function sourceOf(pinhole: Pinhole, sent: PacketFacts, arrived: PacketFacts): Side | undefined {
   const { request } = pinhole;
   const { outside, inside } = standings(pinhole);
-  const source = { address: packet.source, port: packet.sourcePort };
-  const destination = { address: packet.destination, port: packet.destinationPort };
-  const goesOut = request.direction !== "in" && isBetween(request, packet, source, destination);
-  if (goesOut && outside !== undefined) return inPlaceOf(source, outside);
-  const comesIn = request.direction !== "out" && isBetween(request, packet, destination, source);
-  return comesIn && inside !== undefined ? inPlaceOf(source, inside) : undefined;
+  const { source, destination } = endsOf(arrived);
+  if (outside === undefined) return undefined;
+  if (inside === undefined) {
+    const goesOut = request.direction !== "in" && isBetween(request, arrived, source, destination);
+    return goesOut ? inPlaceOf(source, outside) : undefined;
+  }
+  if (theirsBehind(pinhole, sent) !== undefined) return inPlaceOf(source, outside);
+  return oursBehind(pinhole, sent) === undefined ? undefined : inPlaceOf(source, inside);
 }
 
 function translating(pinholes: Iterable<Pinhole>, { protocol }: PacketFacts): Pinhole[] {
@@ -147,10 +172,10 @@ function translating(pinholes: Iterable<Pinhole>, { protocol }: PacketFacts): Pi
 /** What becomes of the first packet of a connection, with all translation there is. */
 export function forwardPacket(pinholes: readonly Pinhole[], packet: PacketFacts): Passage {
   const translators = translating(pinholes, packet);
-  const to = firstOf(translators, (pinhole) => destinationOf(pinhole, packet));
+  const to = firstOf(translators, (pinhole) => oursBehind(pinhole, packet) ?? theirsBehind(pinhole, packet));
   const arrived =
     to === undefined ? packet : { ...packet, destination: to.address, destinationPort: to.port };
-  const from = firstOf(translators, (pinhole) => sourceOf(pinhole, arrived));
+  const from = firstOf(translators, (pinhole) => sourceOf(pinhole, packet, arrived));
   const left = from === undefined ? arrived : { ...arrived, source: from.address, sourcePort: from.port };
   return { judgement: judgePacket(pinholes, arrived), packet: left };
 }

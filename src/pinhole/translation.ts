@@ -9,13 +9,13 @@
  *   A0 ─────────────── A1 | A2 ─────────────── A3
  * ```
  *
- * A packet to A2 goes to A0 instead, a packet from A0 to A3 comes from A2 instead, and the same with A1 and
- * A3 the other way round. Answers find their way by the kernel's table of connections. Ports go one by one:
+ * A packet to A2 goes to A0 instead, and with `twice` comes from A1. A packet from A0 to A3 comes from A2
+ * instead; with `twice` only one that was sent to A1 does, and goes to A3. Answers find their way by the kernel's table of connections. Ports go one by one:
  * the third port of A0's range is the third of A2's.
  */
 import { type Milliseconds, parseAddress, Prefix } from "../base/index.ts";
 import { BindingTable, checkParity, parityOf } from "./binding-table.ts";
-import { makeTranslation, type Translation } from "./element.ts";
+import { makeTranslation, type Translation, type TranslationWay } from "./element.ts";
 import { ALL_PORTS, Endpoint, PORT_MAX, portCount } from "./endpoint.ts";
 import type { Entropy } from "./identifier.ts";
 import type { Pinhole } from "./pinhole.ts";
@@ -208,16 +208,18 @@ export function compileTranslations(request: PinholeRequest, leases: readonly Po
   return pairs.flatMap(({ internal, external }) => {
     const a2 = standIn(outside, request.internal, internal);
     const a1 = inside === undefined ? undefined : standIn(inside, request.external, external);
-    const translate = (way: "dnat" | "snat", from: Endpoint, to: Endpoint, change: Change): Translation =>
+    const translate = (way: TranslationWay, from: Endpoint, to: Endpoint, change: Change): Translation =>
       makeTranslation(way, { protocol, source: from, destination: to }, targetOf(change));
     const ours: Change = { lease: outside, end: internal };
     const elements: Translation[] = [];
     if (direction !== "out") {
       elements.push(translate("dnat", external, a2, ours));
-      if (a1 !== undefined) elements.push(translate("snat", external, internal, { lease: inside, end: a1 }));
+      if (a1 !== undefined) elements.push(translate("snat-sent", external, a2, { lease: inside, end: a1 }));
     }
     if (direction !== "in") {
-      elements.push(translate("snat", internal, external, { lease: outside, end: a2 }));
+      const theirs: Change = { lease: outside, end: a2 };
+      if (a1 === undefined) elements.push(translate("snat", internal, external, theirs));
+      else elements.push(translate("snat-sent", internal, a1, theirs));
       if (a1 !== undefined) elements.push(translate("dnat", internal, a1, { lease: inside, end: external }));
     }
     return elements;

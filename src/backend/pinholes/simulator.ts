@@ -26,6 +26,7 @@ import {
   type Restoration,
   type StandingElement,
   type Traffic,
+  type TranslationWay,
 } from "../../pinhole/index.ts";
 import { LimitMeter } from "./limit-meter.ts";
 
@@ -227,7 +228,7 @@ export class SimulatedPinholes implements PinholeBackend {
       destinationPort: portOf(to) ?? packet.destinationPort,
     };
     const verdict = this.judge(arrived, now, bytes);
-    const from = this.#targetOf("snat", arrived, now);
+    const from = this.#targetOf("snat", arrived, now) ?? this.#targetOf("snat-sent", packet, now);
     const left = {
       ...arrived,
       source: from?.prefix.words ?? arrived.source,
@@ -236,7 +237,7 @@ export class SimulatedPinholes implements PinholeBackend {
     return { verdict, packet: left };
   }
 
-  #targetOf(way: "dnat" | "snat", packet: PacketFacts, now: Milliseconds): Endpoint | undefined {
+  #targetOf(way: TranslationWay, packet: PacketFacts, now: Milliseconds): Endpoint | undefined {
     const pair = pairOfPacket(packet);
     const held = this.#find(way, pair, now, 0) ?? this.#find(`${way}-host`, pair, now, 0);
     return held?.target;

@@ -12,7 +12,7 @@
 import type { Family } from "../../base/index.ts";
 import { TRANSLATION_ROLES, type TranslationRole } from "../../pinhole/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
-import { type SetIdentity, type SetShape, shapeExpression, shapeType } from "./set-shape.ts";
+import { type Field, FIELD_TEXT, type SetIdentity, type SetShape, shapeType } from "./set-shape.ts";
 
 const FAMILIES: readonly Family[] = [4, 6];
 
@@ -72,6 +72,18 @@ function dataType(family: Family, role: TranslationRole): string {
   return changesPort(role) ? `${address} . inet_service` : address;
 }
 
+function networkWord(family: Family): "ip" | "ip6" {
+  return family === 4 ? "ip" : "ip6";
+}
+
+/** What a packet is looked up by. Where it was sent to, only its connection still knows. */
+function lookedUp({ family, fields }: SetShape, role: TranslationRole): string {
+  const sent: Partial<Record<Field, string>> = role.startsWith("snat-sent")
+    ? { daddr: `ct original ${networkWord(family)} daddr`, dport: "ct original proto-dst" }
+    : {};
+  return fields.map((field) => sent[field] ?? FIELD_TEXT[family][field].expression).join(" . ");
+}
+
 /** The commands that make a map and the rule that asks it. The chains must be there. */
 export function translationMapText(
   plan: ChainPlan,
@@ -82,10 +94,12 @@ export function translationMapText(
   const { family } = shape;
   const way = wayOf(role);
   const flags = shape.isInterval ? "interval, timeout" : "timeout";
-  const protocols = changesPort(role) ? `meta l4proto ${PORT_PROTOCOLS} ` : "";
-  const network = family === 4 ? "ip" : "ip6";
+  // nftables takes a port that a connection remembers for one only where the protocol has ports.
+  const asksPort = role.startsWith("snat-sent") && shape.fields.includes("dport");
+  const protocols = changesPort(role) || asksPort ? `meta l4proto ${PORT_PROTOCOLS} ` : "";
+  const network = networkWord(family);
   const type = `${shapeType(shape)} : ${dataType(family, role)}`;
   return `add map inet ${plan.table} ${name} { type ${type}; flags ${flags}; }
-add rule inet ${plan.table} ${ruleChain(plan, family, way)} ${protocols}${way} ${network} to ${shapeExpression(shape)} map @${name}
+add rule inet ${plan.table} ${ruleChain(plan, family, way)} ${protocols}${way} ${network} to ${lookedUp(shape, role)} map @${name}
 `;
 }

@@ -257,7 +257,7 @@ netnsTest("translated twice, both hosts see addresses of the firewall only", GAT
 });
 
 netnsTest(
-  "translation goes by the ends: it counts for what a pinhole without it permits between them, too",
+  "what is sent to the end itself is translated by the ends the traditional way, and not at all by twice",
   GATEWAY,
   async (hosts) => {
     const service = await start(hosts);
@@ -285,8 +285,8 @@ netnsTest(
       const untranslated = [`${ours} 5004`, `${theirs} 6004`];
       assert.deepEqual(await heardDirectly(), untranslated);
       const { id, outside, inside } = await open(service, flow(hosts, family, { nat: { mode: "twice" } }));
-      const sources = [outside, inside].map((lease) => `${lease?.address} ${lease?.port}`);
-      assert.deepEqual(await heardDirectly(), sources, "who sends is translated");
+      assert.deepEqual(await heardDirectly(), untranslated, "nothing was sent to a leased address");
+      assert.ok(outside !== undefined && inside !== undefined);
       await act(service, { op: "close", id });
       assert.deepEqual(await heardDirectly(), untranslated);
       const traditional = await open(service, flow(hosts, family));
