@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
-import { CLIENT_CASES, openHouse, type TestHouse } from "../testing/index.ts";
+import { CLIENT_CASES, closeAtEnd, openHouse, type TestHouse } from "../testing/index.ts";
 import { endpoint } from "./pinhole-api.ts";
 import { connectPinholes, type PinholeClient } from "./pinhole-client.ts";
 import { PinholeFleet } from "./pinhole-fleet.ts";
@@ -47,6 +47,7 @@ class Relay {
 
   static async open(house: TestHouse): Promise<Relay> {
     const relay = new Relay(join(house.folder, "relay.sock"), house.socket);
+    closeAtEnd(() => relay.close());
     await new Promise<void>((resolve) => relay.#server.listen(relay.path, resolve));
     return relay;
   }

@@ -10,8 +10,8 @@
  * ```
  *
  * A packet to A2 goes to A0 instead, and with `twice` comes from A1. A packet from A0 to A3 comes from A2
- * instead; with `twice` only one that was sent to A1 does, and goes to A3. Answers find their way by the kernel's table of connections. Ports go one by one:
- * the third port of A0's range is the third of A2's.
+ * instead; with `twice` only one that was sent to A1 does, and goes to A3. Answers find their way by the
+ * kernel's table of connections. Ports go one by one: the third port of A0's range is the third of A2's.
  */
 import { type Milliseconds, parseAddress, Prefix } from "../base/index.ts";
 import { BindingTable, checkParity, parityOf } from "./binding-table.ts";

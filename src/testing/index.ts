@@ -5,6 +5,7 @@ export { QueueHost, type QueueHostEnd } from "./queue-host.ts";
 export { type Refusal, RefusalWitness } from "./refusal.ts";
 export { ADMIN, ALICE, BOB, fakeEntropy } from "./pinholes/agents.ts";
 export { ATTACKER, AUDIO, audio } from "./pinholes/specs.ts";
+export { closeAtEnd } from "./test-file.ts";
 export { startService } from "./pinholes/service.ts";
 export { COMPLIANCE } from "./pinholes/compliance.ts";
 export { type ComplianceCase, ComplianceWorld, type Harness } from "./pinholes/compliance-world.ts";

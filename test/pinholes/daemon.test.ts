@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { SimulatedPinholes } from "#backend";
 import { connectPinholes, PinholeError } from "#client";
 import { AgentDirectory, Log, type OpenDoor, openTlsDoor, openUnixDoor, PinholeDaemon } from "#daemon";
-import { CertificateAuthority } from "#testing";
+import { CertificateAuthority, closeAtEnd } from "#testing";
 
 const folder = mkdtempSync(join(tmpdir(), "postern-daemon-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -17,8 +17,8 @@ const socket = join(folder, "s");
 const root = new AgentDirectory({});
 const lines: string[] = [];
 
-function start(name: string, agents = root, doors: readonly OpenDoor[] = []): Promise<PinholeDaemon> {
-  return PinholeDaemon.start({
+async function start(name: string, agents = root, doors: readonly OpenDoor[] = []): Promise<PinholeDaemon> {
+  const daemon = await PinholeDaemon.start({
     isSalvage: false,
     openBackend: () => new SimulatedPinholes(),
     lockName: `test-${process.pid}/${name}`,
@@ -28,6 +28,8 @@ function start(name: string, agents = root, doors: readonly OpenDoor[] = []): Pr
     doors: [openUnixDoor({ path: socket }), ...doors],
     log: new Log({ level: "INFO", write: (line) => lines.push(line) }),
   });
+  closeAtEnd(() => daemon.stop());
+  return daemon;
 }
 
 const AUDIO = {

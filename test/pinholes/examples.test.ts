@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connectPinholes } from "#client";
-import { openHouse } from "#testing";
+import { closeAtEnd, openHouse } from "#testing";
 
 /** A running example. */
 class Example {
@@ -21,6 +21,7 @@ class Example {
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.output += text;
     });
+    closeAtEnd(() => this.kill());
   }
 
   say(...lines: readonly string[]): void {

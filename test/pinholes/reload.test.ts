@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connectPinholes } from "#client";
 import { POSTERN } from "#lab";
+import { closeAtEnd } from "#testing";
 
 test("SIGHUP reads the agents anew; a file that is wrong changes nothing, and the log says why", async () => {
   const folder = mkdtempSync(join(tmpdir(), "postern-reload-"));
@@ -23,6 +24,7 @@ test("SIGHUP reads the agents anew; a file that is wrong changes nothing, and th
   const where = ["-s", socket, "--state", join(folder, "state"), "-c", `reload-${process.pid}`];
   const words = ["pinhold", ...where, "--backend", "simulator", "--agents", file, "--log-json"];
   const daemon = spawn(process.execPath, [POSTERN, ...words], { stdio: ["ignore", "ignore", "pipe"] });
+  closeAtEnd(() => void daemon.kill("SIGKILL"));
   let log = "";
   daemon.stderr.setEncoding("utf8").on("data", (text: string) => {
     log += text;

@@ -13,7 +13,7 @@ import {
   PACKET_FILTER,
   SimcoServer,
 } from "#simco";
-import { fakeEntropy, octetsOf, REFUSED_VECTORS, vector, VECTORS } from "#testing";
+import { closeAtEnd, fakeEntropy, octetsOf, REFUSED_VECTORS, vector, VECTORS } from "#testing";
 import { KEY, mac } from "./rig.ts";
 
 const AGENT: Agent = { name: "agent-1", profile: ADMINISTRATOR_PROFILE };
@@ -154,10 +154,10 @@ export class MutationDesk {
     return this.#service.read((store) => store.size);
   }
 
-  close(): Promise<void> {
+  readonly close: () => Promise<void> = closeAtEnd(() => {
     this.server.close();
     return this.#service.close();
-  }
+  });
 
   async #clear(): Promise<void> {
     this.#clock.ahead += 3_700_000;

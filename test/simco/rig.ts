@@ -37,7 +37,7 @@ import {
   MessageReader,
   ROLE,
 } from "#simco";
-import { fakeEntropy, octetsOf, PATIENCE_MS } from "#testing";
+import { closeAtEnd, fakeEntropy, octetsOf, PATIENCE_MS } from "#testing";
 
 /** Key of every agent, and of the middlebox: that of the vectors. */
 export const KEY: Uint8Array = Uint8Array.from({ length: 32 }, (_, index) => index);
@@ -390,12 +390,13 @@ export class SimcoRig {
     this.#isOpen = false;
   }
 
-  async close(): Promise<void> {
+  /** Closes everything; a rig that a test leaves open is closed when all tests of its file have ended. */
+  readonly close: () => Promise<void> = closeAtEnd(async () => {
     for (const wire of this.#wires) wire.close();
     await this.closeDoor();
     await this.service.close();
     rmSync(this.#folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function endOf(text: string): { family: 4 | 6; words: Uint32Array; port: number } {

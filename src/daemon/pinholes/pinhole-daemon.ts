@@ -53,6 +53,7 @@ export class PinholeDaemon {
   /** The doors that are open. */
   readonly doors: readonly PinholeDoor[];
   readonly #closings: readonly Closing[];
+  #stopping: Promise<void> | undefined;
 
   private constructor(service: PinholeService, doors: readonly PinholeDoor[], closings: readonly Closing[]) {
     this.service = service;
@@ -87,7 +88,8 @@ export class PinholeDaemon {
 
   /** Closes the doors, finishes what is on its way, and lets go. What is in force stays. */
   stop(): Promise<void> {
-    return closeAll(this.#closings);
+    this.#stopping ??= closeAll(this.#closings);
+    return this.#stopping;
   }
 }
 

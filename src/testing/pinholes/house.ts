@@ -16,6 +16,7 @@ import {
 } from "../../daemon/index.ts";
 import { type PinholeBackend, PinholeStore, type TranslationPlan } from "../../pinhole/index.ts";
 import { machineMoment } from "../../system/index.ts";
+import { closeAtEnd } from "../test-file.ts";
 
 /** How a house is built. */
 export interface HousePlan {
@@ -31,7 +32,7 @@ export interface HousePlan {
   readonly doors?: readonly OpenDoor[];
 }
 
-/** A house. */
+/** A house; one that a test leaves open is closed when all tests of its file have ended. */
 export interface TestHouse {
   /** Path of its Unix socket. */
   readonly socket: string;
@@ -78,10 +79,10 @@ export async function openHouse(plan: HousePlan = {}): Promise<TestHouse> {
   const house = { service, agents, limits, log: logger, version: "0.0.0" };
   const doors: PinholeDoor[] = [];
   for (const open of [openUnixDoor({ path: socket }), ...(plan.doors ?? [])]) doors.push(await open(house));
-  const close = async (): Promise<void> => {
+  const close = closeAtEnd(async () => {
     for (const door of doors) await door.close();
     await service.close();
     rmSync(folder, { recursive: true });
-  };
+  });
   return { socket, folder, service, agents, doors, log, writeAgents, close };
 }

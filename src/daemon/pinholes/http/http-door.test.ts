@@ -10,7 +10,7 @@ import fastify from "fastify";
 import { SimulatedPinholes } from "../../../backend/index.ts";
 import type { PreparedPlan } from "../../../pinhole/index.ts";
 import { readOpenFilesMax } from "../../../system/index.ts";
-import { type HousePlan, openHouse, type TestHouse } from "../../../testing/index.ts";
+import { closeAtEnd, type HousePlan, openHouse, type TestHouse } from "../../../testing/index.ts";
 import { alternativeNames } from "./peer.ts";
 import { SCHEMAS, type SchemaName } from "./schema.ts";
 
@@ -658,6 +658,7 @@ class Silence {
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.open = Number(text.trim().split("\n").at(-1));
     });
+    closeAtEnd(() => this.end());
   }
 
   async until(holds: (open: number) => boolean): Promise<void> {
