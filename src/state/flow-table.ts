@@ -286,11 +286,19 @@ export class FlowTable {
     for (let slot = 0; slot < slab.reach; slot += 1) {
       if (!slab.isLive(slot)) continue;
       const wasOffloaded = this.#isOffloaded(slot);
-      const flags = slab.half(slot, HALF.FLAGS) & ~(FLOW_FLAG.OPEN_ENDED | FLOW_FLAG.OFFLOADED);
+      const flags = slab.half(slot, HALF.FLAGS) & ~(this.#reasked(slot) | FLOW_FLAG.OFFLOADED);
       slab.setHalf(slot, HALF.FLAGS, wasOffloaded ? flags | FLOW_FLAG.STALE : flags);
       if (wasOffloaded) this.touch(slot);
     }
     this.offloaded = 0;
+  }
+
+  /**
+   * OPEN_ENDED where another policy may find the flow to be none. A connection that closes may be so because
+   * of a FIN that was sent again, which no policy changes.
+   */
+  #reasked(slot: number): number {
+    return stageOf(this.#phase(slot)) === STAGE.CLOSING ? 0 : FLOW_FLAG.OPEN_ENDED;
   }
 
   /** When the flow expires if it stays silent. */

@@ -482,6 +482,36 @@ test("a flow that was taken back follows its next segment, but no FIN or RST of 
   assert.equal(state(), "CLOSE_WAIT1");
 });
 
+test("a flow that was taken back takes no numbers from the other end that nobody vouches for", () => {
+  for (const isVouched of [true, false]) {
+    offload();
+    tracker.takeBack();
+    const forged = { sequence: 0x6000_0000, acknowledgement: 0x7000_0000 };
+    const segment = Object.assign(conversation.received("PA", { ...forged, bytes: 10 }), {
+      vouched: isVouched,
+    });
+    assert.equal(accept(segment) === COMMIT.DISBELIEVED, !isVouched);
+    accept(conversation.received("R", { sequence: 0x6000_000a }));
+    assert.equal(state(), isVouched ? "CLOSED" : "ESTABLISHED");
+    if (isVouched) continue;
+    const ours = { sequence: 0x7000_0000, acknowledgement: 0x5000_0000 };
+    accept(conversation.sent("A", ours));
+    accept(conversation.received("R", { sequence: 0x5000_0000 }));
+    assert.equal(state(), "CLOSED", "this host knows which numbers are right");
+  }
+});
+
+test("a FIN again keeps its connection open-ended when all flows are taken back; others are asked about", () => {
+  open();
+  tracker.setOpenEnded(tracker.slot);
+  tracker.takeBack();
+  assert.ok(!tracker.flows.isOpenEnded(tracker.slot));
+  accept(conversation.received("FA"));
+  accept(conversation.received("FA"));
+  tracker.takeBack();
+  assert.ok(tracker.flows.isOpenEnded(tracker.slot), "the kernel takes it for over still");
+});
+
 test("forged acknowledgements do not complete a handshake", () => {
   tracker = new Tracker();
   conversation = new Conversation();

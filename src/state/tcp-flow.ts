@@ -164,7 +164,8 @@ export class TcpFlows {
 
   /**
    * A segment of a flow whose segments were not all seen: its numbers are taken as they are, if it can be
-   * believed. One that could change the state must be vouched for by the kernel, which has seen them all.
+   * believed. One that could change the state must be vouched for by the kernel, which has seen them all, and
+   * so must whatever the other end of a flow that was taken back says, until this host speaks.
    *
    * @returns false when it is not to be believed; then the flow stays as it is
    */
@@ -178,6 +179,7 @@ export class TcpFlows {
     }
     const { slab } = this.#table;
     const isSealed = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
+    if (!isSealed && !packet.vouched && packet.hook === HOOK.INPUT) return false;
     // What was on its way when the flow was sealed changes nothing.
     if (!isSealed || !isPlain) {
       this.#table.setOffloaded(slot, false);

@@ -56,7 +56,7 @@ test("the owner is asked once a minute whether a connection that is carried is o
   assert.deepEqual([tracker.size, lost.length], [1, 0]);
 });
 
-test("a connection that was carried is asked about until a packet of it is seen", () => {
+test("a connection that was carried is asked about until this host speaks in it", () => {
   const { tracker, asked } = watched();
   const slot = carried(tracker, 4000);
   tracker.takeBack();
@@ -66,6 +66,8 @@ test("a connection that was carried is asked about until a packet of it is seen"
   tracker.lookup(new Conversation({ remotePort: 4000, localPort: 80 }).received("A"), 71 * SECOND);
   assert.equal(tracker.slot, slot, "it is known still");
   accept(tracker, new Conversation({ remotePort: 4000, localPort: 80 }).received("A"), 71 * SECOND);
+  assert.equal(tracker.flows.isCarried(slot), true, "nobody vouches for the other end");
+  accept(tracker, new Conversation({ remotePort: 4000, localPort: 80 }).sent("A"), 72 * SECOND);
   assert.equal(tracker.flows.isCarried(slot), false);
 });
 
