@@ -57,13 +57,18 @@ export class PinholdFilter {
     }
   }
 
+  /** While the daemon carries one commit out, the next is made ready and sent. */
   async load(calls) {
+    let before = Promise.resolve();
     for (let call = 0; call < calls; ) {
       const change = this.#pinholes.begin();
       const end = Math.min(calls, call + LOAD_AT_ONCE);
       for (; call < end; call += 1) this.#stage(change, call);
-      await change.commit();
+      const commit = change.commit();
+      await before;
+      before = commit;
     }
+    await before;
   }
 
   open(call) {

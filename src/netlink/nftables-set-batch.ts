@@ -29,8 +29,11 @@ const OBJECT_NAME = 2;
 const OBJECT_TYPE = 3;
 const OBJECT_DATA = 4;
 
-/** Upper bound of what one element adds beside its keys, data and object name: headers, padding, lifetime. */
-const ELEMENT_OVERHEAD_BYTES = 64;
+/**
+ * Upper bound of one element: two keys and data of up to 64 bytes (NFT_DATA_VALUE_MAXLEN), the name of an
+ * object (NFT_OBJ_MAXNAMELEN, 256), and headers, padding, lifetime.
+ */
+const ELEMENT_MAX_BYTES = 512;
 
 /** A set or map by its table and name. */
 export interface SetName {
@@ -43,13 +46,13 @@ export interface ElementFacts {
   /** Value of the set's type; each field of a concatenation is padded to four bytes. */
   readonly key: Uint8Array;
   /** In sets of intervals: the last value, in the same form. */
-  readonly keyEnd?: Uint8Array;
+  readonly keyEnd?: Uint8Array | undefined;
   /** In maps of values: what the key leads to. */
-  readonly data?: Uint8Array;
+  readonly data?: Uint8Array | undefined;
   /** In maps of objects: name of the object the key leads to. */
-  readonly object?: string;
+  readonly object?: string | undefined;
   /** Milliseconds until the kernel drops the element by itself; absent: never. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** A stateful object: its number in the kernel (NFT_OBJECT_...) and its attributes. */
@@ -77,12 +80,6 @@ function writeContent(writer: MessageWriter, element: ElementFacts, elapsedMs: n
     // Zero would mean "for ever".
     writer.uint64(ELEMENT_TIMEOUT, Math.max(1, Math.round(element.timeoutMs - elapsedMs)));
   }
-}
-
-function elementBytes(element: ElementFacts): number {
-  const { key, keyEnd, data, object } = element;
-  const values = key.length + (keyEnd?.length ?? 0) + (data?.length ?? 0) + (object?.length ?? 0);
-  return values + ELEMENT_OVERHEAD_BYTES;
 }
 
 /**
@@ -179,11 +176,9 @@ export class SetBatch {
       writer.text(LIST_TABLE, set.table.name);
       writer.text(LIST_SET, set.name);
       writer.beginNest(LIST_ELEMENTS);
-      let room = ATTRIBUTE_VALUE_MAX_BYTES;
-      for (; at < elements.length; at += 1) {
+      const full = writer.length + ATTRIBUTE_VALUE_MAX_BYTES - ELEMENT_MAX_BYTES;
+      for (; at < elements.length && writer.length <= full; at += 1) {
         const element = elements[at] as ElementFacts;
-        room -= elementBytes(element);
-        if (room < 0) break;
         writer.beginNest(LIST_ELEMENT);
         writeKey(writer, element);
         if (!named) writeContent(writer, element, this.#elapsedMs);

@@ -1,6 +1,7 @@
 /** What sets and maps of nf_tables hold: requests for it, and the elements in the kernel's answers. */
 import { AttributeCursor, MESSAGE_FLAG, MESSAGE_HEADER_BYTES, MessageCursor } from "./message.ts";
 import { MessageWriter, NETFILTER_HEADER_BYTES } from "./message-writer.ts";
+import type { ElementFacts } from "./nftables-set-batch.ts";
 import { NFTABLES_MESSAGE, type TableName } from "./nftables-transaction.ts";
 
 // Attributes of a set and of an object (enum nft_set_attributes, nft_object_attributes).
@@ -85,7 +86,7 @@ export function encodeElementsDump(table: TableName, set: string): Uint8Array {
 export function encodeElementGet(
   table: TableName,
   set: string,
-  element: { readonly key: Uint8Array; readonly keyEnd?: Uint8Array },
+  element: Pick<ElementFacts, "key" | "keyEnd">,
 ): Uint8Array {
   const writer = new MessageWriter();
   const flags = MESSAGE_FLAG.REQUEST | MESSAGE_FLAG.ACK;

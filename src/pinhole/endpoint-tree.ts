@@ -234,7 +234,9 @@ export class EndpointTree {
     const node = this.#idle.pop() ?? this.#nodes;
     if (node === this.#nodes) this.#nodes += 1;
     if (node >= this.#bits.length) this.#growNodes();
-    this.#words.set(this.#place, node * this.#stride);
+    const first = node * this.#stride;
+    // For so few words a loop takes less than to have them copied.
+    for (let at = 0; at < this.#stride; at += 1) this.#words[first + at] = this.#place[at] ?? 0;
     this.#bits[node] = bits;
     return node;
   }

@@ -15,7 +15,10 @@ import type { UndoLog } from "./undo-log.ts";
 /** A group without its members. */
 export type GroupFacts = Pick<PinholeGroup, "id" | "number" | "owner">;
 
-const NUMBERED = /^gr_(\d{1,10})$/;
+/** What ids begin with that stand for a number, and the most digits that follow. */
+const NUMBERED = "gr_";
+const DIGITS_MAX = 10;
+const ZERO = 0x30;
 
 function nameOf(owner: string, id: string): string {
   return `${owner}\0${id}`;
@@ -23,8 +26,15 @@ function nameOf(owner: string, id: string): string {
 
 /** The number in an id of ours; undefined for an owner's own name. */
 function numberIn(id: string): number | undefined {
-  const number = id.startsWith("gr_") ? NUMBERED.exec(id)?.[1] : undefined;
-  return number === undefined ? undefined : Number(number);
+  const digits = id.length - NUMBERED.length;
+  if (digits < 1 || digits > DIGITS_MAX || !id.startsWith(NUMBERED)) return undefined;
+  let number = 0;
+  for (let at = NUMBERED.length; at < id.length; at += 1) {
+    const digit = id.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    number = 10 * number + digit;
+  }
+  return number;
 }
 
 /** Rows that are given, and given again. */
@@ -165,7 +175,7 @@ export class GroupRegistry {
       throw new PinholeRefusal("GROUP_FORBIDDEN", `The group ${id} is somebody else's.`, { field: "group" });
     }
     if (found !== undefined) return found;
-    if (id !== undefined && NUMBERED.test(id)) {
+    if (id !== undefined && numberIn(id) !== undefined) {
       throw new PinholeRefusal("NO_SUCH_GROUP", `There is no group ${id}.`, { field: "group" });
     }
     const number = this.#source.next((taken) => this.#byNumber.find(taken) !== undefined);

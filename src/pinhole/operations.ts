@@ -14,7 +14,14 @@ import type { Pinhole } from "./pinhole.ts";
 import { PinholeRefusal } from "./refusal.ts";
 import type { PinholeRequest } from "./specification.ts";
 import type { StagedOperation } from "./transaction.ts";
-import { type Cause, deadlineAfter, leaseFrom, limitsFor, type Workbench } from "./workbench.ts";
+import {
+  type Cause,
+  deadlineAfter,
+  leaseFrom,
+  limitsFor,
+  stateOnceOpen,
+  type Workbench,
+} from "./workbench.ts";
 
 type Open = Extract<StagedOperation, { op: "open" }>;
 type Enable = Extract<StagedOperation, { op: "enable" }>;
@@ -85,28 +92,26 @@ export class Assignment {
     const leases = this.#bench.lease(request, this.#cause.moment.now);
     const granted = grantedSeconds(request.spec.lifetime, this.#agent.profile);
     const { deadline, deadlineAt } = leaseFrom(granted, this.#cause.moment);
-    const pinhole = this.#bench.admit(
-      {
-        id,
-        number,
-        clientId,
-        owner,
-        request,
-        group: group?.id ?? "",
-        groupNumber: group?.number ?? 0,
-        state: "staged",
-        revision: 1,
-        generation: this.#cause.generation,
-        granted,
-        deadline,
-        deadlineAt,
-        createdAt: this.#cause.moment.wall,
-        limit: limitsFor(request, this.#agent.profile),
-        leases,
-        end: undefined,
-      },
-      this.#cause,
-    );
+    const pinhole: Pinhole = {
+      id,
+      number,
+      clientId,
+      owner,
+      request,
+      group: group?.id ?? "",
+      groupNumber: group?.number ?? 0,
+      state: stateOnceOpen(request),
+      revision: 1,
+      generation: this.#cause.generation,
+      granted,
+      deadline,
+      deadlineAt,
+      createdAt: this.#cause.moment.wall,
+      limit: limitsFor(request, this.#agent.profile),
+      leases,
+      end: undefined,
+    };
+    this.#bench.admit(pinhole, this.#cause);
     this.#checkElements();
     return this.#answer("open", pinhole, true);
   }

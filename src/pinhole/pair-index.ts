@@ -44,8 +44,10 @@ class Side {
     const { prefix, ports } = endpoint;
     this.#words = grown(this.#words, ENDPOINT_WORDS * (value + 1));
     this.#networks = grown(this.#networks, value + 1);
-    this.#words.set(prefix.words, ENDPOINT_WORDS * value);
-    this.#words[ENDPOINT_WORDS * value + ADDRESS_WORDS] = (ports.low << PORT_BITS) | ports.high;
+    const first = ENDPOINT_WORDS * value;
+    // For so few words a loop takes less than to have them copied.
+    for (let at = 0; at < ADDRESS_WORDS; at += 1) this.#words[first + at] = prefix.words[at] ?? 0;
+    this.#words[first + ADDRESS_WORDS] = (ports.low << PORT_BITS) | ports.high;
     this.#networks[value] = (prefix.family << LENGTH_BITS) | prefix.length;
     this.#trees[prefix.family].add(endpoint, value);
   }

@@ -188,10 +188,12 @@ export class Population {
    * A pinhole comes in.
    *
    * @param text - what packPinhole makes of it, where that is known
+   * @returns its text
    */
-  add(pinhole: Pinhole, text?: string): void {
+  add(pinhole: Pinhole, text: string = packPinhole(pinhole)): string {
     this.#enter(pinhole, text);
     this.#undo.note(() => this.#drop(pinhole));
+    return text;
   }
 
   /** A pinhole changes. Id, number, owner and the owner's own name stay. */

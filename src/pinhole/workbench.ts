@@ -13,7 +13,7 @@ import type { PinholeEventType, PinholeNews } from "./event-log.ts";
 import { type GroupFacts, GroupRegistry } from "./group-registry.ts";
 import type { NumberSource } from "./identifier.ts";
 import type { PinholeLimits } from "./kernel-plan.ts";
-import { END_REASONS, nextState } from "./life-cycle.ts";
+import { END_REASONS, nextState, type PinholeState } from "./life-cycle.ts";
 import { LimitLedger } from "./limit-ledger.ts";
 import type { Moment } from "./moment.ts";
 import { changePinhole, type Pinhole } from "./pinhole.ts";
@@ -64,6 +64,13 @@ export function leaseFrom(
   { now, wall }: Moment,
 ): Pick<Pinhole, "granted" | "deadline" | "deadlineAt"> {
   return { granted, deadline: deadlineAfter(granted, now), deadlineAt: deadlineAfter(granted, wall) };
+}
+
+/** The state in which a request begins to live. */
+export function stateOnceOpen({ kind }: PinholeRequest): PinholeState {
+  const state = nextState("staged", kind === "reserve" ? "reserve" : "open");
+  invariant(state !== undefined, "what is staged can be opened");
+  return state;
 }
 
 function groupOf({ group, groupNumber, owner }: Pinhole): GroupFacts {
@@ -159,16 +166,17 @@ export class Workbench {
     return this.#translations?.lease(request, now) ?? [];
   }
 
-  /** A pinhole begins to live. */
-  admit(staged: Pinhole, cause: Cause): Pinhole {
-    const event = staged.request.kind === "reserve" ? "reserve" : "open";
-    const state = nextState(staged.state, event);
-    invariant(state !== undefined, "what is staged can be opened");
-    const admitted = changePinhole(staged, { state });
-    this.#enter(admitted);
-    const news = event === "reserve" ? "pinhole.reserved" : "pinhole.enabled";
-    this.#tell(news, admitted, this.#textOf(admitted), cause);
-    return admitted;
+  /**
+   * A pinhole begins to live.
+   *
+   * @param pinhole - in the state of {@link stateOnceOpen}
+   */
+  admit(pinhole: Pinhole, cause: Cause): void {
+    const text = this.population.add(pinhole);
+    this.#hold(pinhole);
+    if (pinhole.group !== "") this.groups.join(groupOf(pinhole), pinhole.number);
+    const news = pinhole.state === "reserved" ? "pinhole.reserved" : "pinhole.enabled";
+    this.#tell(news, pinhole, text, cause);
   }
 
   /**
@@ -251,12 +259,6 @@ export class Workbench {
     const isLast = group !== "" && this.groups.leave(groupOf(pinhole), pinhole.number);
     if (isLast) this.#tellGroup(owner, group, cause);
     return ended;
-  }
-
-  #enter(pinhole: Pinhole): void {
-    this.population.add(pinhole);
-    this.#hold(pinhole);
-    if (pinhole.group !== "") this.groups.join(groupOf(pinhole), pinhole.number);
   }
 
   #hold(pinhole: Pinhole): void {

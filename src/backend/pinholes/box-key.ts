@@ -63,13 +63,10 @@ function encodeEnd(shape: SetShape, box: Box, end: End): Uint8Array {
 }
 
 /** A box as the key of an element: one value, or the first and last of an interval. */
-export function encodeBox(
-  shape: SetShape,
-  box: Box,
-): { readonly key: Uint8Array; readonly keyEnd?: Uint8Array } {
+export function encodeBox(shape: SetShape, box: Box): Pick<ElementFacts, "key" | "keyEnd"> {
   invariant(shape.family === box.destination.family, "both ends of a box are of one family");
   const key = encodeEnd(shape, box, "low");
-  return shape.isInterval ? { key, keyEnd: encodeEnd(shape, box, "high") } : { key };
+  return { key, keyEnd: shape.isInterval ? encodeEnd(shape, box, "high") : undefined };
 }
 
 /** What a key of a map leads to: a host, and its port when that is one. */
@@ -86,8 +83,8 @@ export function encodeElement(
   shape: SetShape,
   { box, target }: Pick<Element, "box" | "target">,
 ): ElementFacts {
-  const key = encodeBox(shape, box);
-  return target === undefined ? key : { ...key, data: encodeTarget(target) };
+  const { key, keyEnd } = encodeBox(shape, box);
+  return { key, keyEnd, data: target === undefined ? undefined : encodeTarget(target) };
 }
 
 function readAddress(view: DataView, at: number, family: Family): Uint32Array {
@@ -181,9 +178,17 @@ export function decodeBox(shape: SetShape, key: Uint8Array, keyEnd: Uint8Array):
   return { protocol, source, destination };
 }
 
+/** Bytes of the longest key of any set (NFT_DATA_VALUE_MAXLEN). */
+const ANY_KEY_MAX_BYTES = 64;
+
+/** Room for the name of an interval. */
+const naming = Buffer.alloc(2 * ANY_KEY_MAX_BYTES);
+
 /** A key as a string, which a Map can find. */
 export function nameKey(key: Uint8Array, keyEnd: Uint8Array | undefined): string {
-  const low = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
-  if (keyEnd === undefined || keyEnd.length === 0) return low;
-  return low + Buffer.from(keyEnd.buffer, keyEnd.byteOffset, keyEnd.byteLength).toString("latin1");
+  // To make a Buffer for each key would cost more than to copy it.
+  naming.set(key);
+  if (keyEnd === undefined) return naming.toString("latin1", 0, key.length);
+  naming.set(keyEnd, key.length);
+  return naming.toString("latin1", 0, key.length + keyEnd.length);
 }

@@ -168,12 +168,10 @@ export class KindAccount {
   factsOf(name: string, row: number | undefined): ElementFacts {
     const bytes = Uint8Array.from(Buffer.from(name, "latin1"));
     const { isInterval, keyBytes } = this.kind.shape;
-    const key = bytes.subarray(0, keyBytes);
-    const data = row === undefined ? undefined : this.#data[row];
     return {
-      key,
-      ...(isInterval ? { keyEnd: bytes.subarray(keyBytes) } : {}),
-      ...(data === undefined ? {} : { data }),
+      key: bytes.subarray(0, keyBytes),
+      keyEnd: isInterval ? bytes.subarray(keyBytes) : undefined,
+      data: row === undefined ? undefined : this.#data[row],
     };
   }
 
@@ -250,8 +248,8 @@ export class ElementAccount {
 
   /** A key of a map leads to an object. */
   putEntry(map: LimitMap, { key, keyEnd }: ElementFacts, object: string): void {
-    const ends = keyEnd === undefined ? { key } : { key, keyEnd };
-    this.of(placeOf(map)).put({ ...ends, data: objectData(object) }, map.layer, Number.POSITIVE_INFINITY);
+    const facts = { key, keyEnd, data: objectData(object) };
+    this.of(placeOf(map)).put(facts, map.layer, Number.POSITIVE_INFINITY);
   }
 
   clear(): void {

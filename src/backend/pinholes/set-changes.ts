@@ -96,7 +96,8 @@ export class SetChanges {
     const changes = this.#of(set);
     // A lifetime cannot be taken back from an element, and older kernels cannot change one.
     if (timeoutMs === undefined || !this.#features.renews) changes.replaced.push(facts);
-    changes.put.push(timeoutMs === undefined ? facts : { ...facts, timeoutMs });
+    const { key, keyEnd, data } = facts;
+    changes.put.push({ key, keyEnd, data, timeoutMs });
   }
 
   /** A key that is in a map leaves it. */

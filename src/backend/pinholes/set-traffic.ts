@@ -27,7 +27,7 @@ export interface ElementPlace extends SetName {
 interface Question {
   readonly index: number;
   readonly key: Uint8Array;
-  readonly keyEnd?: Uint8Array;
+  readonly keyEnd?: Uint8Array | undefined;
 }
 
 const NOTHING: Traffic = { packets: 0, bytes: 0 };
