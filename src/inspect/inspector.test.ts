@@ -277,6 +277,19 @@ test("a recogniser of one's own is asked first", () => {
   assert.equal(inspect(packetsOf(sampleNamed("HTTP/1.1"), WHOLE), inspector)[0]?.protocol, "Mine");
 });
 
+test("bytes decide and not the port: HTTP on 443 is no TLS, and TLS on 80 no HTTP", () => {
+  for (const [name, port, protocol] of [
+    ["HTTP/1.1", 443, "HTTP"],
+    ["TLS 1.3", 80, "TLS"],
+  ] as const) {
+    for (const guessByPort of [false, true]) {
+      const inspector = new Inspector({ recognisers: new RecogniserSet({ guessByPort }) });
+      const [report] = inspect(packetsOf({ ...sampleNamed(name), port }, WHOLE), inspector);
+      assert.deepEqual([report?.protocol, report?.confidence], [protocol, "certain"]);
+    }
+  }
+});
+
 test("a flow that nothing matched may be guessed by its port, and is marked so", () => {
   const sample: ProtocolSample = {
     name: "",

@@ -136,55 +136,59 @@ netnsTest(
   },
 );
 
-netnsTest(
-  "a flood beyond queue and buffer leaves the firewall installed and filtering",
-  HOST_PAIR,
-  async ({ client, firewall: host }) => {
-    const settings = {
-      compatibility: "strict",
-      workers: 1,
-      limits: { queuePackets: 16, receiveBufferBytes: 65_536, batchPackets: 4 },
-    };
-    const policy = {
-      settings,
-      INPUT: [
-        { name: "PortRule", protocol: "UDP", dst_port: 9, action: "DROP" },
-        { name: "PortRule", protocol: "TCP", dst_port: 23, action: "DROP" },
-      ],
-    };
-    const firewall = await startFirewall(host, { policy });
-    await host.traffic.listenTcp({ port: 80 });
-    await host.traffic.listenTcp({ port: 23 });
-    const packet = buildPacket({
-      source: client.ipv4,
-      destination: host.ipv4,
-      protocol: PROTOCOL.UDP,
-      sourcePort: 1,
-      destinationPort: 9,
-      payload: new Uint8Array(1000),
-    });
-    const floods = [1, 2, 3].map(() =>
-      inject(
-        client,
-        Array.from({ length: 50 }, () => packet),
-        1000,
-      ),
-    );
-    await Promise.all(floods);
-    const { workers } = await settled(host, firewall);
-    const queues = workers.flatMap((worker) => worker.queues);
-    const lost = queues.reduce(
-      (sum, { kernel }) => sum + (kernel?.queueDropped ?? 0) + (kernel?.userDropped ?? 0),
-      0,
-    );
-    assert.ok(lost > 0, "the flood was larger than the queue");
-    assert.equal(workers[0]?.restarts, 0);
-    const attempt = async (port: number, timeoutMs = SILENCE_MS): Promise<string> =>
-      (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs })).outcome;
-    assert.deepEqual([await attempt(80, PATIENCE_MS), await attempt(23)], ["connected", "timeout"]);
-    await firewall.stop();
-  },
-);
+for (const { full, counter, limits } of [
+  { full: "queue", counter: "queueDropped", limits: { queuePackets: 16 } },
+  { full: "buffer", counter: "userDropped", limits: { receiveBufferBytes: 65_536 } },
+] as const) {
+  netnsTest(
+    `a flood that is larger than the ${full} leaves the firewall installed and filtering`,
+    HOST_PAIR,
+    async ({ client, firewall: host }) => {
+      const settings = {
+        compatibility: "strict",
+        // Nothing of the flood is judged before it is queued.
+        offload: "none",
+        workers: 1,
+        limits: { batchPackets: 4, ...limits },
+      };
+      const policy = {
+        settings,
+        INPUT: [
+          { name: "PortRule", protocol: "UDP", dst_port: 9, action: "DROP" },
+          { name: "PortRule", protocol: "TCP", dst_port: 23, action: "DROP" },
+        ],
+      };
+      const firewall = await startFirewall(host, { policy });
+      await host.traffic.listenTcp({ port: 80 });
+      await host.traffic.listenTcp({ port: 23 });
+      const packet = buildPacket({
+        source: client.ipv4,
+        destination: host.ipv4,
+        protocol: PROTOCOL.UDP,
+        sourcePort: 1,
+        destinationPort: 9,
+        payload: new Uint8Array(1000),
+      });
+      const floods = [1, 2, 3].map(() =>
+        inject(
+          client,
+          Array.from({ length: 50 }, () => packet),
+          1000,
+        ),
+      );
+      await Promise.all(floods);
+      const { workers } = await settled(host, firewall);
+      const queues = workers.flatMap((worker) => worker.queues);
+      const lost = queues.reduce((sum, { kernel }) => sum + (kernel?.[counter] ?? 0), 0);
+      assert.ok(lost > 0, `the flood was larger than the ${full}`);
+      assert.equal(workers[0]?.restarts, 0);
+      const attempt = async (port: number, timeoutMs = SILENCE_MS): Promise<string> =>
+        (await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs })).outcome;
+      assert.deepEqual([await attempt(80, PATIENCE_MS), await attempt(23)], ["connected", "timeout"]);
+      await firewall.stop();
+    },
+  );
+}
 
 netnsTest(
   "two workers share the load, and a knock that meets both still opens the door",

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connectPinholes } from "#client";
-import { closeAtEnd, openHouse } from "#testing";
+import { closeAtEnd, eventually, openHouse } from "#testing";
 
 /** A running example. */
 class Example {
@@ -35,15 +35,21 @@ class Example {
     }
   }
 
-  end(): Promise<void> {
+  /** Resolves when it has ended. */
+  gone(): Promise<void> {
     return new Promise((resolve) => {
       this.#child.once("close", () => resolve());
-      this.#child.stdin.end();
     });
   }
 
-  kill(): void {
-    this.#child.kill();
+  async end(): Promise<void> {
+    const gone = this.gone();
+    this.#child.stdin.end();
+    await gone;
+  }
+
+  kill(signal: NodeJS.Signals = "SIGTERM"): void {
+    this.#child.kill(signal);
   }
 }
 
@@ -62,6 +68,28 @@ test("the call server opens a call's eight pinholes in one transaction, and clos
   await server.until(/call-1 ends: 8 pinholes closed/);
   await server.end();
   assert.equal((await pinholes.getStatus()).pinholes, 0, "the end of the server ends its calls");
+  pinholes.end();
+  await house.close();
+});
+
+test("a call server that is killed leaves its calls in force until their leases end, and no longer", async () => {
+  const house = await openHouse();
+  const pinholes = connectPinholes({ socket: house.socket });
+  const server = new Example("call-server", house.socket, "--lifetime", "8");
+  server.say("begin call-1 10.1.0.7 198.51.100.9 20000");
+  await server.until(/call-1 begins/);
+  const names: string[] = [];
+  for await (const { id } of pinholes.list()) names.push(id);
+  assert.equal(names.length, 8);
+  server.kill("SIGKILL");
+  await server.gone();
+  const standing = async (): Promise<number> => (await pinholes.getStatus()).pinholes;
+  assert.equal(await standing(), 8, "its death ends nothing");
+  assert.equal(await eventually(standing, (count) => count === 0), 0);
+  for (const name of names) {
+    const { state, reason } = await pinholes.get(name);
+    assert.deepEqual([state, reason], ["ended", "expired"]);
+  }
   pinholes.end();
   await house.close();
 });

@@ -9,7 +9,7 @@ import {
   makeElement,
   type StandingElement,
 } from "../../pinhole/index.ts";
-import { inNamespace } from "../../system/index.ts";
+import { inNamespace, RuleEvents } from "../../system/index.ts";
 import { eventually, netnsTest } from "../../testing/index.ts";
 import type { ChainPlan } from "./chain-plan.ts";
 import { NftablesPinholes } from "./nftables-pinholes.ts";
@@ -71,6 +71,39 @@ function manyElements(count: number, firstPort: number): StandingElement[] {
     return { ...makeElement("pass", { protocol: UDP, source, destination }), deadline: 600_000, limiter: 0 };
   });
 }
+
+netnsTest(
+  "a commit sends the kernel as much beside thousands of pinholes as beside none",
+  GATEWAY,
+  async (hosts) => {
+    const { firewall } = hosts;
+    const backend = openIn(firewall);
+    await backend.restore({ now: 0, generation: 1, elements: [], limits: [] });
+    const events = inNamespace(firewall.fullName, () => RuleEvents.open());
+    /** How often the kernel tells that it has done something. */
+    const told = (): number => {
+      let count = 0;
+      events.read({ news: () => void (count += 1), done: () => undefined });
+      return count;
+    };
+    let generation = 1;
+    const commit = async (count: number, firstPort: number): Promise<number> => {
+      generation += 1;
+      told();
+      const put = manyElements(count, firstPort);
+      await backend.commit(backend.prepare({ ...NOTHING, generation, now: 0, put }));
+      return told();
+    };
+    // The first one makes a set too.
+    await commit(1, 500);
+    const alone = await commit(16, 1000);
+    assert.ok(alone >= 16, `${alone}: of each element one is told`);
+    await commit(4000, 2000);
+    assert.equal(await commit(16, 10_000), alone);
+    events.close();
+    await backend.close();
+  },
+);
 
 function keysOf(elements: readonly Element[]): string[] {
   return elements.map(({ key }) => key).sort();
