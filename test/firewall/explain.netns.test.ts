@@ -15,6 +15,7 @@ import {
   type Topology,
 } from "#lab";
 import { netnsTest } from "#testing";
+import { expectDropped } from "./dropping.ts";
 
 const PATIENCE_MS = 10_000;
 const PORT = 7000;
@@ -239,7 +240,7 @@ netnsTest("a flow that a rule has ended for its bytes names that rule", GATEWAY,
   await server.traffic.listenTcp({ port: PORT });
   const check = async (socket: string, localPort: number, judge: FlowJudge): Promise<void> => {
     const connection = await client.traffic.openTcp({ address: server.ipv4, port: PORT, localPort });
-    assert.equal(await connection.exchange("SSH-2.0-OpenSSH_9.7\r\n", 1000), "");
+    await expectDropped({ socket }, connection, "SSH-2.0-OpenSSH_9.7\r\n");
     const report = await connect({ socket }).explainFlow(`port ${localPort}`);
     assert.deepEqual([report.judge, report.verdict, report.cause.evidence], [judge, "DROP", "noted"]);
     const [rule] = report.cause.rules;

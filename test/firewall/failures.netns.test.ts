@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
-import { eventually, netnsTest } from "#testing";
+import { eventually, netnsTest, PATIENCE_MS } from "#testing";
 import { datagramBetween, inject } from "./injection.ts";
 import { ownRule } from "./own-rule.ts";
 
@@ -23,7 +23,7 @@ netnsTest(
     await host.traffic.listenUdp({ port: 5001 });
     assert.equal(await answers(client, host.ipv4, 5000), false, "the packet dies with its worker");
     await firewall.program.waitForLine(/was started anew/);
-    assert.equal(await answers(client, host.ipv4, 5001, 2000), true, "the next one is judged");
+    assert.equal(await answers(client, host.ipv4, 5001, PATIENCE_MS), true, "the next one is judged");
     const status = await connect({ socket: firewall.socket }).getStatus();
     assert.equal(status.workers[0]?.restarts, 1);
     await firewall.stop();
@@ -107,7 +107,7 @@ netnsTest(
     await host.traffic.listenUdp({ port: 5001 });
     for (let at = 0; at < 20; at += 1) assert.equal(await answers(client, host.ipv4, 5000, 20), false);
     await host.must([process.execPath, POSTERN, "reload", "--socket", firewall.socket]);
-    assert.equal(await answers(client, host.ipv4, 5001, 2000), true);
+    assert.equal(await answers(client, host.ipv4, 5001, PATIENCE_MS), true);
     const status = await connect({ socket: firewall.socket }).getStatus();
     assert.equal(status.workers[0]?.restarts, 0);
     assert.ok((status.counters["ruleErrors"] ?? 0) >= 20);
