@@ -264,6 +264,8 @@ export class Firewall {
     const prepared = registry.prepare(policy);
     prepared.commit();
     const inForce: InForce = { source, policy, memory: prepared.memory, revision: 1 };
+    // The workers read the policy as well, all at once, and nobody waits for packets yet.
+    releaseMemory();
     const lock = await OwnerLock.take(options.table ?? DEFAULT_TABLE);
     try {
       return await Firewall.#startLocked(options, inForce, { lock, queueing, registry, tracksConnections });

@@ -81,19 +81,22 @@ class TreeReader {
     this.#problems = problems;
   }
 
+  /** Values are many, so each is made in one piece and holds no empty list of its own. */
   read(node: Node, path: string): JsonValue {
-    const base = { at: node.offset, path, scalar: null, items: NO_ITEMS, members: NO_MEMBERS };
-    switch (node.type) {
+    const { offset: at, type } = node;
+    switch (type) {
       case "object":
-        return { ...base, kind: "object", members: this.#members(node, path) };
+        return { at, path, kind: type, scalar: null, items: NO_ITEMS, members: this.#members(node, path) };
       case "array":
-        return { ...base, kind: "array", items: this.#items(node, path) };
+        return { at, path, kind: type, scalar: null, items: this.#items(node, path), members: NO_MEMBERS };
       case "string":
       case "number":
-      case "boolean":
-        return { ...base, kind: node.type, scalar: node.value as string | number | boolean };
+      case "boolean": {
+        const scalar = node.value as string | number | boolean;
+        return { at, path, kind: type, scalar, items: NO_ITEMS, members: NO_MEMBERS };
+      }
       default:
-        return { ...base, kind: "null" };
+        return { at, path, kind: "null", scalar: null, items: NO_ITEMS, members: NO_MEMBERS };
     }
   }
 
@@ -108,12 +111,8 @@ class TreeReader {
       const [key, value] = property.children ?? [];
       if (key === undefined || value === undefined) continue;
       const name = String(key.value);
-      const member = {
-        name,
-        at: key.offset,
-        path: memberPath(path, name),
-        value: this.read(value, memberPath(path, name)),
-      };
+      const own = memberPath(path, name);
+      const member = { name, at: key.offset, path: own, value: this.read(value, own) };
       if (seen.has(name)) {
         this.#problems.error(
           member,

@@ -70,6 +70,14 @@ function isRule(made: unknown, decides: boolean): boolean {
   return methods.every((name) => typeof Reflect.get(made, name) === "function");
 }
 
+/**
+ * True when no packet comes past a rule of this kind with this target, unless it is inverted or in the
+ * shadow.
+ */
+function endsEveryWay({ action, matchesAll }: RuleDefinition, target: TargetName | undefined): boolean {
+  return matchesAll === true && (action === "own" || target !== undefined);
+}
+
 /** Why an argument has no effect. The name comes from the file, and an object also knows `constructor`. */
 function ignoredReason({ ignored }: RuleDefinition, name: string): string | undefined {
   return ignored !== undefined && Object.hasOwn(ignored, name) ? ignored[name] : undefined;
@@ -131,21 +139,29 @@ export class RuleReader {
     const comment = this.#readComment(value);
     const target = this.#readAction(site);
     const values = this.#readValues(site);
-    const decided = definition.action === "own" || target !== undefined;
-    const terminal = definition.matchesAll === true && !not && !shadow && decided;
-    const node: RuleNode = {
-      at: value.at,
-      path: value.path,
+    const terminal = !not && !shadow && endsEveryWay(definition, target);
+    const { at, path } = value;
+    const memoryBytes =
+      values === undefined || problems.errors > before ? undefined : this.#try(site, values, target?.name);
+    if (values === undefined || memoryBytes === undefined) {
+      return { at, path, target, terminal, readable: false };
+    }
+    return {
+      at,
+      path,
       target,
       terminal,
-      readable: problems.errors === before,
+      readable: true,
+      name: site.name,
+      definition,
+      values,
+      not,
+      shadow,
+      comment,
+      memoryBytes,
+      text: canonicalText(value),
+      line: problems.lineOf(value),
     };
-    if (values === undefined || !node.readable) return { ...node, readable: false };
-    const memoryBytes = this.#try(site, values, target?.name);
-    if (memoryBytes === undefined) return { ...node, readable: false };
-    const text = canonicalText(value);
-    const line = problems.lineOf(value);
-    return { ...node, name: site.name, definition, values, not, shadow, comment, memoryBytes, text, line };
   }
 
   /** The name as written and the place where it stands. */
