@@ -1,5 +1,5 @@
 /** Boxes as keys of nftables sets, and back. */
-import { type Family, invariant, ipv4Words, Prefix, sameWords } from "../../base/index.ts";
+import { type Family, familyBits, invariant, ipv4Words, Prefix, sameWords } from "../../base/index.ts";
 import type { ElementFacts } from "../../netlink/index.ts";
 import {
   ALL_PORTS,
@@ -94,6 +94,8 @@ function readAddress(view: DataView, at: number, family: Family): Uint32Array {
 
 /** The network from one address to another; `undefined` when they are not its first and last. */
 function networkBetween(family: Family, low: Uint32Array, high: Uint32Array): Prefix | undefined {
+  // Nearly all are hosts, and there may be very many.
+  if (sameWords(low, high)) return new Prefix(family, low, familyBits(family));
   let length = 0;
   const first = family === 4 ? 3 : 0;
   for (let index = first; index < 4; index += 1) {
