@@ -326,8 +326,9 @@ export class QueueLoop {
     this.#engine.takeBack();
   }
 
-  /** Seals again where policy and log allow it. */
-  resumeSeals(): void {
+  /** Seals again where policy and log allow it. @param generation - of seals that is in force */
+  resumeSeals(generation: number): void {
+    this.#seals.generation = generation;
     const accepted = this.#maySeal();
     this.#engine.allowSeals({ accepted, dropped: accepted && this.#reporter.level !== "INFO" });
   }

@@ -117,8 +117,8 @@ async function run(settings: WorkerSettings): Promise<void> {
       loop.takeBack();
       return null;
     },
-    resumeSeals: () => {
-      loop.resumeSeals();
+    resumeSeals: ({ generation }) => {
+      loop.resumeSeals(generation);
       return null;
     },
     stop: () => {

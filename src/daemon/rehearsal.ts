@@ -23,6 +23,7 @@ import { DEFAULT_MARK_MASK, encodeQueuePacket, REJECT_KIND, RejectMarks } from "
 import { DatagramPair } from "../system/index.ts";
 import { buildPacket, encodeTcpOptions, type PacketFields } from "../wire/index.ts";
 import { QueueLoop } from "./queue-loop.ts";
+import { FIRST_GENERATION } from "./seal-service.ts";
 import { WAIT_BYTES } from "./wait-meter.ts";
 import type { WorkerSettings } from "./worker-protocol.ts";
 
@@ -293,7 +294,7 @@ export class Rehearsal {
       const pairs: Pairs = new Map(QUEUE_CLASSES.map((of) => [of, DatagramPair.open()]));
       const own = ownSettings(settings, pairs);
       const loop = await QueueLoop.open(own, () => undefined);
-      loop.resumeSeals();
+      loop.resumeSeals(FIRST_GENERATION);
       stages.push({ loop, pairs, counters: new Float64Array(own.counters) });
     }
     return new Rehearsal(stages, readsBytes);

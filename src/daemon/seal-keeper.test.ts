@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FirewallError, PROTOCOL } from "../base/index.ts";
-import { CONNTRACK_TCP_STATES, ConntrackEntry, type ConntrackTcpState, SealMarks } from "../netlink/index.ts";
+import {
+  CONNTRACK_TCP_STATES,
+  ConntrackEntry,
+  type ConntrackKey,
+  type ConntrackTcpState,
+  SEAL_KIND,
+  type SealKind,
+  SealMarks,
+} from "../netlink/index.ts";
 import type { Tracker } from "../state/index.ts";
 import { readSysctl } from "../system/index.ts";
 import { SealKeeper } from "./seal-keeper.ts";
@@ -12,6 +20,7 @@ const FLOWS = {
   slotOf: (id: number) => id,
   isOffloaded: () => true,
   isCarried: () => false,
+  isOpening: () => false,
   originalFlowing: () => 0,
   copyAddress: () => undefined,
   protocol: (): number => PROTOCOL.UDP,
@@ -28,23 +37,24 @@ const TRACKER = {
 function open(refused: Set<number>) {
   const unsealed: number[] = [];
   const looked: number[] = [];
-  const admit = (port: number): void => {
-    if (refused.has(port)) throw new FirewallError("NETLINK_REFUSED", "out of memory");
-  };
+  /** Questions in each message to the kernel. */
+  const batches: number[] = [];
+  const asks =
+    <Word>(ports: number[], word: Word) =>
+    (keys: readonly ConntrackKey[]): (Word | FirewallError)[] => {
+      batches.push(keys.length);
+      return keys.map(({ original: { sourcePort } }) => {
+        if (refused.has(sourcePort)) return new FirewallError("NETLINK_REFUSED", "out of memory");
+        if (sourcePort !== 53) ports.push(sourcePort);
+        return word;
+      });
+    };
   const keeper = new SealKeeper(new SealMarks(0xff), () => ({
-    update: ({ original }) => {
-      admit(original.sourcePort);
-      unsealed.push(original.sourcePort);
-      return true;
-    },
-    get: ({ original }) => {
-      admit(original.sourcePort);
-      if (original.sourcePort !== 53) looked.push(original.sourcePort);
-      return undefined;
-    },
+    updateEach: asks<boolean>(unsealed, true),
+    getEach: asks<ConntrackEntry | undefined>(looked, undefined),
     close: () => undefined,
   }));
-  return { keeper, unsealed, looked };
+  return { keeper, unsealed, looked, batches };
 }
 
 test("what the kernel refuses once is asked again, and keeps nothing else waiting", () => {
@@ -64,12 +74,13 @@ test("what the kernel refuses once is asked again, and keeps nothing else waitin
 });
 
 test("a turn asks the kernel a bounded number of questions; a kill ends all seals that wait", () => {
-  const { keeper, unsealed } = open(new Set());
+  const { keeper, unsealed, batches } = open(new Set());
   for (let port = 2000; port < 2100; port += 1) keeper.lost(TRACKER, port);
   keeper.turn(TRACKER, 0);
   assert.equal(unsealed.length, 32);
   keeper.drain();
   assert.equal(unsealed.length, 100);
+  assert.deepEqual(batches, [32, 68], "all at once");
 });
 
 /** What becomes of a connection that is carried and seems idle, whose entry the kernel has like this. */
@@ -80,7 +91,7 @@ function carriedFate(state: ConntrackTcpState, silentSeconds: number): "kept" | 
   const setting = state === "TIME_WAIT" ? "time_wait" : "established";
   entry.timeoutSeconds =
     Number(readSysctl(`net.netfilter.nf_conntrack_tcp_timeout_${setting}`)) - silentSeconds;
-  const asked = { get: () => entry, update: () => true, close: () => undefined };
+  const asked = { getEach: () => [entry], updateEach: () => [true], close: () => undefined };
   const keeper = new SealKeeper(new SealMarks(0xff), () => asked);
   let fate: "kept" | "gone" = "kept";
   const tracker = {
@@ -104,4 +115,49 @@ test("a connection that was carried is over when the kernel has seen its end and
   assert.equal(carriedFate("TIME_WAIT", 60), "gone");
   // An end that has not closed goes on speaking: the kernel took a FIN that was sent twice for both.
   assert.equal(carriedFate("TIME_WAIT", 1), "kept");
+});
+
+/** What becomes of a connection whose SYN was answered and of which no more was seen. */
+function openingFate(
+  state: ConntrackTcpState,
+  seal: { readonly kind: SealKind; readonly generation: number } | undefined,
+): "carried" | "gone" {
+  const marks = new SealMarks(0xff);
+  const entry = new ConntrackEntry();
+  entry.original.protocol = PROTOCOL.TCP;
+  entry.tcpState = CONNTRACK_TCP_STATES.indexOf(state);
+  entry.mark = seal === undefined ? 0 : marks.bits(seal.generation, seal.kind);
+  const keeper = new SealKeeper(marks, () => ({
+    getEach: () => [entry],
+    updateEach: () => [],
+    close: () => undefined,
+  }));
+  keeper.generation = 3;
+  const fate = { carried: false, gone: false };
+  const tracker = {
+    flows: { ...FLOWS, isOffloaded: () => false, isOpening: () => true, protocol: () => PROTOCOL.TCP },
+    carryUnseen: () => {
+      fate.carried = true;
+    },
+    ended: () => {
+      fate.gone = true;
+    },
+    renew: () => undefined,
+    answered: () => undefined,
+    expiry: () => 1,
+  } as unknown as Tracker;
+  keeper.idle(tracker, 1000);
+  keeper.turn(tracker, 0);
+  assert.notEqual(fate.carried, fate.gone);
+  return fate.carried ? "carried" : "gone";
+}
+
+test("a connection whose last segment of the handshake was lost here stands where the kernel carries it", () => {
+  const { CARRIED, OPENING } = SEAL_KIND;
+  assert.equal(openingFate("ESTABLISHED", { kind: CARRIED, generation: 3 }), "carried");
+  assert.equal(openingFate("FIN_WAIT", { kind: CARRIED, generation: 3 }), "carried");
+  assert.equal(openingFate("TIME_WAIT", { kind: CARRIED, generation: 3 }), "gone");
+  assert.equal(openingFate("ESTABLISHED", { kind: CARRIED, generation: 2 }), "gone");
+  assert.equal(openingFate("SYN_RECV", { kind: OPENING, generation: 3 }), "gone");
+  assert.equal(openingFate("SYN_RECV", undefined), "gone");
 });

@@ -6,6 +6,12 @@
  * our table (expired, evicted, killed), the seal is taken off the kernel's entry, so that its next packet is
  * judged like one of an unknown flow.
  *
+ * A connection whose SYN was answered and of which nothing more came may stand all the same: the segment with
+ * which the kernel begins to carry it comes up, and is lost here when its queue is full and lets packets
+ * pass. So before it expires the kernel is asked, and where it carries the connection, it is entered.
+ *
+ * Questions go to the kernel many at once: most of what one alone costs is the call.
+ *
  * The kernel finds an entry by the ends of either direction as they are on the wire there. Of a flow whose
  * both ends are translated we see neither; it is taken for gone.
  */
@@ -25,7 +31,7 @@ import type { Packet } from "../wire/index.ts";
  * Flows that wait for a look or for the end of their seal; what finds no room comes again, or is swept later.
  */
 const WAITING_MAX = 16_384;
-/** Questions to the kernel in one turn; each takes some 20 microseconds. */
+/** Questions to the kernel in one turn, asked together; each takes some microseconds. */
 const QUESTIONS_PER_TURN = 32;
 
 /** The kernel's setting for how long each kind of entry lives without packets. */
@@ -118,12 +124,32 @@ function turned(key: ConntrackKey): ConntrackKey {
 }
 
 /** What is asked of the kernel's tracker. */
-type KernelTracker = Pick<Conntrack, "get" | "update" | "close">;
+type KernelTracker = Pick<Conntrack, "getEach" | "updateEach" | "close">;
 
-/** The kernel's entry of a flow. */
-function entryOf(kernel: KernelTracker, tracker: Tracker, slot: number): ConntrackEntry | undefined {
-  const key = keyOf(tracker, slot);
-  return kernel.get(key) ?? kernel.get(turned(key));
+/** What the kernel says of a flow: its entry, `undefined` when it has none, or why it does not say. */
+type KernelWord = ConntrackEntry | undefined | FirewallError;
+
+/** Asks about flows, and about those that the kernel does not know once more from the other direction. */
+function askEach<Word>(
+  keys: readonly ConntrackKey[],
+  ask: (keys: readonly ConntrackKey[]) => Word[],
+  isUnknown: (word: Word | undefined) => boolean,
+): Word[] {
+  const words = ask(keys);
+  const places = words.flatMap((word, at) => (isUnknown(word) ? [at] : []));
+  if (places.length === 0) return words;
+  const others = ask(places.map((at) => turned(keys[at] as ConntrackKey)));
+  for (const [index, at] of places.entries()) words[at] = others[index] as Word;
+  return words;
+}
+
+/** The kernel's entries of flows. */
+function entriesOf(kernel: KernelTracker, keys: readonly ConntrackKey[]): KernelWord[] {
+  return askEach(
+    keys,
+    (some): KernelWord[] => kernel.getEach(some),
+    (word) => word === undefined,
+  );
 }
 
 /** See the head of this file. */
@@ -135,6 +161,8 @@ export class SealKeeper {
   #lost: ConntrackKey[] = [];
   readonly #open: () => KernelTracker;
   #kernel: KernelTracker | undefined;
+  /** The generation of seals that is in force. */
+  generation = 1;
 
   /**
    * @param marks - where seals stand in the marks of connections
@@ -162,14 +190,9 @@ export class SealKeeper {
 
   /** True when the kernel has seen the end of a connection that it carries; false where it does not say. */
   isOver(tracker: Tracker, slot: number): boolean {
-    try {
-      this.#kernel ??= this.#open();
-      const entry = entryOf(this.#kernel, tracker, slot);
-      return entry === undefined || hasEnded(entry);
-    } catch (error) {
-      if (!(error instanceof FirewallError)) throw error;
-      return false;
-    }
+    const [word] = this.#ask((kernel) => entriesOf(kernel, [keyOf(tracker, slot)]), 1);
+    if (word instanceof FirewallError) return false;
+    return word === undefined || hasEnded(word);
   }
 
   /**
@@ -179,13 +202,13 @@ export class SealKeeper {
    * @param now - the present
    */
   turn(tracker: Tracker, now: Milliseconds): void {
-    this.#settle(this.#lost, QUESTIONS_PER_TURN, (kernel, key) => this.#unseal(kernel, key));
-    this.#settle(this.#idle, QUESTIONS_PER_TURN, (kernel, id) => this.#look(kernel, tracker, id, now));
+    if (this.#lost.length > 0) this.#unseal(QUESTIONS_PER_TURN);
+    if (this.#idle.length > 0) this.#look(tracker, now);
   }
 
   /** Ends the seals of all flows that have left our table. */
   drain(): void {
-    this.#settle(this.#lost, this.#lost.length, (kernel, key) => this.#unseal(kernel, key));
+    this.#unseal(this.#lost.length);
   }
 
   /** Gives the socket back. */
@@ -194,38 +217,68 @@ export class SealKeeper {
     this.#kernel = undefined;
   }
 
-  /** @param most - of the noted that are settled */
-  #settle<Noted>(noted: Noted[], most: number, settle: (kernel: KernelTracker, each: Noted) => void): void {
-    for (const each of noted.splice(0, most)) {
-      try {
-        this.#kernel ??= this.#open();
-        settle(this.#kernel, each);
-      } catch (error) {
-        noted.push(each);
-        if (!(error instanceof FirewallError)) throw error;
-      }
+  /** Asks the kernel. Where it cannot be asked at all, that is its word on each of so many questions. */
+  #ask<Word>(ask: (kernel: KernelTracker) => Word[], questions: number): (Word | FirewallError)[] {
+    try {
+      this.#kernel ??= this.#open();
+      return ask(this.#kernel);
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      return new Array<FirewallError>(questions).fill(error);
     }
   }
 
-  #look(kernel: KernelTracker, tracker: Tracker, id: number, now: Milliseconds): void {
-    const slot = tracker.flows.slotOf(id);
-    if (slot < 0) return;
+  /** @param most - of the flows that have left our table whose seals are ended */
+  #unseal(most: number): void {
+    const keys = this.#lost.splice(0, most);
+    const change = { mark: { value: 0, mask: this.#marks.mask } };
+    const words = this.#ask(
+      (kernel) =>
+        askEach(
+          keys,
+          (some) => kernel.updateEach(some, change),
+          (word) => word === false,
+        ),
+      keys.length,
+    );
+    for (const [at, key] of keys.entries()) if (words[at] instanceof FirewallError) this.#lost.push(key);
+  }
+
+  #look(tracker: Tracker, now: Milliseconds): void {
+    const { flows } = tracker;
+    const ids = this.#idle.splice(0, QUESTIONS_PER_TURN).filter((id) => {
+      const slot = flows.slotOf(id);
+      return slot >= 0 && (flows.isCarried(slot) || flows.isOffloaded(slot) || flows.isOpening(slot));
+    });
+    if (ids.length === 0) return;
+    const keys = ids.map((id) => keyOf(tracker, flows.slotOf(id)));
+    const words = this.#ask((kernel) => entriesOf(kernel, keys), keys.length);
+    for (const [at, id] of ids.entries()) {
+      const word = words[at];
+      const slot = flows.slotOf(id);
+      if (word instanceof FirewallError) this.#idle.push(id);
+      else if (slot >= 0) this.#settle(tracker, slot, word, now);
+    }
+  }
+
+  /** @param entry - the kernel's, of a flow that seems idle */
+  #settle(tracker: Tracker, slot: number, entry: ConntrackEntry | undefined, now: Milliseconds): void {
     const isCarried = tracker.flows.isCarried(slot);
-    if (!isCarried && !tracker.flows.isOffloaded(slot)) return;
-    const entry = entryOf(kernel, tracker, slot);
-    if (entry === undefined || (isCarried && hasFallenSilent(entry))) {
+    const isSeen = isCarried || tracker.flows.isOffloaded(slot);
+    if (entry === undefined || (isCarried && hasFallenSilent(entry)) || (!isSeen && !this.#carries(entry))) {
       // Of the seal of a connection that is over nothing is left that is to be taken away.
       if (isCarried) tracker.setOffloaded(slot, false);
       tracker.ended(slot);
       return;
     }
+    if (!isSeen) tracker.carryUnseen(slot);
     tracker.renew(slot, now - idleMs(entry));
     if ((entry.status & SEEN_REPLY) !== 0) tracker.answered(slot);
     if (tracker.expiry(slot) <= now) tracker.ended(slot);
   }
 
-  #unseal(kernel: KernelTracker, key: ConntrackKey): void {
-    const change = { mark: { value: 0, mask: this.#marks.mask } };
-    if (!kernel.update(key, change)) kernel.update(turned(key), change);
+  /** True for a connection that the kernel has begun to carry, and that is not over. */
+  #carries(entry: ConntrackEntry): boolean {
+    return this.#marks.isCarried(entry.mark, this.generation) && !hasEnded(entry);
   }
 }

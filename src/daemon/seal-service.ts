@@ -68,7 +68,10 @@ export function clearSeals(marks: SealMarks): void {
   if (keys.length === 0) return;
   const table = Conntrack.open();
   try {
-    for (const key of keys) table.update(key, { mark: { value: 0, mask: marks.mask } });
+    const failure = table
+      .updateEach(keys, { mark: { value: 0, mask: marks.mask } })
+      .find((answer) => answer instanceof FirewallError);
+    if (failure !== undefined) throw failure;
   } finally {
     table.close();
   }
@@ -125,7 +128,7 @@ export class SealService {
         );
       });
     });
-    await this.#parts.pool.tellAll("resumeSeals");
+    await this.#resume();
   }
 
   /**
@@ -196,7 +199,7 @@ export class SealService {
   async #renew(during: () => Promise<void> | void): Promise<void> {
     const { pool, rules, marks, clear } = this.#parts;
     let isVoid = false;
-    await pool.tellAll("holdSeals");
+    await pool.tellAll("holdSeals", null);
     try {
       const next = (this.#generation % SEAL_GENERATIONS) + 1;
       if (this.#used >= SEAL_GENERATIONS) {
@@ -212,8 +215,13 @@ export class SealService {
       this.#forgetRefusal();
       await during();
     } finally {
-      if (isVoid) await pool.tellAll("takeBack");
-      await pool.tellAll("resumeSeals");
+      if (isVoid) await pool.tellAll("takeBack", null);
+      await this.#resume();
     }
+  }
+
+  /** Lets workers seal flows, in the generation that is in force. */
+  #resume(): Promise<unknown> {
+    return this.#parts.pool.tellAll("resumeSeals", { generation: this.#generation });
   }
 }

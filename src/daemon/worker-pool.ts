@@ -200,7 +200,7 @@ export class WorkerPool {
     try {
       await this.callAll("prepare", params);
     } catch (error) {
-      await this.tellAll("rollback");
+      await this.tellAll("rollback", null);
       throw error;
     }
     // From here on the policy is in force: a worker that dies now, or was just being started, begins with it.
@@ -238,8 +238,11 @@ export class WorkerPool {
   }
 
   /** Tells all workers the same; one that has died need not hear it. */
-  async tellAll(method: "rollback" | "holdSeals" | "takeBack" | "resumeSeals"): Promise<void> {
-    await Promise.allSettled(this.#seats.flatMap(({ worker }) => worker?.call(method, null) ?? []));
+  async tellAll<Method extends "rollback" | "holdSeals" | "takeBack" | "resumeSeals">(
+    method: Method,
+    params: WorkerMethods[Method]["params"],
+  ): Promise<void> {
+    await Promise.allSettled(this.#seats.flatMap(({ worker }) => worker?.call(method, params) ?? []));
   }
 
   /** Asks all workers the same. @returns their answers, in the order of the queues */

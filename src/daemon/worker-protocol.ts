@@ -141,7 +141,7 @@ export interface WorkerMethods {
   /** Takes all flows back that the kernel judged: no seal is in force any more. */
   takeBack: { params: null; result: null };
   /** Seals again where policy and log allow it. */
-  resumeSeals: { params: null; result: null };
+  resumeSeals: { params: { generation: number }; result: null };
   stop: { params: null; result: null };
 }
 

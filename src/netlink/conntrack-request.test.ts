@@ -54,8 +54,8 @@ describe("conntrack requests", () => {
   ];
   for (const [name, key] of rows) {
     it(`name an entry so that reading gives it back: ${name}`, () => {
-      for (const encode of [encodeConntrackGet, (one: ConntrackKey) => encodeConntrackDelete([one], 5)]) {
-        const message = encode(key, 5);
+      for (const encode of [encodeConntrackGet, encodeConntrackDelete]) {
+        const message = encode([key], 5);
         const entry = new ConntrackEntry();
         const bytes = new DataView(message.buffer);
         assert.equal(new ConntrackReader().read(entry, bytes, 16, message.length), undefined);
@@ -95,7 +95,7 @@ describe("conntrack requests", () => {
 
   it("change mark and timeout", () => {
     const change = { mark: { value: 0x10000000, mask: 0x30000000 }, timeoutSeconds: 30 };
-    const request = encodeConntrackUpdate(keyFor(4, 6, 9), change, 1);
+    const request = encodeConntrackUpdate([keyFor(4, 6, 9)], change, 1);
     const entry = new ConntrackEntry();
     new ConntrackReader().read(entry, new DataView(request.buffer), 16, request.length);
     assert.equal(entry.mark, 0x10000000);
@@ -130,7 +130,7 @@ describe("conntrack requests", () => {
         const key = keyFor(6, 6, 12);
         key.original.source.set(source);
         const changed = { ...key, original: { ...key.original, sourcePort, destinationPort } };
-        const request = encodeConntrackGet(changed, 1);
+        const request = encodeConntrackGet([changed], 1);
         const entry = new ConntrackEntry();
         new ConntrackReader().read(entry, new DataView(request.buffer), 16, request.length);
         assert.deepEqual([...entry.original.source], source);

@@ -115,14 +115,14 @@ export function encodeConntrackDump(
   return writer.bytes;
 }
 
-/** Asks for one entry; its answer is the entry, or ENOENT. */
-export function encodeConntrackGet(key: ConntrackKey, sequence: number): Uint8Array {
-  const writer = new MessageWriter();
-  const family = familyNumber(key.family);
-  writer.beginNetfilter({ type: CONNTRACK_MESSAGE.GET, flags: ACKNOWLEDGED, sequence, family });
-  writeKey(writer, key);
-  writer.end();
-  return writer.bytes;
+/**
+ * Asks for entries, each with a message of its own, which is answered by the entry or an error: ENOENT where
+ * there is none.
+ *
+ * @param sequence - number of the first; the others follow
+ */
+export function encodeConntrackGet(keys: readonly ConntrackKey[], sequence: number): Uint8Array {
+  return encodeEach(CONNTRACK_MESSAGE.GET, keys, sequence);
 }
 
 /**
@@ -132,30 +132,46 @@ export function encodeConntrackGet(key: ConntrackKey, sequence: number): Uint8Ar
  * @param sequence - number of the first; the others follow
  */
 export function encodeConntrackDelete(keys: readonly ConntrackKey[], sequence: number): Uint8Array {
-  const writer = new MessageWriter();
-  for (const [index, key] of keys.entries()) {
-    const family = familyNumber(key.family);
-    const type = CONNTRACK_MESSAGE.DELETE;
-    writer.beginNetfilter({ type, flags: MESSAGE_FLAG.REQUEST, sequence: sequence + index, family });
-    writeKey(writer, key);
-    writer.end();
-  }
-  return writer.bytes;
+  return encodeEach(CONNTRACK_MESSAGE.DELETE, keys, sequence);
 }
 
-/** Changes an entry that is there; ENOENT when it is not. */
+/**
+ * Changes entries that are there, all alike, each with a message of its own; one that is not is answered by
+ * ENOENT.
+ *
+ * @param sequence - number of the first; the others follow
+ */
 export function encodeConntrackUpdate(
-  key: ConntrackKey,
+  keys: readonly ConntrackKey[],
   change: ConntrackChange,
   sequence: number,
 ): Uint8Array {
+  return encodeEach(CONNTRACK_MESSAGE.NEW, keys, sequence, (writer) => {
+    writeMasked(writer, change.mark, ENTRY.MARK, ENTRY.MARK_MASK);
+    if (change.timeoutSeconds !== undefined) writer.uint32(ENTRY.TIMEOUT, change.timeoutSeconds);
+  });
+}
+
+/**
+ * A message for each key. What is carried out is not acknowledged, so that a batch has few answers; but an
+ * entry is told as if it were one of a list, whose end the acknowledgement is.
+ */
+// oxlint-disable-next-line max-params -- what a message is made of
+function encodeEach(
+  type: number,
+  keys: readonly ConntrackKey[],
+  sequence: number,
+  writeRest: (writer: MessageWriter) => void = () => undefined,
+): Uint8Array {
   const writer = new MessageWriter();
-  const family = familyNumber(key.family);
-  writer.beginNetfilter({ type: CONNTRACK_MESSAGE.NEW, flags: ACKNOWLEDGED, sequence, family });
-  writeKey(writer, key);
-  writeMasked(writer, change.mark, ENTRY.MARK, ENTRY.MARK_MASK);
-  if (change.timeoutSeconds !== undefined) writer.uint32(ENTRY.TIMEOUT, change.timeoutSeconds);
-  writer.end();
+  const flags = type === CONNTRACK_MESSAGE.GET ? ACKNOWLEDGED : MESSAGE_FLAG.REQUEST;
+  for (const [index, key] of keys.entries()) {
+    const family = familyNumber(key.family);
+    writer.beginNetfilter({ type, flags, sequence: sequence + index, family });
+    writeKey(writer, key);
+    writeRest(writer);
+    writer.end();
+  }
   return writer.bytes;
 }
 

@@ -69,6 +69,11 @@ export class SealMarks {
     return (mark & this.kindMask) >>> 0 === this.droppedBits;
   }
 
+  /** True when a connection's mark says that the kernel carries it, by a seal of a generation. */
+  isCarried(mark: number, generation: number): boolean {
+    return (mark & this.mask) >>> 0 === this.bits(generation, SEAL_KIND.CARRIED);
+  }
+
   /** The generation that a connection's mark names; 0 when it bears no seal. */
   generationOf(mark: number): number {
     return ((mark & this.mask) >>> this.#shift) & SEAL_GENERATIONS;

@@ -16,13 +16,14 @@
  * a timeout was changed) a sweep goes through all rows once in an interval, as pf's purge does, in small
  * steps.
  */
-import { type Milliseconds, SECOND, type TimeoutValues } from "../base/index.ts";
+import { type Milliseconds, SECOND, type TimeoutValues, tcpStateIndex } from "../base/index.ts";
 import { COUNTER, type Counters } from "./counter.ts";
 import { FlowHash } from "./flow-hash.ts";
 import { FlowIndex } from "./flow-index.ts";
 import { type FlowKey, kindProtocol } from "./flow-key.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import { doublesAt, FlowSlab, NO_SLOT, wordsAt } from "./flow-slab.ts";
+import type { FlowTableOptions, RemovalListener } from "./flow-table-options.ts";
 import { flattenTimeouts, isHalfOpenTcp, phaseOf, STAGE, stageOf } from "./flow-stage.ts";
 import { SlotLists } from "./slot-lists.ts";
 import { leastTimeout } from "./timeout.ts";
@@ -46,6 +47,8 @@ const CARRIED_MS: Milliseconds = 60 * SECOND;
 /** List of the flows that the kernel carries, behind those of the stages. */
 const CARRIED_LIST = STAGE.ESTABLISHED;
 
+const ESTABLISHED = tcpStateIndex("ESTABLISHED");
+
 /** Part of the table that flows which nobody has confirmed must fill to be taken for a flood. */
 const FLOOD_SHARE = 1 / 8;
 
@@ -54,26 +57,6 @@ const VAIN_QUESTIONS = 32;
 
 /** Rows a sweep looks at for each unit of the expiry budget: a look costs far less than a removal. */
 const SWEEP_ROWS = 4;
-
-/** Hears of flows that leave, while their rows can still be read. */
-export type RemovalListener = (slot: number, cause: number) => void;
-
-/** What a table is made with. */
-export interface FlowTableOptions {
-  /** Most flows, 1 to 16,777,216. */
-  readonly capacity: number;
-  readonly timeouts: TimeoutValues;
-  /** Secret of the hash. */
-  readonly seed: readonly [number, number];
-  readonly counters: Counters;
-  readonly removed: RemovalListener | undefined;
-  /** Hears of flows that seem idle and that the kernel judges by itself. */
-  readonly idle: ((slot: number) => void) | undefined;
-  /** Hears of flows that the kernel judges by itself and that leave or are ended. */
-  readonly sealLost: ((slot: number) => void) | undefined;
-  /** Whether the kernel has seen the end of a connection that it carries. */
-  readonly isOver: ((slot: number) => boolean) | undefined;
-}
 
 /** A bounded table of flows. */
 export class FlowTable {
@@ -260,6 +243,14 @@ export class FlowTable {
     this.#reschedule(slot);
   }
 
+  /** Notes the same of a connection whose handshake the kernel has seen to its end, and we have not. */
+  carryUnseen(slot: number): void {
+    const flags = this.slab.half(slot, HALF.FLAGS) & ~FLOW_FLAG.OPEN_ENDED;
+    const known = (flags & FLOW_FLAG.SLOPPY) === 0 ? FLOW_FLAG.NUMBERED : 0;
+    this.setState(slot, ESTABLISHED, flags | known);
+    this.carry(slot);
+  }
+
   /** Ends the seal of a flow that leaves or is ended, if it has one, and tells of it. */
   loseSeal(slot: number): void {
     if (this.#isOffloaded(slot)) this.#sealLost?.(slot);
@@ -357,10 +348,14 @@ export class FlowTable {
     return this.slab.half(slot, HALF.KIND) === key.kind && key.matches(this.slab.words(slot), wordsAt(slot));
   }
 
-  /** A flow that the kernel judges is not seen: its owner is told that it seems idle, and looks. */
+  /**
+   * A flow that the kernel judges is not seen: its owner is told that it seems idle, and looks. So is a
+   * connection whose SYN was answered: the acknowledgement may have been lost on its way to us alone.
+   */
   #expireOrReschedule(slot: number): void {
     if (!this.#isExpired(slot)) this.#reschedule(slot);
-    else if (this.#idle === undefined || !this.#isOwned(slot)) this.remove(slot, COUNTER.expired);
+    else if (this.#idle === undefined || !(this.#isOwned(slot) || this.#mayStand(slot)))
+      this.remove(slot, COUNTER.expired);
     else {
       this.#wheel.cancel(slot);
       this.#wheel.schedule(slot, (this.#tick + (this.#isCarried(slot) ? CARRIED_MS / TICK : IDLE_TICKS)) | 0);
@@ -375,6 +370,17 @@ export class FlowTable {
   /** True when the owner must be asked before the flow may go. */
   #isOwned(slot: number): boolean {
     return (this.slab.half(slot, HALF.FLAGS) & (FLOW_FLAG.OFFLOADED | FLOW_FLAG.CARRIED)) !== 0;
+  }
+
+  /** True for a connection whose SYN was answered, and no more seen; in a flood of such nobody is asked. */
+  #mayStand(slot: number): boolean {
+    if (this.#isFlooded || !isHalfOpenTcp(this.#phase(slot))) return false;
+    return (this.slab.half(slot, HALF.FLAGS) & FLOW_FLAG.REPLIED) !== 0;
+  }
+
+  /** True while flows that nobody has confirmed fill much of the table. */
+  get #isFlooded(): boolean {
+    return this.#unconfirmed > this.capacity * FLOOD_SHARE;
   }
 
   #isCarried(slot: number): boolean {
@@ -438,9 +444,8 @@ export class FlowTable {
 
   /** Makes room for one flow; false when nobody has to give way. */
   #evict(): boolean {
-    const isFlood = this.#unconfirmed > this.capacity * FLOOD_SHARE;
     return (
-      (!isFlood && this.#evictOver()) ||
+      (!this.#isFlooded && this.#evictOver()) ||
       this.#evictFirst(STAGE.HALF_OPEN, COUNTER.evictedHalfOpen) ||
       this.#evictOver() ||
       this.#evictFirst(STAGE.CLOSING, COUNTER.evictedClosing)

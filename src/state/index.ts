@@ -3,7 +3,7 @@ export { COUNTER_MEANINGS, COUNTER, type CounterName, type CounterValues } from 
 export { DATAGRAM_STATES, type DatagramState, LEVEL, type LevelName } from "./datagram-machine.ts";
 export { DIRECTION, FLOWING, PEER, ZONE } from "./direction.ts";
 export { FlowReader, NO_SCALE } from "./flow-reader.ts";
-export type { RemovalListener } from "./flow-table.ts";
+export type { RemovalListener } from "./flow-table-options.ts";
 export {
   checkTimeouts,
   defaultTimeouts,

@@ -167,3 +167,39 @@ test("a carried connection that is killed loses its seal", () => {
   assert.deepEqual(lost, [slot]);
   assert.equal(tracker.flows.isCarried(slot), false);
 });
+
+test("before a connection expires whose SYN was answered its owner is asked, and may say that it is carried", () => {
+  const { tracker, asked } = watched();
+  const conversation = new Conversation({ remotePort: 4000, localPort: 80 });
+  accept(tracker, conversation.received("S"), 0);
+  accept(tracker, conversation.sent("SA"), 0);
+  const { slot } = tracker;
+  tracker.expire(29 * SECOND);
+  assert.deepEqual([asked, tracker.halfOpen], [[], 1]);
+  tracker.expire(31 * SECOND);
+  assert.deepEqual(asked, [slot]);
+  tracker.carryUnseen(slot);
+  const { flows } = tracker;
+  assert.deepEqual([tracker.halfOpen, tracker.offloaded], [0, 1]);
+  assert.ok(flows.isEstablished(slot) && flows.isCarried(slot) && flows.isNumbered(slot));
+  tracker.renew(slot, 31 * SECOND);
+  tracker.expire(90 * SECOND);
+  assert.deepEqual(asked, [slot]);
+  tracker.expire(92 * SECOND);
+  assert.deepEqual(asked, [slot, slot], "as about any connection that is carried");
+});
+
+test("nobody is asked about connections without an answer, nor about any in a flood", () => {
+  const { tracker, asked } = watched({ capacity: 16 });
+  for (let port = 4000; port < 4006; port += 1) {
+    const conversation = new Conversation({ remotePort: port, localPort: 80 });
+    accept(tracker, conversation.received("S"), 0);
+    if (port < 4005) accept(tracker, conversation.sent("SA"), 0);
+  }
+  for (let now = 0; now <= 200; now += 1) tracker.expire(now * SECOND);
+  const some = new Set(asked);
+  // An eighth of the table is two, of which one had no answer.
+  assert.equal(some.size, 1);
+  for (const slot of some) tracker.ended(slot);
+  assert.equal(tracker.size, 0);
+});

@@ -30,7 +30,8 @@ import { FlowKey, isEchoRequest } from "./flow-key.ts";
 import { FlowReader } from "./flow-reader.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import { doublesAt, NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
-import { FlowTable, type RemovalListener } from "./flow-table.ts";
+import type { RemovalListener } from "./flow-table-options.ts";
+import { FlowTable } from "./flow-table.ts";
 import { isAdoption, REOPENS, TcpFlows } from "./tcp-flow.ts";
 import { checkTimeouts, defaultTimeouts } from "./timeout.ts";
 
@@ -60,8 +61,8 @@ export interface TrackerOptions {
    */
   readonly seed?: readonly [number, number];
   /**
-   * Called with each flow that seems idle and that the kernel judges by itself, again after a while; without
-   * it such flows expire like others.
+   * Called with each flow that seems idle and that the kernel judges by itself, and with each connection of
+   * which nothing was seen behind the answer to its SYN, again after a while; without it they expire.
    */
   readonly idle?: ((slot: number) => void) | undefined;
   /**
@@ -269,6 +270,15 @@ export class Tracker {
    */
   carry(slot: number): void {
     this.#table.carry(slot);
+  }
+
+  /**
+   * Notes that the kernel carries a connection, and has seen the last segment of its handshake for us.
+   *
+   * @param slot - see {@link FlowReader.isOpening}
+   */
+  carryUnseen(slot: number): void {
+    this.#table.carryUnseen(slot);
   }
 
   /** All flows are judged here again. Those that the kernel judged are taken for alive. */

@@ -5,6 +5,7 @@
  * Every call is synchronous; the kernel answers at once. Lists go through ConntrackList, news through
  * ConntrackEvents.
  */
+import { FirewallError } from "../base/index.ts";
 import {
   CONNTRACK_MESSAGE,
   type ConntrackChange,
@@ -26,8 +27,22 @@ import {
 import { ERRNO } from "./libc.ts";
 import { NETLINK_PROTOCOL, NetlinkSocket, refusal } from "./netlink-socket.ts";
 
-/** Deletions in one send: their refusals fit the socket's buffer. */
-const BATCH = 128;
+/** Requests in one send: their answers fit the socket's buffer. */
+const BATCH = 64;
+
+/** What was answered to requests about several entries, by the place of each key. */
+interface EachAnswer {
+  readonly entries: Map<number, ConntrackEntry>;
+  readonly gone: Set<number>;
+  readonly failures: Map<number, FirewallError>;
+}
+
+/** The one answer that there is. @throws {FirewallError} when it is a failure */
+function only<Answer>(answers: readonly (Answer | FirewallError)[]): Answer {
+  const [answer] = answers;
+  if (answer instanceof FirewallError) throw answer;
+  return answer as Answer;
+}
 
 /** What a deletion did. */
 export interface ConntrackDeletion {
@@ -59,14 +74,17 @@ export class Conntrack {
    * @throws {FirewallError} `NETLINK_REFUSED`
    */
   get(key: ConntrackKey): ConntrackEntry | undefined {
-    const { answers, messages } = this.#socket.exchange(encodeConntrackGet(key, this.#number(1)));
-    const refused = answers.find(({ errno }) => errno !== 0 && errno !== ERRNO.ENOENT);
-    if (refused !== undefined) throw refusal(refused, "Cannot look a connection up");
-    for (const message of messages) {
-      const entry = this.#decode(message);
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
+    return only(this.getEach([key]));
+  }
+
+  /**
+   * Looks entries up, {@link BATCH} in one send.
+   *
+   * @returns for each key the entry, `undefined` when there is none, or why the kernel does not say
+   */
+  getEach(keys: readonly ConntrackKey[]): (ConntrackEntry | undefined | FirewallError)[] {
+    const { entries, failures } = this.#askEach(keys, encodeConntrackGet, "Cannot look a connection up");
+    return keys.map((_, at) => entries.get(at) ?? failures.get(at));
   }
 
   /**
@@ -93,8 +111,19 @@ export class Conntrack {
    * @throws {FirewallError} `NETLINK_REFUSED`
    */
   update(key: ConntrackKey, change: ConntrackChange): boolean {
-    const request = encodeConntrackUpdate(key, change, this.#number(1));
-    return this.#socket.attempt(request, "Cannot change a connection", "ENOENT");
+    return only(this.updateEach([key], change));
+  }
+
+  /**
+   * Changes entries, all alike, {@link BATCH} in one send.
+   *
+   * @returns for each key false when its entry is gone, or why the kernel does not change it
+   */
+  updateEach(keys: readonly ConntrackKey[], change: ConntrackChange): (boolean | FirewallError)[] {
+    const encode = (batch: readonly ConntrackKey[], first: number): Uint8Array =>
+      encodeConntrackUpdate(batch, change, first);
+    const { gone, failures } = this.#askEach(keys, encode, "Cannot change a connection");
+    return keys.map((_, at) => failures.get(at) ?? !gone.has(at));
   }
 
   /**
@@ -123,6 +152,27 @@ export class Conntrack {
     this.#socket.close();
   }
 
+  /** Sends a message for each key, a batch at a time, and sorts what is answered by the key's place. */
+  #askEach(
+    keys: readonly ConntrackKey[],
+    encode: (batch: readonly ConntrackKey[], sequence: number) => Uint8Array,
+    action: string,
+  ): EachAnswer {
+    const sum: EachAnswer = { entries: new Map(), gone: new Set(), failures: new Map() };
+    for (let at = 0; at < keys.length; at += BATCH) {
+      const batch = keys.slice(at, at + BATCH);
+      const first = this.#number(batch.length);
+      const { answers, messages } = this.#socket.exchange(encode(batch, first));
+      for (const answer of answers) {
+        const place = at + answer.sequence - first;
+        if (answer.errno === ERRNO.ENOENT) sum.gone.add(place);
+        else if (answer.errno !== 0) sum.failures.set(place, refusal(answer, action));
+      }
+      for (const message of messages) this.#decode(message, at - first, sum.entries);
+    }
+    return sum;
+  }
+
   /** Numbers for that many messages; answers tell by them what they answer. */
   #number(count: number): number {
     const first = this.#sequence;
@@ -130,12 +180,14 @@ export class Conntrack {
     return first;
   }
 
-  #decode(message: Uint8Array): ConntrackEntry | undefined {
+  /** Reads an entry. @param offset - what makes the place of its key of its number */
+  #decode(message: Uint8Array, offset: number, entries: Map<number, ConntrackEntry>): void {
     const bytes = new DataView(message.buffer, message.byteOffset, message.byteLength);
     const cursor = new MessageCursor();
     cursor.bind(bytes, 0, message.byteLength);
-    if (!cursor.next() || cursor.type !== CONNTRACK_MESSAGE.NEW) return undefined;
+    if (!cursor.next() || cursor.type !== CONNTRACK_MESSAGE.NEW) return;
     const entry = new ConntrackEntry();
-    return this.#reader.read(entry, bytes, cursor.bodyAt, cursor.end) === undefined ? entry : undefined;
+    const fault = this.#reader.read(entry, bytes, cursor.bodyAt, cursor.end);
+    if (fault === undefined) entries.set(cursor.sequence + offset, entry);
   }
 }

@@ -4,7 +4,14 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect, type FirewallStatus } from "#client";
-import { GATEWAY, HOST_PAIR, type OpenConnection, type RunningFirewall, startFirewall } from "#lab";
+import {
+  GATEWAY,
+  HOST_PAIR,
+  type Namespace,
+  type OpenConnection,
+  type RunningFirewall,
+  startFirewall,
+} from "#lab";
 import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
 import { buildPacket } from "#wire";
@@ -176,3 +183,67 @@ netnsTest("of a connection both ends of which are translated FINs come up", GATE
   assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED", "the kernel has carried this one");
   await firewall.stop();
 });
+
+/**
+ * Has a client hold back segments that say nothing but an acknowledgement, and a server answer its SYN once.
+ *
+ * @returns what ends that
+ */
+async function withholdAcknowledgements(client: Namespace, server: Namespace): Promise<() => Promise<void>> {
+  const table = (rule: string): string => `table ip withhold {
+    chain sent { type filter hook output priority -500; ${rule} drop; }
+  }`;
+  await client.must(["nft", table("tcp flags == ack tcp dport 80 tcp sport 40000")]);
+  const again = "tcp flags == syn|ack tcp dport 40000 limit rate over 1/hour burst 1 packets";
+  await server.must(["nft", table(again)]);
+  return async () => {
+    await client.must(["nft", "delete", "table", "ip", "withhold"]);
+  };
+}
+
+/** Packets that wait in the queue of known flows. */
+async function waiting(host: Namespace): Promise<number> {
+  const lines = (await host.must(["cat", "/proc/net/netfilter/nfnetlink_queue"])).split("\n");
+  const [queue = ""] = lines.filter((line) => /^ *0 /.test(line));
+  return Number(queue.trim().split(/ +/)[2]);
+}
+
+netnsTest(
+  "a connection whose last segment of the handshake a full queue let pass is listed once it would expire, and is killed",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const short = { packets: 1, failMode: "open" };
+    const settings = { queues: { known: short }, timeouts: { "tcp.opening": 10 } };
+    const firewall = await startFirewall(host, { policy: policy(settings) });
+    await host.traffic.listenTcp({ port: 80 });
+    const open = (localPort: number): Promise<OpenConnection> =>
+      client.traffic.openTcp({ address: host.ipv4, port: 80, localPort });
+    const other = await open(40_001);
+    await exchangeMany(other, 2);
+    const before = await packetsSeen(firewall);
+    const release = await withholdAcknowledgements(client, host);
+    const connection = await open(40_000);
+    await waitFor(async () => (await packetsSeen(firewall)) >= before + 2);
+    const { pid } = firewall.program;
+    assert.ok(pid !== undefined);
+    process.kill(pid, "SIGSTOP");
+    try {
+      await other.reset();
+      await waitFor(async () => (await waiting(host)) === 1);
+      await release();
+      await exchangeMany(connection, 5);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    await waitFor(async () => (await packetsSeen(firewall)) >= before + 3);
+    assert.equal(await levelOf(firewall, 40_000), "SYN_RCVD");
+    await waitFor(async () => (await levelOf(firewall, 40_000)) === "ESTABLISHED");
+    assert.equal((await status(firewall)).offloaded.active, 1);
+    await exchangeMany(connection, 2);
+    assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED");
+    await connect({ socket: firewall.socket }).killStates({ filter: "port 40000", source: "own" });
+    assert.notEqual(await connection.exchange("after its end", 1000), "after its end");
+    await firewall.stop();
+  },
+);
