@@ -16,7 +16,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import { parseQueueStatistics } from "../dist/system/index.js";
 import {
@@ -38,7 +38,7 @@ const POLL_MS = 5;
 const WARM_UPS = 2;
 const PATIENCE_MS = 30_000;
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     json: { type: "boolean", default: false },
     rounds: { type: "string", default: "5" },

@@ -27,7 +27,7 @@ import { spawn } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { GATEWAY, RunningProgram, withTopology } from "../dist/lab/index.js";
 import { IptablesFilter, NftProcessFilter, PinholdFilter } from "./calls/filters.mjs";
 import { ports } from "./calls/layout.mjs";
@@ -306,7 +306,7 @@ function formatTable({ rows, ...report }) {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       json: { type: "boolean", default: false },
       calls: { type: "string", default: "100,500,1000,5000,10000" },

@@ -17,7 +17,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import {
   compileReference,
@@ -226,7 +226,7 @@ function numbers(text) {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       json: { type: "boolean", default: false },
       rounds: { type: "string", default: "3" },

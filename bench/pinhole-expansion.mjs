@@ -11,7 +11,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { NftablesPinholes } from "../dist/backend/index.js";
 import { defaultLimits, ipv4Words } from "../dist/base/index.js";
 import { withTopology } from "../dist/lab/index.js";
@@ -20,7 +20,7 @@ import { inNamespace, machineMoment, RawSocket } from "../dist/system/index.js";
 import { BORDER, fakeEntropy } from "../dist/testing/index.js";
 import { buildPacket } from "../dist/wire/index.js";
 
-const { values: options } = parseArgs({
+const { values: options } = readOptions({
   options: {
     json: { type: "boolean", default: false },
     standing: { type: "string", default: "0,100,1000,4000" },

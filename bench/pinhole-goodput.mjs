@@ -9,7 +9,7 @@
  * sender's processor time: those of one flow, and of 10,000 flows in turn, each permitted by a pinhole of its
  * own. Needs root and iperf3.
  */
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { NftablesPinholes } from "../dist/backend/index.js";
 import { defaultLimits } from "../dist/base/index.js";
 import { GATEWAY, withTopology } from "../dist/lab/index.js";
@@ -28,7 +28,7 @@ import {
 } from "./measure.mjs";
 import { addressNumber, ForgedUdp } from "./sockets.mjs";
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     json: { type: "boolean", default: false },
     pinholes: { type: "string", default: "100000" },

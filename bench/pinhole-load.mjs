@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { NftablesPinholes } from "../dist/backend/index.js";
 import { defaultLimits } from "../dist/base/index.js";
 import { DiskJournal, PinholeService } from "../dist/daemon/index.js";
@@ -251,7 +251,7 @@ async function measureAlone(openBackend, { pinholes, atOnce, commits }) {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       json: { type: "boolean", default: false },
       pinholes: { type: "string", default: "100000" },

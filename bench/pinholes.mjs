@@ -9,7 +9,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { GATEWAY, withTopology } from "../dist/lab/index.js";
 import { PinholdFilter } from "./calls/filters.mjs";
 import { PINHOLES_PER_CALL } from "./calls/layout.mjs";
@@ -130,7 +130,7 @@ async function measure(filter, { firewall, calls, commits }) {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       json: { type: "boolean", default: false },
       pinholes: { type: "string", default: "100000" },

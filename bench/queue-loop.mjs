@@ -7,7 +7,7 @@
  * MODULE exports `createJudge(): (queue) => void`, called for each packet; it must call one of the queue's
  * answers. Without it every packet is accepted. Prints "ready" when the queue is bound, and ends on SIGTERM.
  */
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { EventFd, QueueSocket } from "../dist/system/index.js";
 
@@ -43,7 +43,7 @@ async function work() {
 }
 
 function supervise() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       queue: { type: "string", default: "0" },
       batch: { type: "string", default: "256" },

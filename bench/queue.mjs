@@ -18,7 +18,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { constants, setPriority, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { HOST_PAIR, withTopology } from "../dist/lab/index.js";
 import { parseQueueStatistics } from "../dist/system/index.js";
 import {
@@ -200,7 +200,7 @@ export function formatTable(report) {
 }
 
 async function main() {
-  const { values } = parseArgs({
+  const { values } = readOptions({
     options: {
       json: { type: "boolean", default: false },
       rounds: { type: "string", default: "3" },

@@ -8,7 +8,7 @@
  * median of the rounds, the share of no firewall in the same run, and how many packets userspace has judged.
  * Needs root and iperf3.
  */
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { connect } from "../dist/client/index.js";
 import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
 import { describeMachine, hasProgram, machineWords, medians, pause, requireLaboratory } from "./measure.mjs";
@@ -35,7 +35,7 @@ const CONTENDERS = {
   "inspecting, every packet": inspecting("none"),
 };
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     json: { type: "boolean", default: false },
     rounds: { type: "string", default: "3" },

@@ -13,13 +13,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { connectPinholes, SimcoConnection, simcoEnds } from "../dist/client/index.js";
 import { decodeMessage, encodeMessage } from "../dist/simco/index.js";
 import { describeMachine, machineWords, medians, processorMs, quantile } from "./measure.mjs";
 
 const print = (line) => process.stdout.write(`${line}\n`);
-const { values } = parseArgs({
+const { values } = readOptions({
   options: { seconds: { type: "string", default: "5" }, rounds: { type: "string", default: "3" } },
 });
 const SECONDS = Number(values.seconds);

@@ -8,14 +8,14 @@
  * meanwhile, and the longest of them. Needs root.
  */
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { readOptions } from "./options.mjs";
 import { connect } from "../dist/client/index.js";
 import { HOST_PAIR, startFirewall, withTopology } from "../dist/lab/index.js";
 import { describeMachine, machineWords, median, requireLaboratory } from "./measure.mjs";
 
 const PATIENCE_MS = 60_000;
 
-const { values } = parseArgs({
+const { values } = readOptions({
   options: {
     json: { type: "boolean", default: false },
     rules: { type: "string", default: "10000" },

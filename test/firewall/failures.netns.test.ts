@@ -49,6 +49,28 @@ netnsTest(
   },
 );
 
+netnsTest(
+  "a worker that has no memory left is started anew on its queue, and the firewall goes on",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { folder, policyFile } = ownRule(
+      "match() { const all = []; for (;;) all.push(new Array(999).fill(all)); }",
+    );
+    const socket = join(folder, "control.sock");
+    const up = [process.execPath, POSTERN, "up", policyFile, "--socket", socket];
+    const program = host.start(["env", "NODE_OPTIONS=--max-old-space-size=100", ...up]);
+    await program.waitForLine(/ready/);
+    await host.traffic.listenUdp({ port: 5001 });
+    await answers(client, host.ipv4, 5000, 100);
+    await program.waitForLine(/worker 0 died: .*memory/);
+    const isJudging = (): Promise<boolean> => answers(client, host.ipv4, 5001);
+    assert.equal(await eventually(isJudging, Boolean), true);
+    assert.equal((await connect({ socket }).getStatus()).workers[0]?.restarts, 1);
+    await program.stop();
+    rmSync(folder, { recursive: true });
+  },
+);
+
 /** Packets that one kernel queue takes, and how many are sent to it. */
 const QUEUED = 16;
 const SENT = 200;
