@@ -103,6 +103,35 @@ netnsTest(
   },
 );
 
+/** Datagrams of a client: one that is well, one with a wrong checksum, one that is cut short. */
+function datagramsOf(client: Namespace, host: Namespace): Record<"whole" | "wrong" | "cut", Uint8Array> {
+  const whole = datagramBetween(client, host, 4);
+  const wrong = whole.slice();
+  wrong[UDP_CHECKSUM_AT] = (wrong[UDP_CHECKSUM_AT] ?? 0) ^ 1;
+  const cut = whole.slice(0, -1);
+  new DataView(cut.buffer).setUint16(2, cut.length);
+  return { whole, wrong, cut };
+}
+
+netnsTest(
+  "a datagram about which the kernel asks passes, unmarked, where nobody listens, if the policy says so",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const { settings, ...rules } = policyOf({ ...SLOW, burst: 7, match: "over", action: "DROP" });
+    const policy = {
+      ...rules,
+      settings: { ...(settings as object), queueBypass: true },
+      ipv4: [{ name: "UDPRule", action: "pings" }],
+    };
+    const firewall = await startFirewall(host, { policy });
+    await firewall.program.stop("SIGKILL");
+    const chain = "type filter hook input priority 100; udp dport 5000 meta mark 0 counter";
+    await host.must(["nft", `table inet witness { chain input { ${chain}; }; }`]);
+    await inject(client, [datagramsOf(client, host).wrong], 10);
+    assert.match(await host.must(["nft", "list", "table", "inet", "witness"]), /counter packets 10 /);
+  },
+);
+
 netnsTest(
   "datagrams that the kernel does not vouch for, and that can be read, come back to it and are counted there",
   HOST_PAIR,
@@ -114,11 +143,7 @@ netnsTest(
     };
     const firewall = await startFirewall(host, { policy });
     const remote = connect({ socket: firewall.socket });
-    const whole = datagramBetween(client, host, 4);
-    const wrong = whole.slice();
-    wrong[UDP_CHECKSUM_AT] = (wrong[UDP_CHECKSUM_AT] ?? 0) ^ 1;
-    const cut = whole.slice(0, -1);
-    new DataView(cut.buffer).setUint16(2, cut.length);
+    const { wrong, whole, cut } = datagramsOf(client, host);
     await inject(client, [wrong, whole, cut], 10);
     const counted = async (): Promise<(number | undefined)[]> => {
       const { counters } = await remote.getStatus();
