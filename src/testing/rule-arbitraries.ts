@@ -322,7 +322,7 @@ export const countingPolicies: fc.Arbitrary<RuleArguments> = fc
   }));
 
 /** Where knocks may go, and the port that they open. */
-export const KNOCK_PORTS = { doors: [22, 53, 443], opened: 65_535 } as const;
+export const KNOCK_PORTS = { doors: [22, 53], opened: 65_535 } as const;
 
 const strictKnock: fc.Arbitrary<RuleArguments> = fc
   .record({

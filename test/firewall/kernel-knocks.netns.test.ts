@@ -13,6 +13,7 @@ import { inject } from "./injection.ts";
 const DOORS = [1001, 1002, 1003];
 
 interface KnockChanges {
+  readonly doors?: readonly (readonly unknown[])[];
   readonly timeout?: number;
   readonly deadline?: number;
   readonly attempts?: number;
@@ -33,20 +34,29 @@ function policyOf(changes: KnockChanges = {}, comment = ""): Readonly<Record<str
   return {
     settings: { compatibility: "strict", limits: { knockSources: 16 } },
     default_chain: "DROP",
-    INPUT: [rule, { name: "UDPRule", action: "ACCEPT", comment }],
+    INPUT: [rule, { name: "UDPRule", action: "ACCEPT", comment }, { name: "ICMPRule", action: "ACCEPT" }],
   };
 }
 
 /** A real client at some ports, one after the other. */
-async function visit(client: Namespace, host: Namespace, ports: readonly number[]): Promise<void> {
-  for (const port of ports) {
-    await client.traffic.connectTcp({ address: host.ipv4, port, timeoutMs: 60 });
-  }
+async function visit(
+  client: Namespace,
+  host: Namespace,
+  ports: readonly number[],
+  address = host.ipv4,
+): Promise<void> {
+  for (const port of ports) await client.traffic.connectTcp({ address, port, timeoutMs: 60 });
 }
 
-async function isOpen(client: Namespace, host: Namespace, timeoutMs = SILENCE_MS): Promise<boolean> {
-  const behind = { address: host.ipv4, port: KNOCKED_PORT, timeoutMs };
-  return (await client.traffic.connectTcp(behind)).outcome === "connected";
+// oxlint-disable-next-line max-params -- who tries to get in where, and for how long
+async function isOpen(
+  client: Namespace,
+  host: Namespace,
+  timeoutMs = SILENCE_MS,
+  address = host.ipv4,
+): Promise<boolean> {
+  const { outcome } = await client.traffic.connectTcp({ address, port: KNOCKED_PORT, timeoutMs });
+  return outcome === "connected";
 }
 
 /** A SYN by hand. */
@@ -74,12 +84,39 @@ netnsTest(
     await visit(client, host, [1001, 1002, 1003]);
     assert.equal(await isOpen(client, host, PATIENCE_MS), true, "all doors in order");
     const rule = await knockRule(firewall.socket);
-    assert.equal(rule.place, "both", rule.reasons.join());
-    assert.deepEqual(rule.reasons, ["it remembers IPv6 sources in userspace"]);
+    assert.equal(rule.place, "kernel", rule.reasons.join());
     // Four knocks that counted, and the packets of a connection.
     assert.ok(rule.kernel.packets > 4 + 3, `${rule.kernel.packets}`);
     await firewall.program.waitForLine(/DROP .*TCP from \d+ to 1001.*INPUT rule 0/, PATIENCE_MS);
     await firewall.stop();
+  },
+);
+
+netnsTest(
+  "knocks over IPv6 and datagrams open the port, each family for itself",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const firewall = await startFirewall(host, { policy: policyOf() });
+    await host.traffic.listenTcp({ port: KNOCKED_PORT });
+    await visit(client, host, DOORS, host.ipv6);
+    assert.equal(await isOpen(client, host), false, "over IPv4 nobody has knocked");
+    assert.equal(await isOpen(client, host, PATIENCE_MS, host.ipv6), true);
+    const rule = await knockRule(firewall.socket);
+    assert.equal(rule.userspacePackets, 0, "nothing comes up");
+    await firewall.stop();
+    const mixed = [
+      ["TCP", 1001],
+      ["UDP", 1001],
+    ];
+    const datagrams = await startFirewall(host, { policy: policyOf({ doors: mixed }) });
+    await visit(client, host, [1001]);
+    assert.equal(await isOpen(client, host), false, "one of two doors");
+    await client.traffic.sendUdp({ address: host.ipv4, port: 1001, say: "", timeoutMs: 60 });
+    assert.equal(await isOpen(client, host, PATIENCE_MS), true);
+    const { place, kernel, userspacePackets } = await knockRule(datagrams.socket);
+    assert.deepEqual([place, userspacePackets], ["both", 0]);
+    assert.ok(kernel.packets > 2, `${kernel.packets}`);
+    await datagrams.stop();
   },
 );
 
@@ -184,5 +221,33 @@ netnsTest(
     await change(policyOf({ timeout: 50 }));
     assert.equal(await isOpen(client, host), false, "another rule knows nobody");
     await firewall.stop();
+  },
+);
+
+netnsTest(
+  "in a chain as deep as may be knocks and limits are the kernel's, and a chain deeper they are not",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    const { INPUT, ...rest } = policyOf();
+    const limit = [{ name: "LimitRule", rate: 3, per: "hour", action: "DROP" }];
+    for (const [rules, depth, place] of [
+      [INPUT, 2, "kernel"],
+      [INPUT, 3, "userspace"],
+      [limit, 6, "kernel"],
+      [limit, 7, "userspace"],
+    ] as const) {
+      const names = Array.from({ length: depth }, (_, at) => `c${at + 1}`);
+      const ways = names.map((action, at) => [
+        names[at - 1] ?? "INPUT",
+        [{ name: "SourceIPRule", cidr_range: "0.0.0.0/0", action }],
+      ]);
+      const policy = { ...rest, ...Object.fromEntries(ways), [names.at(-1) ?? ""]: rules };
+      const firewall = await startFirewall(host, { policy });
+      const report = await connect({ socket: firewall.socket }).getRules();
+      const found = report.rules.find(({ chain, rule }) => chain === names.at(-1) && rule === 0);
+      // Behind the deepest chain there is no plan at all.
+      assert.equal(found?.place ?? "userspace", place, `${depth}: ${found?.reasons.join()}`);
+      await firewall.stop();
+    }
   },
 );

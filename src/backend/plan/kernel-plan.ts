@@ -32,18 +32,22 @@ import {
   type Target,
   wantedContent,
 } from "../../policy/index.ts";
+import { countedRules, type Counts, isKnock, standing } from "./counted-rules.ts";
 import { FlowRegion } from "./flow-region.ts";
 import { chainLevels } from "./chain-levels.ts";
 import type { Match } from "./kernel-test.ts";
 import { groupLines } from "./line-run.ts";
-import { ipv4Matches, isStrictKnock, type KnockSets, knockMatches, knockSetsOf } from "./knock-sets.ts";
-import { asksMore, type Meter, meterOf } from "./meter.ts";
+import { IPV6_DATAGRAMS, type KnockSets, knockMatches, knockPackets } from "./knock-sets.ts";
+import { asksMore, type Meter } from "./meter.ts";
 import { type Judgement, judgeRule, targetAction } from "./rule-judgement.ts";
 import { type Passing, tableLines, tableObstacle } from "./table-lines.ts";
-import { checkCounts, type Counting, type PlanOptions } from "./whole-judgement.ts";
+import { checkCounts, type PlanOptions } from "./whole-judgement.ts";
 
-/** Deepest level of a chain of the policy below its hook; two of ours stand before it, four behind it. */
-const LEVELS_MAX = 8;
+/**
+ * Deepest level of a chain of the policy below its hook. The kernel nests sixteen chains; two or three of
+ * ours stand before the policy's, up to seven behind: of what is told, what is logged, and the way up.
+ */
+const LEVELS_MAX = 6;
 
 /** Chains that lie behind a rule about knocks, beside those behind every rule. */
 const KNOCK_LEVELS = 4;
@@ -203,14 +207,6 @@ function cutShort(lines: readonly PlanLine[]): PlanLine[] {
   return [...lines.slice(0, fitting), { match: [], action: USERSPACE, origin: rest.origin, reason }];
 }
 
-/** What a rule that counts is in the kernel, or why it stays in userspace. */
-type Counts = ReadonlyMap<PolicyRule, Meter | KnockSets | string>;
-
-/** True when a rule counts by knocks, not by a limit. */
-function isKnock(counted: Meter | KnockSets): counted is KnockSets {
-  return "doors" in counted;
-}
-
 /** Makes the plan of one policy. */
 class Planner {
   readonly #policy: Policy;
@@ -327,7 +323,7 @@ class Planner {
   // oxlint-disable-next-line max-params -- the rule, what it is in the kernel, and where
   #knockLines(
     row: PolicyRule,
-    knock: KnockSets,
+    knocks: readonly KnockSets[],
     origin: Origin,
     levels: ReadonlyMap<number, number>,
   ): PlanLine[] {
@@ -335,16 +331,18 @@ class Planner {
     if ((levels.get(origin.chain) ?? 0) + KNOCK_LEVELS > LEVELS_MAX) {
       return knockMatches(row).map((match) => up(match, "the kernel does not nest chains so deep"));
     }
-    this.#knocks.set(knock.name, knock);
-    const ipv6: Match = [{ field: "family", family: 6 }];
-    const line = (match: Match, action: LineAction): PlanLine =>
-      this.#line({ match, action, origin, knock }, levels);
-    const { opened, doors } = ipv4Matches(knock);
-    return [
-      ...knockMatches(row).map((match) => up([...ipv6, ...match], "it remembers IPv6 sources in userspace")),
-      line(opened, { kind: "accept" }),
-      ...doors.map((match) => line(match, { kind: "drop" })),
-    ];
+    const others = ([4, 6] as const).filter((family) => knocks.every((knock) => knock.family !== family));
+    const ups = others.flatMap((family) =>
+      knockMatches(row).map((match) => up([{ field: "family", family }, ...match], IPV6_DATAGRAMS)),
+    );
+    const lines = knocks.flatMap((knock) => {
+      this.#knocks.set(knock.name, knock);
+      const line = (match: Match, action: LineAction): PlanLine =>
+        this.#line({ match, action, origin, knock }, levels);
+      const { opened, doors } = knockPackets(knock);
+      return [line(opened, { kind: "accept" }), ...doors.map((match) => line(match, { kind: "drop" }))];
+    });
+    return [...ups, ...lines];
   }
 
   // oxlint-disable-next-line max-params -- the rule as the policy and as the evaluator has it, and where
@@ -449,26 +447,6 @@ function askerWords(askers: readonly Asker[]): string {
   return `${first.row.name} (${first.chain.name}, line ${first.row.line}${more})`;
 }
 
-/** Rules that stand in the kernel with what they count. */
-function standing(policy: Policy, counts: Counts): Counting[] {
-  const ipv4: Match = [{ field: "family", family: 4 }];
-  return policy.chains.flatMap(({ index: chain, rules }) =>
-    rules.flatMap((row, rule): Counting[] => {
-      const counted = counts.get(row);
-      if (counted === undefined || typeof counted === "string") return [];
-      const origin = { chain, rule };
-      if (isKnock(counted)) {
-        const { opened, doors } = ipv4Matches(counted);
-        const packets = [opened, ...doors];
-        return [{ row, origin, packets, mayLackRoom: false, words: "remembers every knock" }];
-      }
-      const mayLackRoom = counted.by === "source";
-      const packets = [mayLackRoom ? ipv4 : []];
-      return [{ row, origin, packets, mayLackRoom, words: "counts every packet" }];
-    }),
-  );
-}
-
 /** What most firewalls have. */
 const USUAL: PlanOptions = { tracksConnections: true, logsDrops: true };
 
@@ -480,12 +458,7 @@ const USUAL: PlanOptions = { tracksConnections: true, logsDrops: true };
  */
 export function planPolicy(policy: Policy, memory: RuleMemory, options: PlanOptions = USUAL): KernelPlan {
   const rules = policy.instantiate(memory);
-  const rows = policy.chains.flatMap((chain) => chain.rules);
-  const counts = new Map<PolicyRule, Meter | KnockSets | string>();
-  for (const row of rows) {
-    if (row.name === "LimitRule") counts.set(row, meterOf(row, policy));
-    if (isStrictKnock(row)) counts.set(row, knockSetsOf(row, policy));
-  }
+  const counts = countedRules(policy);
   for (;;) {
     const plan = new Planner(policy, rules, counts).plan();
     const { broken, told } = checkCounts(plan, rules, standing(policy, counts), options);

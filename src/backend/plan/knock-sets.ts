@@ -21,13 +21,20 @@
  *
  * The sets are named by the rule's text, and outlive plans as the rule's shared memory outlives policies.
  */
-import { type Port, PROTOCOL, SECOND } from "../../base/index.ts";
+import { type Family, type Port, PROTOCOL, SECOND } from "../../base/index.ts";
 import type { Policy, PolicyRule } from "../../policy/index.ts";
-import type { KernelTest, Match } from "./kernel-test.ts";
+import type { Match } from "./kernel-test.ts";
 import { limitWords, nameOf } from "./meter.ts";
 
-/** What is asked of a SYN that has counted. */
-export const SYN_KEY = "ip saddr . tcp sport . tcp dport . tcp sequence";
+/** The source of a packet, in nftables' words. */
+export function sourceText({ family }: Pick<KnockSets, "family">): string {
+  return family === 4 ? "ip saddr" : "ip6 saddr";
+}
+
+/** What a SYN that has counted is known by, in nftables' words. */
+export function synText(sets: Pick<KnockSets, "family">): string {
+  return `${sourceText(sets)} . tcp sport . tcp dport . tcp sequence`;
+}
 
 /** A port that packets go to. */
 export interface KnockPort {
@@ -48,8 +55,9 @@ interface KnockValues {
   readonly attempt_window: number;
 }
 
-/** A rule about knocks, in the kernel. */
+/** A rule about knocks, in the kernel, for the sources of one family. */
 export interface KnockSets {
+  readonly family: Family;
   /** Names of its sets begin with it; the same for the same rule of each policy. */
   readonly name: string;
   /** The protected port. */
@@ -69,6 +77,10 @@ export interface KnockSets {
   /** Most elements of each set. */
   readonly size: number;
 }
+
+/** Why sources of IPv6 are not the kernel's where the rule has UDP. */
+export const IPV6_DATAGRAMS =
+  "it remembers IPv6 sources in userspace: the kernel does not vouch for datagrams with a wrong checksum";
 
 /** True for rules that {@link knockSetsOf} is for. */
 export function isStrictKnock({ name, values }: PolicyRule): boolean {
@@ -106,14 +118,12 @@ export function knockMatches(row: PolicyRule): Match[] {
   return distinct(all).map(portMatch);
 }
 
-const IPV4: KernelTest = { field: "family", family: 4 };
-
-/** Packets of IPv4 to the protected port, and those to each door. */
-export function ipv4Matches({ opened, doors }: KnockSets): {
+/** Packets to the protected port, and those to each door. */
+export function knockPackets({ family, opened, doors }: KnockSets): {
   readonly opened: Match;
   readonly doors: Match[];
 } {
-  const match = (port: KnockPort): Match => [IPV4, ...portMatch(port)];
+  const match = (port: KnockPort): Match => [{ field: "family", family }, ...portMatch(port)];
   return { opened: match(opened), doors: distinct(doors).map(match) };
 }
 
@@ -128,11 +138,12 @@ function obstacle(row: PolicyRule): string | undefined {
 }
 
 /**
- * A strict PortKnocking rule as sets of the kernel.
+ * A strict PortKnocking rule as sets of the kernel, for each family of sources whose packets cannot go up.
+ * Datagrams over IPv6 with a wrong checksum do, so with UDP it has none for IPv6.
  *
  * @returns why it cannot be, for people, where it cannot
  */
-export function knockSetsOf(row: PolicyRule, { settings }: Policy): KnockSets | string {
+export function knockSetsOf(row: PolicyRule, { settings }: Policy): KnockSets[] | string {
   const reason = obstacle(row);
   if (reason !== undefined) return reason;
   const values = valuesOf(row);
@@ -140,17 +151,22 @@ export function knockSetsOf(row: PolicyRule, { settings }: Policy): KnockSets | 
   const limit = limitWords(attempts / attempt_window, attempts);
   if (typeof limit === "string") return `${limit} (attempts)`;
   const { knockSources } = settings.limits;
-  return {
-    name: nameOf("knocks", `${row.memoryKey} ${knockSources}`),
-    opened: { protocol, port },
-    doors: doorsOf(values),
+  const opened = { protocol, port };
+  const doors = doorsOf(values);
+  const hasDatagrams = [opened, ...doors].some((each) => each.protocol === "UDP");
+  const families: readonly Family[] = hasDatagrams ? [4] : [4, 6];
+  return families.map((family) => ({
+    family,
+    name: nameOf(`knocks${family}`, `${row.memoryKey} ${knockSources}`),
+    opened,
+    doors,
     ...(src_port !== undefined && { sourcePort: src_port }),
     timeout: timeout * SECOND,
     deadline: (deadline ?? timeout) * SECOND,
     tries: limit.words,
     idleSeconds: Math.ceil(limit.burstSeconds) + 1,
     size: knockSources,
-  };
+  }));
 }
 
 /** Name of the set of sources that have passed so many doors, and not all. */
@@ -173,15 +189,15 @@ interface SetForm {
 
 function setForms(sets: KnockSets): SetForm[] {
   const { name, timeout, deadline, idleSeconds, size } = sets;
-  const bySource = { key: "ip saddr", size };
+  const bySource = { key: sourceText(sets), size };
   const remembered = Math.max(timeout, deadline) + SECOND;
   return [
     { ...bySource, name: `${name}-begun`, timeout: deadline },
     ...passedCounts(sets).map((passed) => ({ ...bySource, name: passedSetName(sets, passed), timeout })),
     { ...bySource, name: `${name}-open`, timeout },
     { ...bySource, name: `${name}-tries`, timeout: idleSeconds * SECOND },
-    { name: `${name}-counted`, key: SYN_KEY, timeout: deadline, size },
-    { name: `${name}-full`, key: "meta nfproto", timeout: remembered, size: 2 },
+    { name: `${name}-counted`, key: synText(sets), timeout: deadline, size },
+    { name: `${name}-full`, key: "meta nfproto", timeout: remembered, size: 1 },
   ];
 }
 

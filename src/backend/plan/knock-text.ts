@@ -4,7 +4,14 @@
  * A packet comes here from the rule's place. It is dropped when it knocks; everything else goes back, to the
  * next rule, or up.
  */
-import { type KnockPort, type KnockSets, passedCounts, passedSetName, SYN_KEY } from "./knock-sets.ts";
+import {
+  type KnockPort,
+  type KnockSets,
+  passedCounts,
+  passedSetName,
+  sourceText,
+  synText,
+} from "./knock-sets.ts";
 
 const LONE_SYN = "tcp flags & (fin | syn | rst | ack) == syn";
 
@@ -31,10 +38,16 @@ export const DOOR_PART = "door";
 class KnockWords<Rule> {
   readonly sets: KnockSets;
   readonly place: KnockPlace<Rule>;
+  /** The source of a packet. */
+  readonly source: string;
+  /** What a SYN is known by. */
+  readonly syn: string;
 
   constructor(sets: KnockSets, place: KnockPlace<Rule>) {
     this.sets = sets;
     this.place = place;
+    this.source = sourceText(sets);
+    this.syn = synText(sets);
   }
 
   set(name: string): string {
@@ -61,12 +74,12 @@ class KnockWords<Rule> {
 
   /** Notes a knock at a door, where it is a SYN. */
   note({ protocol }: KnockPort): string[] {
-    return protocol === "TCP" ? [`add ${this.set("counted")} { ${SYN_KEY} }`] : [];
+    return protocol === "TCP" ? [`add ${this.set("counted")} { ${this.syn} }`] : [];
   }
 
   /** For who has passed all doors. */
   open(): string[] {
-    return [`delete ${this.set("tries")} { ip saddr }`, `add ${this.set("open")} { ip saddr }`];
+    return [`delete ${this.set("tries")} { ${this.source} }`, `add ${this.set("open")} { ${this.source} }`];
   }
 }
 
@@ -75,22 +88,24 @@ function beginChain<Rule>(words: KnockWords<Rule>, door: KnockPort): KnockChain<
   const { sets, place } = words;
   const counts = passedCounts(sets);
   const up = words.to("full");
-  const noted = words.note(door).flatMap((note) => [note, `${SYN_KEY} != ${words.set("counted")} ${up}`]);
+  const noted = words.note(door).flatMap((note) => [note, `${words.syn} != ${words.set("counted")} ${up}`]);
   const standing = [
-    `delete ${words.set("begun")} { ip saddr }`,
-    `add ${words.set("begun")} { ip saddr }`,
-    `ip saddr != ${words.set("begun")} ${up}`,
-    `add ${words.passed(1)} { ip saddr }`,
-    `ip saddr != ${words.passed(1)} ${up}`,
+    `delete ${words.set("begun")} { ${words.source} }`,
+    `add ${words.set("begun")} { ${words.source} }`,
+    `${words.source} != ${words.set("begun")} ${up}`,
+    `add ${words.passed(1)} { ${words.source} }`,
+    `${words.source} != ${words.passed(1)} ${up}`,
   ];
   return {
     part: "begin",
     rules: [
-      `update ${words.set("tries")} { ip saddr limit rate over ${sets.tries} } return`,
-      `ip saddr != ${words.set("tries")} ${up}`,
+      `update ${words.set("tries")} { ${words.source} limit rate over ${sets.tries} } return`,
+      `${words.source} != ${words.set("tries")} ${up}`,
       ...noted,
-      ...counts.map((count) => `delete ${words.passed(count)} { ip saddr }`),
-      ...(counts.length === 0 ? [...words.open(), `ip saddr != ${words.set("open")} ${up}`] : standing),
+      ...counts.map((count) => `delete ${words.passed(count)} { ${words.source} }`),
+      ...(counts.length === 0
+        ? [...words.open(), `${words.source} != ${words.set("open")} ${up}`]
+        : standing),
       place.drop(""),
     ],
   };
@@ -99,11 +114,17 @@ function beginChain<Rule>(words: KnockWords<Rule>, door: KnockPort): KnockChain<
 /** A source that has passed so many doors, at a door: the next one, or a wrong one. */
 function nextChains<Rule>(words: KnockWords<Rule>, count: number, door: KnockPort): KnockChain<Rule>[] {
   const { sets, place } = words;
-  const forget = [`delete ${words.set("begun")} { ip saddr }`, `delete ${words.passed(count)} { ip saddr }`];
+  const forget = [
+    `delete ${words.set("begun")} { ${words.source} }`,
+    `delete ${words.passed(count)} { ${words.source} }`,
+  ];
   const isLast = count === sets.doors.length - 1;
   const pass = isLast
     ? [...forget, ...words.open()]
-    : [`delete ${words.passed(count)} { ip saddr }`, `add ${words.passed(count + 1)} { ip saddr }`];
+    : [
+        `delete ${words.passed(count)} { ${words.source} }`,
+        `add ${words.passed(count + 1)} { ${words.source} }`,
+      ];
   const rules = [`${words.isKnock(door)} ${words.to(`pass-${count}`)}`, `${words.isAt(door)} return`];
   return [
     { part: `pass-${count}`, rules: [...words.note(door), ...pass, place.drop("")] },
@@ -121,11 +142,11 @@ export function knockChains<Rule>(sets: KnockSets, place: KnockPlace<Rule>): Kno
   const isFull = `meta nfproto ${words.set("full")}`;
   const standing = passedCounts(sets)
     .toReversed()
-    .map((count) => `ip saddr ${words.passed(count)} ${words.to(`next-${count}`)}`);
+    .map((count) => `${words.source} ${words.passed(count)} ${words.to(`next-${count}`)}`);
   const door = [
-    `ip saddr ${words.set("open")} return`,
-    place.drop(`${LONE_SYN} ${SYN_KEY} ${words.set("counted")} `),
-    `ip saddr != ${words.set("begun")} ${words.to("first")}`,
+    `${words.source} ${words.set("open")} return`,
+    place.drop(`${LONE_SYN} ${words.syn} ${words.set("counted")} `),
+    `${words.source} != ${words.set("begun")} ${words.to("first")}`,
     ...standing,
     words.to("first"),
   ];

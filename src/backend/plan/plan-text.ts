@@ -28,7 +28,7 @@ import type {
   PlanLine,
   RegionName,
 } from "./kernel-plan.ts";
-import type { KnockSets } from "./knock-sets.ts";
+import { type KnockSets, sourceText } from "./knock-sets.ts";
 import { DOOR_PART, knockChains } from "./knock-text.ts";
 import { matchText } from "./match-text.ts";
 import type { Meter } from "./meter.ts";
@@ -371,11 +371,11 @@ class PlanWriter {
     const words = comment(this.#originWords(origin));
     if (action.kind === "accept") {
       return [
-        { text: `${tests}ip saddr @${knock.name}-open counter accept ${words}`, line },
+        { text: `${tests}${sourceText(knock)} @${knock.name}-open counter accept ${words}`, line },
         `${tests}meta nfproto @${knock.name}-full goto ${QUEUEING_CHAIN}`,
       ];
     }
-    const prefix = `${this.#ruleChain(hook, origin.chain)}-knock-${origin.rule}`;
+    const prefix = `${this.#ruleChain(hook, origin.chain)}-knock${knock.family}-${origin.rule}`;
     const nameOf = (part: string): string => this.#name(`${prefix}-${part}`);
     const drop = (before: string): CountedRule => ({
       text: `${before}${this.#actionText(hook, line)} ${words}`,

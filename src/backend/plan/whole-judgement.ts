@@ -44,11 +44,16 @@ export interface Counting {
   readonly origin: Origin;
   /** What it counts; every packet fits one of these. */
   readonly packets: readonly Match[];
-  /** Whether sources for which the kernel has no room may have their count in userspace. */
-  readonly mayLackRoom: boolean;
-  /** What it does with them, for people: "counts every packet". */
-  readonly words: string;
+  /** All packets in one bucket, those of each source in one, or who has knocked. */
+  readonly kind: "packets" | "sources" | "knocks";
 }
+
+/** What such rules do, for people. */
+const WORDS: Readonly<Record<Counting["kind"], string>> = {
+  packets: "counts every packet",
+  sources: "counts every packet",
+  knocks: "remembers every knock",
+};
 
 /** What the kernel does besides judging. */
 export interface PlanOptions {
@@ -196,7 +201,8 @@ class UpSearch {
     if (action.kind === "userspace" || (except !== undefined && isIn(except))) this.#note(line, reason);
     const isOther =
       origin.chain !== this.#counting.origin.chain || origin.rule !== this.#counting.origin.rule;
-    const lacksRoom = knock === undefined ? meter?.by === "source" && !this.#counting.mayLackRoom : isOther;
+    const lacksRoom =
+      knock === undefined ? meter?.by === "source" && this.#counting.kind !== "sources" : isOther;
     if (lacksRoom) this.#note(line, "a source for which there is no room is judged in userspace");
   }
 
@@ -212,7 +218,7 @@ class UpSearch {
     const found = this.#plan.policy.chains[chain];
     const row = found?.rules[rule];
     const place = row === undefined ? "at its end" : `line ${row.line}`;
-    this.reason ??= `it ${this.#counting.words}, and some may go to userspace in ${found?.name}, ${place}: ${why}`;
+    this.reason ??= `it ${WORDS[this.#counting.kind]}, and some may go to userspace in ${found?.name}, ${place}: ${why}`;
   }
 }
 
@@ -225,9 +231,10 @@ interface SearchParts {
 }
 
 /** Why packets of a class may come up before all rules, to be judged; `undefined` when none does. */
-function unvouched(packets: Match, words: string): string | undefined {
-  if (implies(packets, [IPV4])) return undefined;
-  return `it ${words}, and IPv6 packets with extension headers go to userspace`;
+function unvouched(packets: Match, { kind }: Counting): string | undefined {
+  // As a knock an IPv6 packet with extension headers means nothing, in userspace neither.
+  if (kind === "knocks" || implies(packets, [IPV4])) return undefined;
+  return `it ${WORDS[kind]}, and IPv6 packets with extension headers go to userspace`;
 }
 
 /** Judges the rules of one plan. */
@@ -282,7 +289,7 @@ class Search {
     if (areApart(counted, counted)) return undefined;
     const search = new UpSearch(this.#plan, chains, counting, this.#parts);
     search.search(counted);
-    return search.reason ?? unvouched(counted, counting.words);
+    return search.reason ?? unvouched(counted, counting);
   }
 }
 
@@ -309,7 +316,7 @@ export function checkCounts(
 ): CheckedCounts {
   const told = new Set<PlanLine>();
   const all = (reason: (words: string) => string): CheckedCounts => ({
-    broken: new Map(counting.map(({ row, words }) => [row, reason(words)])),
+    broken: new Map(counting.map(({ row, kind }) => [row, reason(WORDS[kind])])),
     told,
   });
   if (counting.length === 0) return { broken: new Map(), told };

@@ -8,6 +8,7 @@ import {
   PolicyProbe,
   type ProbePacket,
 } from "../../testing/policy-probe.ts";
+import { IPV6_EXTENSION } from "../../wire/index.ts";
 import { allocateMemory, Evaluator } from "../index.ts";
 
 const CLIENT = "192.0.2.1";
@@ -365,6 +366,16 @@ describe("strict knocking", () => {
     );
     late.context.now += 10 * SECOND;
     assert.deepEqual(play(late, [door1, door2, session]), ["DROP", "DROP", "ACCEPT"], "it counts again");
+  });
+
+  test("of IPv6 only packets without extension headers mean anything", () => {
+    const six = { source: "2001:db8::1", destination: "2001:db8::7" };
+    const knocks = [door1, door2, session].map((packet) => ({ ...packet, ...six }));
+    assert.deepEqual(play(strict(), knocks), ["DROP", "DROP", "ACCEPT"]);
+    const options = [{ type: IPV6_EXTENSION.DESTINATION, data: new Uint8Array(6) }];
+    const probe = strict();
+    const extended = knocks.map((packet) => ({ ...packet, extensions: options }));
+    assert.deepEqual(play(probe, extended), [DOWN_THE_ROAD, DOWN_THE_ROAD, DOWN_THE_ROAD]);
   });
 
   test("attempts come back one by one", () => {

@@ -2,7 +2,8 @@
  * Knocking for a hostile network. What differs from the compatible mode, and is chosen so that the kernel's
  * sets can hold it to the letter (src/backend/plan/knock-sets.ts):
  *
- * - Only packets to a door or to the protected port mean anything.
+ * - Only packets to a door or to the protected port mean anything, and of IPv6 only those without extension
+ *   headers.
  * - A TCP knock is a SYN and nothing else (no ACK, RST or FIN beside it).
  * - A packet to a door that is not the next one is a wrong knock: the source begins again. Sweeping all ports
  *   in order opens nothing unless the doors are neighbours.
@@ -38,6 +39,9 @@ const SYN_WORDS = 6;
 /** Of a SYN that has counted: when. */
 const SYN_WIDTH = 1;
 
+/** Without extension headers (RFC 8200 section 3). */
+const IPV6_HEADER_BYTES = 40;
+
 const HANDSHAKE_FLAGS = TCP_FLAG.SYN | TCP_FLAG.ACK | TCP_FLAG.RST | TCP_FLAG.FIN;
 
 function isOpeningSyn(packet: Packet): boolean {
@@ -70,6 +74,7 @@ export class StrictKnocks extends KnockRule {
 
   override step(packet: Packet, context: RuleContext, keep: boolean): number {
     if (packet.family === 0) return EVENT.FALL_THROUGH;
+    if (packet.family === 6 && packet.transportAt - packet.at > IPV6_HEADER_BYTES) return EVENT.FALL_THROUGH;
     const slot = this.table.find(packet.family, packet.source);
     this.#load(slot);
     this.#forgetOld(context);
