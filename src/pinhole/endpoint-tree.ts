@@ -114,6 +114,29 @@ export class EndpointTree {
     return found;
   }
 
+  /** True when something holds for one of {@link EndpointTree.near}, of which no list is made. */
+  someNear(endpoint: Endpoint, holds: (value: number) => boolean): boolean {
+    this.#descend(endpoint);
+    for (let at = 0; at < this.#wayLength; at += 1) if (this.#someIn(this.#wayAt(at), holds)) return true;
+    if (this.#top === undefined) return false;
+    const waiting = [this.#top];
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      if (this.#someIn(node, holds)) return true;
+      for (let side = 0; side < 2; side += 1) {
+        const child = this.#children[2 * node + side] ?? 0;
+        if (child !== 0) waiting.push(child);
+      }
+    }
+    return false;
+  }
+
+  #someIn(node: number, holds: (value: number) => boolean): boolean {
+    for (let next = this.#first[node] ?? 0; next !== 0; next = this.#next[next - 1] ?? 0) {
+      if (holds(next - 1)) return true;
+    }
+    return false;
+  }
+
   /** Makes the way that of the nodes that contain the place, from the root; the top lies in it. */
   #descend(endpoint: Endpoint): void {
     this.#seek(endpoint);

@@ -64,6 +64,10 @@ class Side {
     return this.#trees[endpoint.family].near(endpoint);
   }
 
+  someNear(endpoint: Endpoint, holds: (value: number) => boolean): boolean {
+    return this.#trees[endpoint.family].someNear(endpoint, holds);
+  }
+
   /** True when a value's endpoint has an address and a port in common with another. */
   meets(value: number, { prefix, ports }: Endpoint): boolean {
     const network = this.#networks[value] ?? 0;
@@ -115,6 +119,19 @@ export class PairIndex {
   meeting(pair: Pair): readonly number[] {
     const candidates = this.candidates(pair);
     return candidates === NOTHING ? NOTHING : candidates.filter((value) => this.#meets(value, pair));
+  }
+
+  /**
+   * True when something holds for one of {@link PairIndex.meeting}, of which no list is made.
+   *
+   * @param holds - asked first, also about what does not meet the pair
+   */
+  someMeeting(pair: Pair, holds: (value: number) => boolean): boolean {
+    const { near, far } = pair;
+    const [nearWeight, farWeight] = [this.#near.weigh(near), this.#far.weigh(far)];
+    if (nearWeight === 0 || farWeight === 0) return false;
+    const meets = (value: number): boolean => holds(value) && this.#meets(value, pair);
+    return nearWeight <= farWeight ? this.#near.someNear(near, meets) : this.#far.someNear(far, meets);
   }
 
   /** How many {@link PairIndex.meeting} would compare. */

@@ -209,7 +209,7 @@ export class Population {
   }
 
   #speaksOf(kind: "permit" | "block", pair: Pair, ways: number, distance: number): boolean {
-    return this.#index[kind].meeting(pair).some((row) => {
+    return this.#index[kind].someMeeting(pair, (row) => {
       const own = this.#distances[row] ?? ANY_DISTANCE;
       return ((this.#ways[row] ?? 0) & ways) !== 0 && (own === ANY_DISTANCE || own === distance);
     });

@@ -79,6 +79,8 @@ export class Enforcer {
   readonly health: BackendHealth = new BackendHealth();
   /** How the ends of leases fare; what else works may hide that they do not. */
   readonly expiryHealth: BackendHealth = new BackendHealth();
+  /** How the journal fares: while it cannot be written nothing opens. */
+  readonly journalHealth: BackendHealth = new BackendHealth(1);
   readonly #parts: EnforcerParts;
   /** What is decided and not written. */
   readonly #backlog: JournalBacklog;
@@ -150,6 +152,17 @@ export class Enforcer {
   /** The journal shall say this, as soon as it can be written. */
   async correct(changes: JournalChanges): Promise<void> {
     this.#backlog.add(changes);
+    await this.writeRest();
+  }
+
+  /**
+   * Tries a journal that could not be written: whether it works again is to be known before somebody opens.
+   */
+  async retryJournal(): Promise<void> {
+    if (this.journalHealth.isDegraded && this.#backlog.isEmpty) {
+      const head = this.#parts.store.journalHead;
+      this.#backlog.add({ head, put: [], remove: [], keep: [], forget: [] });
+    }
     await this.writeRest();
   }
 
@@ -239,8 +252,24 @@ export class Enforcer {
   async #catchUp(): Promise<void> {
     const { changes } = this.#backlog;
     if (changes === undefined) return;
-    await this.#parts.journal.append(changes);
+    await this.#append(changes);
     this.#backlog.clear();
+  }
+
+  /** @throws {FirewallError} `JOURNAL_UNAVAILABLE`, and everybody is told when it was written before */
+  async #append(changes: JournalChanges): Promise<void> {
+    try {
+      await this.#parts.journal.append(changes);
+    } catch (error) {
+      const { message } = failure(error);
+      if (this.journalHealth.fail(message) === "degraded") {
+        this.announce("backend.degraded", `Nothing can be opened, only closed and blocked: ${message}`);
+      }
+      throw error;
+    }
+    if (this.journalHealth.succeed() === "recovered") {
+      this.announce("backend.recovered", "The journal can be written again.");
+    }
   }
 
   /** Writes changes behind what is not written yet. */
@@ -257,7 +286,7 @@ export class Enforcer {
     }
     try {
       await this.#catchUp();
-      await this.#parts.journal.append(changes);
+      await this.#append(changes);
       return undefined;
     } catch (error) {
       this.counters.journalFailures += 1;

@@ -1,6 +1,6 @@
-/** How the packet filter fares: good, or degraded when it has failed several times in a row. */
+/** How the packet filter or the journal fares: good, or degraded when it has failed. */
 
-/** Failures in a row after which it counts as degraded. */
+/** Failures of a packet filter in a row after which it counts as degraded. */
 const FAILURES_MAX = 3;
 
 /** What has just changed. */
@@ -8,11 +8,17 @@ export type HealthChange = "degraded" | "recovered" | undefined;
 
 /** Counts what goes well and what does not. */
 export class BackendHealth {
+  readonly #failuresMax: number;
   #failures = 0;
   #isDegraded = false;
   #reason = "";
 
-  /** True when it has failed several times in a row, and not worked since. */
+  /** @param failuresMax - failures in a row after which it counts as degraded */
+  constructor(failuresMax: number = FAILURES_MAX) {
+    this.#failuresMax = failuresMax;
+  }
+
+  /** True when it has failed so often in a row, and not worked since. */
   get isDegraded(): boolean {
     return this.#isDegraded;
   }
@@ -35,7 +41,7 @@ export class BackendHealth {
   fail(reason: string): HealthChange {
     this.#failures += 1;
     this.#reason = reason;
-    if (this.#isDegraded || this.#failures < FAILURES_MAX) return undefined;
+    if (this.#isDegraded || this.#failures < this.#failuresMax) return undefined;
     this.#isDegraded = true;
     return "degraded";
   }

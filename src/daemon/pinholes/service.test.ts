@@ -463,7 +463,7 @@ describe("a journal that cannot be written", () => {
 
   it("refuses what opens, lets what protects happen, and is told later", async () => {
     const journal = new FullDisk();
-    const { service, filter } = await makeRig(journal);
+    const { service, filter, events } = await makeRig(journal);
     const [opened] = (await service.apply(ALICE, [{ op: "open", spec: audio(9000) }])).results;
     await service.apply(ALICE, [{ op: "open", spec: AUDIO }]);
     journal.isFull = true;
@@ -477,6 +477,7 @@ describe("a journal that cannot be written", () => {
       filter.keys.map((key) => key.split(" ")[0]),
       ["block", "block"],
     );
+    assert.ok(service.status.isDegraded && /the disk is full/.test(service.status.reason));
     journal.isFull = false;
     await service.apply(BOB, [
       { op: "open", spec: { ...AUDIO, external: { family: 4, address: "198.51.100.2" } } },
@@ -485,6 +486,29 @@ describe("a journal that cannot be written", () => {
       [...journal.load().pinholes].map((text) => unpackPinhole(text).owner),
       ["bob", "bob"],
     );
+    const told = events.filter(({ type }) => type.startsWith("backend."));
+    assert.deepEqual(
+      told.map(({ type }) => type),
+      ["backend.degraded", "backend.recovered"],
+    );
+    assert.equal(service.status.isDegraded, false);
+  });
+
+  it("is tried again although nobody asks for anything", async () => {
+    const journal = new FullDisk();
+    const { service } = await makeRig(journal);
+    journal.isFull = true;
+    assert.equal(
+      await refusalOf(service.apply(ALICE, [{ op: "open", spec: audio(7) }])),
+      "JOURNAL_UNAVAILABLE",
+    );
+    assert.ok(service.status.isDegraded);
+    journal.isFull = false;
+    await eventually(
+      () => service.status.isDegraded,
+      (isDegraded) => !isDegraded,
+    );
+    assert.deepEqual([...journal.load().pinholes], []);
   });
 
   it("keeps no start waiting that has something to correct, and learns it later", async () => {

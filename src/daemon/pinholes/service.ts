@@ -263,7 +263,8 @@ export class PinholeService {
 
   get status(): ServiceStatus {
     const { store, backend } = this.#options;
-    const { health, expiryHealth, counters, enforced } = this.#enforcer;
+    const { health, expiryHealth, journalHealth, counters, enforced } = this.#enforcer;
+    const ill = [health, expiryHealth, journalHealth];
     return {
       backend: backend.name,
       abilities: backend.abilities,
@@ -272,8 +273,8 @@ export class PinholeService {
       natModes: store.natModes,
       desired: store.elementCount,
       enforced,
-      isDegraded: health.isDegraded || expiryHealth.isDegraded,
-      reason: health.reason === "" ? expiryHealth.reason : health.reason,
+      isDegraded: ill.some(({ isDegraded }) => isDegraded),
+      reason: ill.find(({ reason }) => reason !== "")?.reason ?? "",
       counters: { ...counters },
     };
   }

@@ -159,7 +159,7 @@ export class WorkLoop {
         auditors = [];
         this.#parts.store.dropOverdue(this.#parts.moment());
         await this.#leases.endDue();
-        await this.#parts.enforcer.writeRest();
+        await this.#parts.enforcer.retryJournal();
         this.#letRead();
         batch = this.#takeBatch();
         if (batch.length > 0) await this.#serve(batch);
