@@ -27,7 +27,13 @@ export {
 } from "./kernel-settings.ts";
 export { LocalAddresses } from "./local-addresses.ts";
 export { machineBootId, machineMoment } from "./machine-clock.ts";
-export { type Answers, type ListEnd, NETLINK_PROTOCOL, NetlinkSocket } from "./netlink-socket.ts";
+export {
+  type Answers,
+  type ListEnd,
+  type ListVisitor,
+  NETLINK_PROTOCOL,
+  NetlinkSocket,
+} from "./netlink-socket.ts";
 export { type PeerCredentials, readPeerCredentials } from "./peer-credentials.ts";
 export { FolderLock } from "./folder-lock.ts";
 export { enterNamespace, inFreshNamespace, inNamespace } from "./network-namespace.ts";

@@ -4,7 +4,7 @@
  * The kernel carries a request out inside `send`, so when `send` returns every answer already waits: reading
  * until the socket is empty needs no time limit. Only dumps go on, and they end with a message of their own.
  */
-import { FirewallError } from "../base/index.ts";
+import { FirewallError, type Milliseconds } from "../base/index.ts";
 import {
   CONTROL,
   decodeKernelAnswer,
@@ -121,6 +121,13 @@ export interface ListEnd {
   readonly refused: KernelAnswer | undefined;
 }
 
+/**
+ * Called for each message of a list, which lies from `cursor.at` to `cursor.end` until it returns.
+ *
+ * @param ageMs - how long ago the kernel wrote it, at most, in milliseconds: it may have waited to be read
+ */
+export type ListVisitor = (bytes: DataView, cursor: MessageCursor, ageMs: Milliseconds) => void;
+
 /** A netlink socket for requests. Blocks only as long as the kernel works on the request. */
 export class NetlinkSocket {
   /** -1 once it is closed: the number may be somebody else's then. */
@@ -163,11 +170,11 @@ export class NetlinkSocket {
    * else may be asked of the socket meanwhile, nor may it be closed.
    *
    * @param request - one request for a dump
-   * @param visit - called for each message, which lies from `cursor.at` to `cursor.end` until it returns
    * @returns how the list ended
    * @throws {FirewallError} `NETLINK_SEND` or `NETLINK_RECEIVE` when the socket itself fails
    */
-  async list(request: Uint8Array, visit: (bytes: DataView, cursor: MessageCursor) => void): Promise<ListEnd> {
+  async list(request: Uint8Array, visit: ListVisitor): Promise<ListEnd> {
+    let since = performance.now();
     expectSuccess(
       send(this.#fd, request, request.length, 0),
       "NETLINK_SEND",
@@ -176,17 +183,21 @@ export class NetlinkSocket {
     const cursor = new MessageCursor();
     let isInterrupted = false;
     while (true) {
+      const asked = performance.now();
       const received = await recvLater(this.#fd, this.#memory, RECEIVE_BYTES, 0);
       // What went wrong is told to the thread that asked: so it is asked from this one.
       cursor.bind(this.#view, 0, received < 0 ? this.#receive(0) : received);
+      const ageMs = performance.now() - since;
       while (cursor.next()) {
         isInterrupted ||= (cursor.flags & MESSAGE_FLAG.INTERRUPTED) !== 0;
         if (cursor.type === CONTROL.DONE) return { isInterrupted, refused: undefined };
         if (cursor.type === CONTROL.ERROR) {
           return { isInterrupted, refused: decodeKernelAnswer(this.#view, cursor) };
         }
-        visit(this.#view, cursor);
+        visit(this.#view, cursor, ageMs);
       }
+      // While one part is fetched the kernel writes the next.
+      since = asked;
     }
   }
 

@@ -34,7 +34,7 @@ function accountOf(...boxes: readonly Box[]): KindAccount {
   return account;
 }
 
-const RIGHT = { layer: 0, deadline: LEASE, data: NOTHING };
+const RIGHT = { layer: 0, deadline: LEASE, ageMs: 0, data: NOTHING };
 
 function missing(account: KindAccount, now = 0): string[] {
   return [...account.unseen(now)].map(([name]) => name);
@@ -50,6 +50,15 @@ describe("the account of what the kernel was told", () => {
     assert.equal(account.see(nameOf(strange), RIGHT), "stranger");
     assert.deepEqual(missing(account), [nameOf(video)]);
     assert.deepEqual(missing(account, LEASE), [], "what is over is not missed");
+  });
+
+  it("takes what has waited to be read for what it was when it was written", () => {
+    const account = accountOf(audio, video, strange);
+    account.beginInspection();
+    const [late, early] = [LEASE + 5000, LEASE - 5000];
+    assert.equal(account.see(nameOf(audio), { ...RIGHT, deadline: late, ageMs: 4500 }), "right");
+    assert.equal(account.see(nameOf(video), { ...RIGHT, deadline: late, ageMs: 3500 }), "stale");
+    assert.equal(account.see(nameOf(strange), { ...RIGHT, deadline: early, ageMs: 4500 }), "stale");
   });
 
   it("is not misled when an element is named twice", () => {

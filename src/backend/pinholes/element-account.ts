@@ -48,6 +48,8 @@ export interface Sighting {
   readonly layer: number;
   /** When it ends, on the caller's clock; Infinity for never. */
   readonly deadline: Milliseconds;
+  /** How much earlier it may end: the kernel said so up to so long ago. */
+  readonly ageMs: Milliseconds;
   /** In maps: what it leads to; of a limit, the name of its object in Latin-1. */
   readonly data: Uint8Array;
 }
@@ -55,8 +57,10 @@ export interface Sighting {
 /** How that compares: `misplaced` is what shall be in force, but elsewhere or otherwise. */
 export type Finding = "right" | "stale" | "misplaced" | "stranger";
 
-function isTimely(deadline: Milliseconds, expected: Milliseconds): boolean {
-  return deadline === expected || Math.abs(deadline - expected) < DEADLINE_TOLERANCE_MS;
+function isTimely({ deadline, ageMs }: Sighting, expected: Milliseconds): boolean {
+  if (deadline === expected) return true;
+  const lateMs = deadline - expected;
+  return lateMs > -DEADLINE_TOLERANCE_MS && lateMs - ageMs < DEADLINE_TOLERANCE_MS;
 }
 
 /** The elements of one kind of set. */
@@ -125,7 +129,7 @@ export class KindAccount {
     if (!this.#isInPlace(row, sighting)) return "misplaced";
     this.#layers[row] = sighting.layer;
     this.#marks[row] = SEEN;
-    return mark === SEEN || isTimely(sighting.deadline, this.deadlineOf(row)) ? "right" : "stale";
+    return mark === SEEN || isTimely(sighting, this.deadlineOf(row)) ? "right" : "stale";
   }
 
   #isInPlace(row: number, { layer, data }: Sighting): boolean {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeElementsDump, MessageCursor, TABLE_FAMILY } from "../../netlink/index.ts";
-import type { ListEnd, NetlinkSocket } from "../../system/index.ts";
+import type { ListEnd, ListVisitor, NetlinkSocket } from "../../system/index.ts";
 import { Foresight } from "./foresight.ts";
 
 type List = NetlinkSocket["list"];
@@ -9,6 +9,8 @@ type List = NetlinkSocket["list"];
 const TABLE = { family: TABLE_FAMILY.INET, name: "table" };
 const FIRST = encodeElementsDump(TABLE, "first");
 const SECOND = encodeElementsDump(TABLE, "second");
+/** How long each part has waited to be read. */
+const AGE_MS = 700;
 const END: ListEnd = { isInterrupted: false, refused: undefined };
 
 /** A kernel that answers each question with the question itself, so often. */
@@ -19,7 +21,7 @@ function echo(asked: Uint8Array[], times = 1): List {
     for (let time = 0; time < times; time += 1) {
       const cursor = new MessageCursor();
       cursor.bind(bytes, 0, bytes.byteLength);
-      while (cursor.next()) visit(bytes, cursor);
+      while (cursor.next()) visit(bytes, cursor, AGE_MS);
     }
     // What was read is overwritten by what is read next.
     new Uint8Array(bytes.buffer).fill(0);
@@ -57,7 +59,10 @@ describe("foresight", () => {
     now = 4000;
     assert.equal(foresight.backdate(50_000), 50_000);
     const dates: number[] = [];
-    const visit = (): void => void dates.push(foresight.backdate(50_000));
+    const visit: ListVisitor = (_bytes, _cursor, ageMs) => {
+      dates.push(foresight.backdate(50_000));
+      assert.equal(ageMs, AGE_MS, "and knows how much older it may be");
+    };
     await foresight.list(FIRST, visit);
     await foresight.list(SECOND, visit);
     assert.deepEqual(dates, [47_000, 50_000]);
@@ -77,7 +82,7 @@ describe("foresight", () => {
     };
     const refused = new Foresight({ list: refusing }, [FIRST]);
     await refused.done;
-    assert.equal(await refused.list(FIRST, assert.fail), END);
+    assert.equal(await refused.list(FIRST, () => assert.fail()), END);
     assert.equal((await contents(tooMany, long)).length, 65);
   });
 });

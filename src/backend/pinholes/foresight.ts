@@ -7,7 +7,7 @@
  */
 import type { Milliseconds } from "../../base/index.ts";
 import { MessageCursor } from "../../netlink/index.ts";
-import type { ListEnd, NetlinkSocket } from "../../system/index.ts";
+import type { ListEnd, ListVisitor, NetlinkSocket } from "../../system/index.ts";
 
 /** Longest lists that are kept, all together, in bytes: those of half a million elements. */
 const KEPT_MAX_BYTES = 1 << 26;
@@ -20,6 +20,8 @@ interface Part {
   readonly bytes: DataView;
   /** When it came, by performance.now(). */
   readonly at: Milliseconds;
+  /** How long before that it was written, at most. */
+  readonly ageMs: Milliseconds;
 }
 
 /** A list that has been read. */
@@ -55,17 +57,17 @@ export class Foresight implements Lists {
   }
 
   /** A list, as {@link NetlinkSocket.list} reads it: the one that was read ahead, where there is one. */
-  async list(request: Uint8Array, visit: (bytes: DataView, cursor: MessageCursor) => void): Promise<ListEnd> {
+  async list(request: Uint8Array, visit: ListVisitor): Promise<ListEnd> {
     await this.done;
     const name = nameOf(request);
     const recording = this.#recordings.get(name);
     this.#recordings.delete(name);
     if (recording === undefined) return this.#lists.list(request, visit);
     const cursor = new MessageCursor();
-    for (const { bytes, at } of recording.parts) {
+    for (const { bytes, at, ageMs } of recording.parts) {
       this.#at = at;
       cursor.bind(bytes, 0, bytes.byteLength);
-      while (cursor.next()) visit(bytes, cursor);
+      while (cursor.next()) visit(bytes, cursor, ageMs);
     }
     this.#at = undefined;
     return recording.end;
@@ -79,11 +81,11 @@ export class Foresight implements Lists {
   async #read(requests: readonly Uint8Array[]): Promise<void> {
     for (const request of requests) {
       const parts: Part[] = [];
-      const end = await this.#lists.list(request, ({ buffer, byteOffset }, cursor) => {
+      const end = await this.#lists.list(request, ({ buffer, byteOffset }, cursor, ageMs) => {
         this.#keptBytes += cursor.end - cursor.at;
         if (this.#keptBytes > KEPT_MAX_BYTES) return;
         const bytes = new DataView(buffer.slice(byteOffset + cursor.at, byteOffset + cursor.end));
-        parts.push({ bytes, at: performance.now() });
+        parts.push({ bytes, at: performance.now(), ageMs });
       });
       if (this.#keptBytes <= KEPT_MAX_BYTES) this.#recordings.set(nameOf(request), { parts, end });
     }

@@ -48,7 +48,7 @@ describe("an inspection", () => {
       kind.put(FACTS, 0, 60_000);
       kind.remove(FACTS, 0);
       // This part of the list was written before it left.
-      const sighting = { layer: 0, deadline: 60_000, data: new Uint8Array(0) };
+      const sighting = { layer: 0, deadline: 60_000, ageMs: 0, data: new Uint8Array(0) };
       finding = kind.see(nameKey(FACTS.key, FACTS.keyEnd), sighting);
       return { isInterrupted: false, refused: undefined };
     });

@@ -98,7 +98,7 @@ async function inspectSet(set: SetPlace, parts: InspectionParts, findings: Findi
   const { table, name: setName } = nameOf(set);
   const reader = new ElementReader();
   const suffix = setSuffix(set);
-  const end = await lists.list(encodeElementsDump(table, setName), (bytes, cursor) => {
+  const end = await lists.list(encodeElementsDump(table, setName), (bytes, cursor, ageMs) => {
     if (!isWanted()) return;
     const now = clock();
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -107,7 +107,12 @@ async function inspectSet(set: SetPlace, parts: InspectionParts, findings: Findi
       const data = set.limit === undefined ? reader.data : reader.object;
       const name =
         buffer.toString("latin1", key.at, key.end) + buffer.toString("latin1", keyEnd.at, keyEnd.end);
-      const sighting = { layer: set.layer, deadline: now + leftMs, data: buffer.subarray(data.at, data.end) };
+      const sighting = {
+        layer: set.layer,
+        deadline: now + leftMs,
+        ageMs,
+        data: buffer.subarray(data.at, data.end),
+      };
       const finding = kind.see(name, sighting);
       if (set.limit === undefined) findings.held += 1;
       if (finding === "right") return;

@@ -72,6 +72,12 @@ function expel(changes: SetChanges, stranger: Stranger, account: ElementAccount,
   if (row !== undefined && kind.layerOf(row) === set.layer) putAgain(changes, { kind, key }, now);
 }
 
+/** True for what shall be in force, but not any longer. */
+function isOver({ kind, key }: Fault, now: Milliseconds): boolean {
+  const row = kind.rowOf(key);
+  return row !== undefined && kind.deadlineOf(row) <= now;
+}
+
 /** Limits come before what leads to them, and leave behind it; what is missing comes first. */
 function* mendings(
   findings: Findings,
@@ -91,7 +97,7 @@ function* mendings(
   }
   for (const fault of missing) {
     yield (changes, now) => {
-      if (!isMany && confirmMissing([fault], parts).length === 0) return;
+      if (isOver(fault, now) || (!isMany && confirmMissing([fault], parts).length === 0)) return;
       if (putAgain(changes, fault, now)) mended.added.push(faultName(fault));
     };
   }
