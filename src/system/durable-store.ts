@@ -58,6 +58,8 @@ export class DurableStore {
       // turns of the event loop, nobody else has to answer for a disk that is full.
       const options = {
         path: folder,
+        // A folder is one whatever its name; by itself lmdb takes `pinholes.old` for a file.
+        noSubdir: false,
         mapSize: FILE_MAX_BYTES,
         overlappingSync: false,
         eventTurnBatching: false,

@@ -6,6 +6,8 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connectPinholes } from "#client";
+import type { Moment } from "#pinhole";
+import { machineMoment } from "#system";
 import { closeAtEnd, eventually, openHouse } from "#testing";
 
 /** A running example. */
@@ -73,9 +75,14 @@ test("the call server opens a call's eight pinholes in one transaction, and clos
 });
 
 test("a call server that is killed leaves its calls in force until their leases end, and no longer", async () => {
-  const house = await openHouse();
+  let aheadMs = 0;
+  const moment = (): Moment => {
+    const { now, wall } = machineMoment();
+    return { now: now + aheadMs, wall: wall + aheadMs };
+  };
+  const house = await openHouse({ moment });
   const pinholes = connectPinholes({ socket: house.socket });
-  const server = new Example("call-server", house.socket, "--lifetime", "8");
+  const server = new Example("call-server", house.socket, "--lifetime", "3600");
   server.say("begin call-1 10.1.0.7 198.51.100.9 20000");
   await server.until(/call-1 begins/);
   const names: string[] = [];
@@ -84,7 +91,9 @@ test("a call server that is killed leaves its calls in force until their leases 
   server.kill("SIGKILL");
   await server.gone();
   const standing = async (): Promise<number> => (await pinholes.getStatus()).pinholes;
+  aheadMs = 1_800_000;
   assert.equal(await standing(), 8, "its death ends nothing");
+  aheadMs = 3_600_000;
   assert.equal(await eventually(standing, (count) => count === 0), 0);
   for (const name of names) {
     const { state, reason } = await pinholes.get(name);

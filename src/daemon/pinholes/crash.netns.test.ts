@@ -235,6 +235,27 @@ netnsTest(
 );
 
 netnsTest(
+  "a disk without any room keeps no start waiting: what was promised comes into force",
+  ALONE,
+  (hosts) =>
+    withFolder(async (folder) => {
+      const { firewall } = hosts;
+      const worker = (count: number): string => `${process.execPath} ${WORKER} ${folder} ${count} never 0`;
+      const script = [
+        `mount -t tmpfs -o size=400k tmpfs ${folder}`,
+        worker(5),
+        "nft delete table inet pinholes",
+        `! cat /dev/zero > ${folder}/fill`,
+        worker(0),
+      ].join(" && ");
+      const run = firewall.start(["unshare", "--mount", "sh", "-c", script]);
+      assert.equal((await run.ended).status, 0, run.output);
+      assert.equal(promised(run).length, 10);
+      assert.equal((await enforced(firewall)).length, 10);
+    }),
+);
+
+netnsTest(
   "when the wall clock jumps, leases keep their time by the machine's own clock",
   ALONE,
   ({ firewall }) =>

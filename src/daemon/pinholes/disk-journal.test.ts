@@ -353,6 +353,16 @@ describe("a journal on disk", () => {
       }));
   }
 
+  it("is in any folder, also in one with a dot in its name", () =>
+    withFolder(async (parent) => {
+      const folder = join(parent, "pinholes.old");
+      const history = new History(8);
+      const journal = new DiskJournal(folder, "boot");
+      await journal.append(history.next());
+      await journal.close();
+      assert.deepEqual(contentsOf(new DiskJournal(folder, "boot")), history.contents);
+    }));
+
   it("is not read when a newer version wrote it", () =>
     withFolder(async (folder) => {
       const store = DurableStore.open(folder);

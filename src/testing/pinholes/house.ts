@@ -14,7 +14,7 @@ import {
   type PinholeDoor,
   PinholeService,
 } from "../../daemon/index.ts";
-import { type PinholeBackend, PinholeStore, type TranslationPlan } from "../../pinhole/index.ts";
+import { type Moment, type PinholeBackend, PinholeStore, type TranslationPlan } from "../../pinhole/index.ts";
 import { machineMoment } from "../../system/index.ts";
 import { closeAtEnd } from "../test-file.ts";
 
@@ -28,6 +28,8 @@ export interface HousePlan {
   readonly backend?: PinholeBackend;
   /** Addresses to translate to; absent: none. */
   readonly translation?: TranslationPlan;
+  /** The machine's own clocks when absent. */
+  readonly moment?: () => Moment;
   /** Doors beside the Unix socket. */
   readonly doors?: readonly OpenDoor[];
 }
@@ -69,7 +71,7 @@ export async function openHouse(plan: HousePlan = {}): Promise<TestHouse> {
     }),
     journal: new MemoryJournal(),
     backend,
-    moment: machineMoment,
+    moment: plan.moment ?? machineMoment,
     bootId: "test",
     eventsKept: limits.pinholeEvents,
   });
