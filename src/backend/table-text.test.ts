@@ -87,7 +87,8 @@ describe("our table's text", () => {
     const asked = ["meta mark & 0x70000000 != 0 meta mark set meta mark & 0x8fffffff", `goto ${chain}`];
     assert.deepEqual(rules({ chain }), asked);
     assert.deepEqual(rules({ chain, readable: "plan1-readable-output" }), [
-      "meta mark & 0x70000000 == 0x70000000 meta mark set meta mark & 0x8fffffff goto plan1-readable-output",
+      "meta mark & 0x70000000 == 0x70000000 meta nfproto ipv4 meta l4proto { udp, udplite } " +
+        "meta mark set meta mark & 0x8fffffff goto plan1-readable-output",
       ...asked,
     ]);
     assert.match(

@@ -94,7 +94,8 @@ ${bits(REJECT_KIND.PORT_UNREACHABLE)} : goto refuse-port${seals === undefined ? 
 }
 
 /**
- * Rules of a hook's chain; first our bits of the mark are cleared, also of packets that have come back.
+ * Rules of a hook's chain; first our bits of the mark are cleared, also of packets that have come back. Only
+ * datagrams of IPv4 come back: whatever else bears that mark has it of somebody else, and is vouched for.
  *
  * @param next - where the plan judges; when absent everything goes up
  */
@@ -105,7 +106,8 @@ function hookRules(hook: HookName, mask: number, next?: HookEntry): string[] {
   if (next === undefined) return [clearAll, ...PASSED_ANSWERS[hook], `goto ${QUEUEING_CHAIN}`];
   const { chain, readable } = next;
   const bits = hexadecimal(new RejectMarks(mask).bits(REJECT_KIND.VOUCHED));
-  const back = readable === undefined ? [] : [`${ours} == ${bits} ${clear} goto ${readable}`];
+  const datagram = "meta nfproto ipv4 meta l4proto { udp, udplite }";
+  const back = readable === undefined ? [] : [`${ours} == ${bits} ${datagram} ${clear} goto ${readable}`];
   return [...back, clearAll, `goto ${chain}`];
 }
 

@@ -355,14 +355,17 @@ export const knockingPolicies: fc.Arbitrary<RuleArguments> = fc
     ),
     behind: fc.array(oneOf([...PLAIN_KINDS, "LimitRule"], [...VERDICTS, "RETURN"]), { maxLength: 2 }),
     late: fc.array(oneOf(["PortRule", "UDPRule", "TCPStateRule"], VERDICTS), { maxLength: 1 }),
+    gate: fc.constantFrom({ name: "SourceIPRule", cidr_range: "0.0.0.0/0" }, { name: "TrueRule" }),
     forward: fc.boolean(),
+    outgoing: fc.boolean(),
     default_chain: fc.constantFrom(...VERDICTS),
   })
-  .map(({ before, knocks, behind, late, forward, default_chain }) => ({
+  .map(({ before, knocks, behind, late, gate, forward, outgoing, default_chain }) => ({
     settings: { compatibility: "strict", limits: { ...SMALL, knockSources: 1024 } },
     default_chain,
-    INPUT: [...before, { name: "SourceIPRule", cidr_range: "0.0.0.0/0", action: "knocks" }, ...late],
+    INPUT: [...before, { ...gate, action: "knocks" }, ...late],
     ...(forward && { FORWARD: [{ name: "TrueRule", action: "knocks" }] }),
+    ...(outgoing && { OUTPUT: [{ name: "TrueRule", action: "knocks" }] }),
     knocks: [...knocks, ...behind],
   }));
 

@@ -168,6 +168,21 @@ netnsTest(
 );
 
 netnsTest(
+  "times as short and as long as a policy may give are the kernel's",
+  HOST_PAIR,
+  async ({ firewall: host }) => {
+    for (const seconds of [0.001, 366 * 24 * 3600]) {
+      const firewall = await startFirewall(host, {
+        policy: policyOf({ timeout: seconds, deadline: seconds }),
+      });
+      const { place, reasons } = await knockRule(firewall.socket);
+      assert.equal(place, "kernel", reasons.join());
+      await firewall.stop();
+    }
+  },
+);
+
+netnsTest(
   "a source may begin so often in the kernel, and passing all doors pays it back",
   HOST_PAIR,
   async ({ client, firewall: host }) => {

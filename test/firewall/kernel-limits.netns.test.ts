@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { PROTOCOL } from "#base";
+import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect, type FirewallClient, type RuleReport } from "#client";
 import { HOST_PAIR, type Namespace, startFirewall } from "#lab";
 import { netnsTest, PATIENCE_MS } from "#testing";
@@ -36,8 +36,9 @@ async function ruleOf(remote: FirewallClient, chain: string, index: number): Pro
   return found;
 }
 
-/** Behind an IPv4 header without options, in bytes. */
+// Behind an IPv4 header without options, in bytes.
 const UDP_CHECKSUM_AT = 26;
+const DATA_OFFSET_AT = 32;
 
 /** So slow that no token comes in while a test runs. */
 const SLOW = { rate: 1, per: "hour" };
@@ -156,6 +157,27 @@ netnsTest(
     const until = performance.now() + PATIENCE_MS;
     while (!isDeepStrictEqual(await counted(), wanted) && performance.now() < until) await sleep(50);
     assert.deepEqual(await counted(), wanted);
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "a mark of another tool's does not spare a segment to be vouched for where limits count",
+  HOST_PAIR,
+  async ({ client, firewall: host }) => {
+    const limit = { ...SLOW, burst: 7, match: "over", action: "DROP" };
+    const firewall = await startFirewall(host, { policy: policyOf(limit) });
+    const chain = "type filter hook input priority -10; meta mark set 0x70000000";
+    await host.must(["nft", `table inet others { chain input { ${chain}; }; }`]);
+    const remote = connect({ socket: firewall.socket });
+    const ends = { source: client.ipv4, destination: host.ipv4, sourcePort: 4000, destinationPort: 80 };
+    const segment = buildPacket({ ...ends, protocol: PROTOCOL.TCP, flags: TCP_FLAG.SYN });
+    segment[DATA_OFFSET_AT] = 0xf0;
+    await inject(client, [segment], 10);
+    const malformed = async (): Promise<number> => Number((await remote.getStatus()).counters["malformed"]);
+    const until = performance.now() + PATIENCE_MS;
+    while ((await malformed()) < 10 && performance.now() < until) await sleep(50);
+    assert.equal(await malformed(), 10, "its header is longer than the packet");
     await firewall.stop();
   },
 );

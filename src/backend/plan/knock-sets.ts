@@ -17,7 +17,7 @@
  * holds an element for as long as userspace may remember one), packets that knock or go to the protected port
  * go up, too, of all sources of which the kernel knows no knock. So forged first knocks lock nobody out. A
  * later knock that finds no room is lost, and its source begins again: those sets fill only with sources that
- * know the doors.
+ * know the doors. Where it finds none in `counted` alone, a copy of its SYN is a wrong knock.
  *
  * The sets are named by the rule's text, and outlive plans as the rule's shared memory outlives policies.
  */
@@ -179,6 +179,9 @@ export function passedCounts({ doors }: KnockSets): number[] {
   return Array.from({ length: doors.length - 1 }, (_, at) => at + 1);
 }
 
+/** Elements of `full`: the one that it holds, and one that has run out and waits to be collected. */
+const FULL_SIZE = 2;
+
 interface SetForm {
   readonly name: string;
   readonly key: string;
@@ -190,15 +193,25 @@ interface SetForm {
 function setForms(sets: KnockSets): SetForm[] {
   const { name, timeout, deadline, idleSeconds, size } = sets;
   const bySource = { key: sourceText(sets), size };
-  const remembered = Math.max(timeout, deadline) + SECOND;
+  // From its first knock a source has as long as this to pass all doors, and then to use what is open.
+  const remembered = deadline + timeout + SECOND;
   return [
     { ...bySource, name: `${name}-begun`, timeout: deadline },
     ...passedCounts(sets).map((passed) => ({ ...bySource, name: passedSetName(sets, passed), timeout })),
     { ...bySource, name: `${name}-open`, timeout },
     { ...bySource, name: `${name}-tries`, timeout: idleSeconds * SECOND },
     { name: `${name}-counted`, key: synText(sets), timeout: deadline, size },
-    { name: `${name}-full`, key: "meta nfproto", timeout: remembered, size: 1 },
+    { name: `${name}-full`, key: "meta nfproto", timeout: remembered, size: FULL_SIZE },
   ];
+}
+
+/**
+ * A time in nftables' words, which takes no number of milliseconds beyond 31 bits. @param time - in
+ * milliseconds
+ */
+function durationText(time: number): string {
+  const whole = Math.round(time);
+  return `${Math.floor(whole / SECOND)}s${whole % SECOND}ms`;
 }
 
 /** The sets, empty, to stand in a table block. */
@@ -208,7 +221,7 @@ export function knockSetsText(sets: KnockSets): string {
       `typeof ${key}`,
       `size ${size}`,
       "flags dynamic,timeout",
-      `timeout ${Math.round(timeout)}ms`,
+      `timeout ${durationText(timeout)}`,
     ];
     return `\tset ${name} {\n${[...lines, "gc-interval 1s"].map((line) => `\t\t${line}\n`).join("")}\t}`;
   });
