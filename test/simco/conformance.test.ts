@@ -80,7 +80,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, title: string]>
   ],
   "H-11": [
     "src/daemon/pinholes/service.netns.test.ts",
-    "what others delete or flush is put right within a second, and told with the culprit's name",
+    "what others delete or flush is put right, and told with the culprit's name",
   ],
   "H-12": [
     "src/daemon/pinholes/service.netns.test.ts",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { mock } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Namespace, TopologyPlan } from "../../lab/index.ts";
 import { type Drift, Endpoint, makeElement, type StandingElement } from "../../pinhole/index.ts";
@@ -110,6 +111,28 @@ netnsTest(
       drifts.map(({ what }) => what),
       ["a table came", "the table was deleted"],
     );
+    monitor.close();
+    socket.close();
+  },
+);
+
+netnsTest(
+  "what others do is heard by the next look, of which there are four in a second",
+  ALONE,
+  async ({ firewall }) => {
+    const [socket, monitor] = inNamespace(firewall.fullName, () => {
+      const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
+      return [own, DriftMonitor.open(PLAN, own.port)] as const;
+    });
+    const drifts: Drift[] = [];
+    mock.timers.enable({ apis: ["setInterval"] });
+    monitor.start((drift) => drifts.push(drift));
+    nft(firewall, `add table inet ${PLAN.table}`);
+    mock.timers.tick(249);
+    assert.equal(drifts.length, 0);
+    mock.timers.tick(1);
+    assert.equal(drifts.length, 1);
+    mock.timers.reset();
     monitor.close();
     socket.close();
   },
