@@ -1,4 +1,7 @@
-/** Random policies and packets through the interpreter and the kernel; what differs is shrunk. */
+/**
+ * Random policies and packets through the interpreter and the kernel; of what differs the fewest packets are
+ * told.
+ */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { conntrackStateNumber, HOOK, verdictName } from "#base";
@@ -10,6 +13,9 @@ import { KernelJudge, type Outcome } from "./kernel-judge.ts";
 import { knockRuns } from "./knocks.ts";
 import { type JudgedPacket, packetRuns } from "./packets.ts";
 import { referenceEngine } from "./reference.ts";
+
+/** A difference is made smaller by leaving out packets, which here is quicker than what fast-check does. */
+const REPORTING = { endOnFailure: true, includeErrorInReport: true } as const;
 
 /** How much is compared. */
 export interface Comparison {
@@ -77,6 +83,38 @@ interface RunCounts {
   readonly withState: number;
 }
 
+/** What both make of some packets. */
+interface Judged {
+  readonly packets: readonly JudgedPacket[];
+  readonly outcomes: readonly Outcome[];
+  /** The interpreter's. */
+  readonly verdicts: readonly string[];
+}
+
+/** The first packet of which they differ; -1 when there is none. */
+function differsAt({ outcomes, verdicts }: Judged): number {
+  return outcomes.findIndex(({ verdict }, at) => verdict !== verdicts[at]);
+}
+
+/** The fewest packets that still differ, found by leaving out one after the other, the last ones first. */
+function fewestPackets(judged: Judged, judge: (packets: readonly JudgedPacket[]) => Judged): Judged {
+  const needed = judged.packets.slice(0, differsAt(judged) + 1);
+  return needed.reduceRight((least, packet) => {
+    const fewer = least.packets.filter((each) => each !== packet && needed.includes(each));
+    const seen = judge(fewer);
+    return differsAt(seen) >= 0 ? seen : least;
+  }, judged);
+}
+
+function differenceWords({ packets, outcomes, verdicts }: Judged): string {
+  const words = packets.map(({ bytes, hook }, at) => {
+    const where = outcomes[at]?.wasQueued === true ? "queued" : "in the kernel";
+    const packet = `${hook} ${Buffer.from(bytes).toString("hex")}`;
+    return `${packet}: ${outcomes[at]?.verdict} ${where}, ${verdicts[at]} by the interpreter`;
+  });
+  return words.join("\n");
+}
+
 /** Compares one policy for some packets. */
 // oxlint-disable-next-line max-params -- who judges, by what, which packets, and how
 function compareRun(judge: KernelJudge, source: object, run: readonly JudgedPacket[], mode: Mode): RunCounts {
@@ -85,14 +123,17 @@ function compareRun(judge: KernelJudge, source: object, run: readonly JudgedPack
   const { policy } = compilePolicy(text, { file: "policy.json" });
   assert.ok(policy !== undefined, text);
   const needsTracking = seals || policy.asksConntrack;
-  judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
-  const outcomes = judge.judge(run);
-  const verdicts = interpret(judge, text, run, outcomes);
-  for (const [at, { verdict, wasQueued }] of outcomes.entries()) {
-    const words = (): string =>
-      `packet ${at} at ${run[at]?.hook}: ${Buffer.from(run[at]?.bytes ?? []).toString("hex")}`;
-    assert.equal(verdict, verdicts[at], `${words()}, ${wasQueued ? "queued" : "in the kernel"}, ${text}`);
+  const judgeAll = (packets: readonly JudgedPacket[]): Judged => {
+    judge.load(policy, { tracksConnections: tracksConnections || needsTracking, seals });
+    const outcomes = judge.judge(packets);
+    return { packets, outcomes, verdicts: interpret(judge, text, packets, outcomes) };
+  };
+  const judged = judgeAll(run);
+  if (differsAt(judged) >= 0) {
+    const words = differenceWords(fewestPackets(judged, judgeAll));
+    assert.fail(`kernel and interpreter differ, seals ${seals}:\n${words}\n${text}`);
   }
+  const { outcomes } = judged;
   return {
     inKernel: outcomes.filter(({ wasQueued }) => !wasQueued).length,
     withState: outcomes.filter(({ conntrack }) => conntrack !== undefined).length,
@@ -132,7 +173,7 @@ export async function compareRuns(
           all += run.length;
         },
       ),
-      { numRuns: count, endOnFailure: true },
+      { numRuns: count, ...REPORTING },
     );
   } finally {
     judge.close();
@@ -163,7 +204,7 @@ export async function compareCounts(
         rules += judge.plan.meters.length;
         met += judge.countedPackets("LimitRule");
       }),
-      { numRuns: count, endOnFailure: true },
+      { numRuns: count, ...REPORTING },
     );
   } finally {
     judge.close();
@@ -190,7 +231,7 @@ export async function compareKnocks(
         rules += judge.plan.knocks.length;
         met += judge.countedPackets("PortKnocking");
       }),
-      { numRuns: count, endOnFailure: true },
+      { numRuns: count, ...REPORTING },
     );
   } finally {
     judge.close();

@@ -158,10 +158,10 @@ netnsTest(
     assert.equal(await late({ timeout: 60 }, 800), true, "there is time");
     assert.equal(await late({ timeout: 0.5, deadline: 60 }, 800), false, "too long between two knocks");
     assert.equal(await late({ timeout: 60, deadline: 1.2 }, 800), false, "too long for all of them");
-    const firewall = await startFirewall(host, { policy: policyOf({ timeout: 3 }) });
+    const firewall = await startFirewall(host, { policy: policyOf({ timeout: 6 }) });
     await visit(client, host, DOORS);
     assert.equal(await isOpen(client, host, PATIENCE_MS), true);
-    await sleep(3100);
+    await sleep(6100);
     assert.equal(await isOpen(client, host), false, "the opening is over");
     await firewall.stop();
   },
@@ -187,11 +187,11 @@ netnsTest(
   HOST_PAIR,
   async ({ client, firewall: host }) => {
     const slow = { attempts: 2, attempt_window: 3600 };
-    const firewall = await startFirewall(host, { policy: policyOf({ ...slow, timeout: 2 }) });
+    const firewall = await startFirewall(host, { policy: policyOf({ ...slow, timeout: 6 }) });
     await host.traffic.listenTcp({ port: KNOCKED_PORT });
     await visit(client, host, [1001, ...DOORS]);
     assert.equal(await isOpen(client, host, PATIENCE_MS), true, "the second time");
-    await sleep(2100);
+    await sleep(6100);
     await visit(client, host, [1001, 1001, ...DOORS]);
     assert.equal(await isOpen(client, host), false, "the third time in a row");
     await firewall.stop();
