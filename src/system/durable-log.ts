@@ -189,7 +189,8 @@ export class DurableLog {
       if (damages.length > 0) notice(`${this.#mend(name, damages)} Records are lost.`);
       if (part.tornBytes > 0) {
         notice(
-          `${path} ends in ${part.tornBytes} bytes of a record that was never confirmed; it is left out.`,
+          `${path} ends in ${part.tornBytes} bytes that are no whole record, as a crash leaves one that was ` +
+            "never confirmed; they are left out.",
         );
       }
       this.#former = part.end;
