@@ -12,7 +12,8 @@
  * - *Carried*: FINs pass as well. One that waited in a queue would be overtaken by what its sender says next;
  *   when it arrives after the acknowledgement of the other end's FIN its socket is gone, and it is lost.
  * - *Opening*: given to the answer to a SYN, and in force for nothing. With the acknowledgement by which the
- *   kernel takes the connection for standing it becomes *carried*; that segment comes up and says so. Where
+ *   kernel takes the connection for standing it becomes *carried*; that segment comes up and says so. Another
+ *   answer to the SYN, judged behind it, leaves the connection carried. Where
  *   both ends are translated the kernel cannot be asked whether a connection is over, so it is not carried.
  *
  * A segment that the kernel's tracker has found to fit a connection that stands (assured) is *vouched* for
@@ -102,9 +103,10 @@ function chainRules(form: SealForm, marks: RejectMarks): ReadonlyMap<string, rea
       "seal-accept",
       [
         clear,
+        // An answer to the SYN that was judged late: the connection stands, and is carried already.
+        `${bears(CARRIED)} return`,
         `tcp flags & syn != 0 ct status & (snat | dnat) != (snat | dnat) ${becomes(OPENING)} return`,
         "tcp flags & syn != 0 return",
-        `${bears(CARRIED)} return`,
         becomes(ACCEPTED),
       ],
     ],

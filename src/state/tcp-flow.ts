@@ -109,7 +109,7 @@ export class TcpFlows {
     if (isRequest(packet.tcpFlags) && this.#isOver(slot, state, packet)) return REOPENS;
     if (!this.#strict) return state;
     this.#judge(slot, flowing, packet);
-    if (this.#inside || packet.hook === HOOK.OUTPUT) return state;
+    if (this.#inside || packet.hook === HOOK.OUTPUT || this.#hasPassedUnseen(slot, packet)) return state;
     this.#counters.add(COUNTER.invalid);
     return INVALID;
   }
@@ -151,15 +151,38 @@ export class TcpFlows {
     const state = slab.byte(slot, BYTE.STATE);
     const outside = this.#inside ? 0 : COMMIT.OUT_OF_WINDOW;
     if ((packet.tcpFlags & RST) !== 0) return outside | this.#reset(slot, state, packet, resumes);
-    const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
+    return outside | this.#advance(slot, flowing, packet, resumes);
+  }
+
+  /** Steps a flow by a segment without RST that was held against its numbers. */
+  #advance(slot: number, flowing: number, packet: Packet, resumes: boolean): number {
+    const { slab } = this.#table;
     const believed = resumes || this.#isBelieved(packet);
+    const state = slab.byte(slot, BYTE.STATE);
+    const numbered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.NUMBERED) !== 0;
     const steps = believed || !numbered;
+    if (!steps && this.#hasPassedUnseen(slot, packet))
+      return this.#enter(slot, state, ESTABLISHED, slab.half(slot, HALF.FLAGS));
     const cell = steps ? step(state, flowing, this.#segment(slot, flowing, packet), numbered) : state;
     const opening = isOpening(state);
     const follows = (packet.tcpFlags & SYN) !== 0 ? opening : believed;
     if (follows) this.#window.follow(slot, flowing, packet, opening);
     const flags = this.#number(slot, state, cell & NEXT_STATE, packet.tcpFlags);
-    return outside | this.#enter(slot, state, cell, flags);
+    return this.#enter(slot, state, cell, flags);
+  }
+
+  /**
+   * True for a segment of a connection that stands for the kernel's tracker, while we wait for the end of its
+   * handshake: that has passed unseen, and more behind it. The segment itself may be forged all the same:
+   * since Linux 5.18 the tracker vouches for numbers that seem delayed, so it tells nothing but that the
+   * connection stands. In strict mode only where no rule asks for the state.
+   */
+  #hasPassedUnseen(slot: number, packet: Packet): boolean {
+    if ((packet.tcpFlags & (SYN | RST)) !== 0 || !(packet.carried || (packet.vouched && !this.#strict)))
+      return false;
+    const { slab } = this.#table;
+    const isAnswered = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.REPLIED) !== 0;
+    return isAnswered && isOpening(slab.byte(slot, BYTE.STATE));
   }
 
   /**

@@ -203,3 +203,63 @@ test("nobody is asked about connections without an answer, nor about any in a fl
   for (const slot of some) tracker.ended(slot);
   assert.equal(tracker.size, 0);
 });
+
+/** A connection that opens, and what both its ends say when far more has passed than its handshake allows. */
+function overtaken(tracker: Tracker): { readonly slot: number; readonly conversation: Conversation } {
+  const conversation = new Conversation({ remotePort: 4000, localPort: 80, forwarded: true });
+  for (const packet of [conversation.received("S"), conversation.sent("SA")]) accept(tracker, packet, 0);
+  conversation.remote.next += 1_000_000;
+  conversation.local.next += 1_000_000;
+  return { slot: tracker.slot, conversation };
+}
+
+const ENDS = ["received", "sent"] as const;
+
+for (const end of ENDS) {
+  test(`that an overtaken connection stands is the kernel's to say, and nobody else's: ${end}`, () => {
+    const { tracker } = watched();
+    const { slot, conversation } = overtaken(tracker);
+    const stateOf = (): string | undefined => TCP_STATES[tracker.flows.state(slot)];
+    accept(tracker, conversation[end]("PA", { bytes: 100 }), 1);
+    assert.equal(stateOf(), "SYN_RCVD2");
+    const vouched = conversation[end]("PA", { bytes: 100 });
+    vouched.vouched = true;
+    accept(tracker, vouched, 2);
+    assert.deepEqual([stateOf(), tracker.flows.isNumbered(slot)], ["ESTABLISHED", true]);
+    assert.equal(tracker.halfOpen, 0);
+    // The segment may be a forged one that seems delayed to the kernel: it tells no more.
+    for (const sender of ENDS) {
+      for (const flags of ["R", "FA"]) {
+        const forged = conversation[sender](flags, { sequence: 77, acknowledgement: 78 });
+        forged.vouched = true;
+        accept(tracker, forged, 3);
+        assert.equal(stateOf(), "ESTABLISHED");
+      }
+    }
+  });
+}
+
+test("a reset and a SYN that the kernel vouches for make no connection stand", () => {
+  const { tracker } = watched();
+  const { slot, conversation } = overtaken(tracker);
+  for (const flags of ["R", "S", "SA"]) {
+    const packet = conversation.received(flags, { sequence: 77 });
+    packet.vouched = true;
+    accept(tracker, packet, 1);
+    assert.equal(TCP_STATES[tracker.flows.state(slot)], "SYN_RCVD2", flags);
+  }
+});
+
+test("in strict mode an overtaken connection stands where the kernel carries it, of which no rule asks", () => {
+  const { tracker } = watched({ strict: true });
+  const { slot, conversation } = overtaken(tracker);
+  const packet = conversation.received("A");
+  packet.vouched = true;
+  tracker.lookup(packet, 1);
+  assert.equal(TCP_STATES[tracker.tcpState], "INVALID");
+  packet.carried = true;
+  tracker.lookup(packet, 2);
+  assert.equal(TCP_STATES[tracker.tcpState], "SYN_RCVD2");
+  tracker.commit(packet, 2);
+  assert.equal(TCP_STATES[tracker.flows.state(slot)], "ESTABLISHED");
+});

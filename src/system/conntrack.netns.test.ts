@@ -10,7 +10,9 @@ import {
   ConntrackEntry,
   type ConntrackFilter,
   type ConntrackKey,
+  encodeConntrackGet,
   keyOf,
+  MESSAGE_FLAG,
 } from "../netlink/index.ts";
 import { eventually, netnsTest } from "../testing/index.ts";
 import { KernelFlow, type State, StateFilter, verboseLines } from "../view/index.ts";
@@ -24,6 +26,7 @@ import {
   readConntrackAccounting,
   inNamespace,
 } from "./index.ts";
+import { NETLINK_PROTOCOL, NetlinkSocket } from "./netlink-socket.ts";
 
 type Hosts = Topology<"client" | "firewall" | "server">;
 
@@ -196,6 +199,25 @@ netnsTest("the kernel selects by family, mark, status, zone and tuple", GATEWAY,
   );
   assert.ok(ports({}).length === 6, "the socket works after a refusal");
   tracker.close();
+  list.close();
+});
+
+netnsTest("an answer without an end is an error, and the socket serves on", GATEWAY, async (hosts) => {
+  const { list } = await openGateway(hosts);
+  await makeFlows(hosts);
+  const [key] = keysOf(list, "tcp port 7002");
+  assert.ok(key);
+  const { fullName } = hosts.firewall;
+  const socket = inNamespace(fullName, () => NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER));
+  const request = encodeConntrackGet([key], 1);
+  const unacknowledged = request.slice();
+  new DataView(unacknowledged.buffer).setUint16(6, MESSAGE_FLAG.REQUEST, true);
+  assert.throws(() => socket.exchange(unacknowledged), {
+    code: "NETLINK_RECEIVE",
+    message: /did not end it/,
+  });
+  assert.equal(socket.exchange(request).messages.length, 1);
+  socket.close();
   list.close();
 });
 

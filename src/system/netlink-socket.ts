@@ -33,6 +33,7 @@ const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0x80000;
 const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
@@ -44,6 +45,12 @@ const MSG_DONTWAIT = 0x40;
 const ADDRESS_BYTES = 12;
 const ADDRESS_PORT = 4;
 const RECEIVE_BYTES = 262_144;
+
+/**
+ * Longest wait for the next part of an answer that has begun, in seconds. The kernel has each part ready, so
+ * it is waited for only where an answer has no end.
+ */
+const PART_SECONDS = 5;
 
 /** Room for the answers to a long request. */
 const ANSWERS_BYTES = 8_388_608;
@@ -105,6 +112,12 @@ export function refusal(answer: KernelAnswer, action: string): FirewallError {
   });
 }
 
+function unended(): FirewallError {
+  const message = `The kernel began an answer to a netlink request and did not end it within ${PART_SECONDS} s.`;
+  const advice = "Ask for an acknowledgement with the request: it ends an answer that is no list.";
+  return new FirewallError("NETLINK_RECEIVE", `${message} ${advice}`);
+}
+
 /** Everything the kernel answered to one send. */
 export interface Answers {
   /** Acknowledgements and errors, in order. */
@@ -144,7 +157,15 @@ export class NetlinkSocket {
    * @throws {FirewallError} `NETLINK_UNAVAILABLE`
    */
   static open(protocol: number): NetlinkSocket {
-    return new NetlinkSocket(openNetlink(protocol));
+    const fd = openNetlink(protocol);
+    // As struct timeval: seconds and microseconds.
+    const wait = BigInt64Array.of(BigInt(PART_SECONDS), 0n);
+    expectSuccess(
+      setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, wait.buffer, wait.byteLength),
+      "NETLINK_UNAVAILABLE",
+      "Cannot bound the wait of a netlink socket",
+    );
+    return new NetlinkSocket(fd);
   }
 
   /**
@@ -257,14 +278,19 @@ export class NetlinkSocket {
     this.#fd = -1;
   }
 
-  /** Reads one datagram. Returns its length, or -1 when none is left. */
+  /**
+   * Reads one datagram. Returns its length, or -1 when none is left.
+   *
+   * @throws {FirewallError} `NETLINK_RECEIVE`, also when a part that is waited for does not come
+   */
   #receive(flags: number): number {
     while (true) {
       const count = recv(this.#fd, this.#memory, RECEIVE_BYTES, flags);
       if (count >= 0) return count;
       const errno = lastErrno();
-      if (errno === ERRNO.EAGAIN) return -1;
+      if (errno === ERRNO.EAGAIN && flags !== 0) return -1;
       if (errno === ERRNO.EINTR) continue;
+      if (errno === ERRNO.EAGAIN) throw unended();
       throw systemError("NETLINK_RECEIVE", "Cannot read the answer to a netlink request", errno);
     }
   }

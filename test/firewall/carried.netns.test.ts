@@ -11,6 +11,7 @@ import {
   type OpenConnection,
   type RunningFirewall,
   startFirewall,
+  type Topology,
 } from "#lab";
 import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
@@ -185,21 +186,23 @@ netnsTest("of a connection both ends of which are translated FINs come up", GATE
 });
 
 /**
- * Has a client hold back segments that say nothing but an acknowledgement, and a server answer its SYN once.
+ * Has an end hold segments back that it sends.
  *
+ * @param segments - which, in the words of nft
  * @returns what ends that
  */
-async function withholdAcknowledgements(client: Namespace, server: Namespace): Promise<() => Promise<void>> {
-  const table = (rule: string): string => `table ip withhold {
-    chain sent { type filter hook output priority -500; ${rule} drop; }
-  }`;
-  await client.must(["nft", table("tcp flags == ack tcp dport 80 tcp sport 40000")]);
-  const again = "tcp flags == syn|ack tcp dport 40000 limit rate over 1/hour burst 1 packets";
-  await server.must(["nft", table(again)]);
+async function withhold(end: Namespace, segments: string): Promise<() => Promise<void>> {
+  const chain = `chain sent { type filter hook output priority -500; ${segments} drop; }`;
+  await end.must(["nft", `table ip withhold { ${chain}; }`]);
   return async () => {
-    await client.must(["nft", "delete", "table", "ip", "withhold"]);
+    await end.must(["nft", "delete", "table", "ip", "withhold"]);
   };
 }
+
+/** What says nothing but an acknowledgement, of the connection from port 40000. */
+const ACKNOWLEDGEMENTS = "tcp flags == ack tcp dport 80 tcp sport 40000";
+/** All answers to its SYN but the first. */
+const FURTHER_ANSWERS = "tcp flags == syn|ack tcp dport 40000 limit rate over 1/hour burst 1 packets";
 
 /** Packets that wait in the queue of known flows. */
 async function waiting(host: Namespace): Promise<number> {
@@ -222,7 +225,8 @@ netnsTest(
     const other = await open(40_001);
     await exchangeMany(other, 2);
     const before = await packetsSeen(firewall);
-    const release = await withholdAcknowledgements(client, host);
+    await withhold(host, FURTHER_ANSWERS);
+    const release = await withhold(client, ACKNOWLEDGEMENTS);
     const connection = await open(40_000);
     await waitFor(async () => (await packetsSeen(firewall)) >= before + 2);
     const { pid } = firewall.program;
@@ -244,6 +248,76 @@ netnsTest(
     assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED");
     await connect({ socket: firewall.socket }).killStates({ filter: "port 40000", source: "own" });
     assert.notEqual(await connection.exchange("after its end", 1000), "after its end");
+    await firewall.stop();
+  },
+);
+
+/**
+ * Opens a connection the SYN of which is answered once more while the firewall stands still. The kernel,
+ * which has seen its handshake end, carries it meanwhile beyond any window that the handshake has told of.
+ */
+async function overtake(
+  { client, firewall: host, server }: Topology<"client" | "firewall" | "server">,
+  firewall: RunningFirewall,
+): Promise<OpenConnection> {
+  await server.traffic.listenTcp({ port: 80 });
+  const before = await packetsSeen(firewall);
+  const answer = await withhold(server, FURTHER_ANSWERS);
+  const release = await withhold(client, ACKNOWLEDGEMENTS);
+  const connection = await client.traffic.openTcp({ address: server.ipv4, port: 80, localPort: 40_000 });
+  await waitFor(async () => (await packetsSeen(firewall)) >= before + 2);
+  const { pid } = firewall.program;
+  assert.ok(pid !== undefined);
+  const line = "line".repeat(300);
+  process.kill(pid, "SIGSTOP");
+  try {
+    await answer();
+    await waitFor(async () => (await waiting(host)) === 1);
+    await release();
+    for (let at = 0; at < 200; at += 1) assert.equal(await connection.exchange(line, PATIENCE_MS), line);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await waitFor(async () => (await packetsSeen(firewall)) >= before + 3);
+  assert.equal(await levelOf(firewall, 40_000), "SYN_RCVD");
+  return connection;
+}
+
+/** A full queue of known flows lets packets pass. */
+const OVERTAKEN = { queues: { known: { packets: 1, failMode: "open" } } };
+
+netnsTest(
+  "a repeated answer to a SYN that waits while the kernel carries the connection takes no seal away",
+  GATEWAY,
+  async (hosts) => {
+    const settings = { ...OVERTAKEN, timeouts: { "tcp.opening": 10 } };
+    const firewall = await startFirewall(hosts.firewall, { policy: policy(settings) });
+    const connection = await overtake(hosts, firewall);
+    const seen = await packetsSeen(firewall);
+    await exchangeMany(connection, 5);
+    assert.equal(await packetsSeen(firewall), seen, "the kernel carries it still");
+    await waitFor(async () => (await levelOf(firewall, 40_000)) === "ESTABLISHED");
+    assert.equal((await status(firewall)).offloaded.active, 1);
+    await exchangeMany(connection, 2);
+    await firewall.stop();
+  },
+);
+
+netnsTest(
+  "where seals are void a connection stands once the kernel vouches for it, its handshake unseen",
+  GATEWAY,
+  async (hosts) => {
+    const firewall = await startFirewall(hosts.firewall, { policy: policy(OVERTAKEN) });
+    const connection = await overtake(hosts, firewall);
+    await connect({ socket: firewall.socket }).reload();
+    assert.equal(await levelOf(firewall, 40_000), "SYN_RCVD");
+    await exchangeMany(connection, 3);
+    assert.equal(await levelOf(firewall, 40_000), "ESTABLISHED");
+    const seen = await packetsSeen(firewall);
+    await exchangeMany(connection, 5);
+    assert.equal(await packetsSeen(firewall), seen, "it is sealed again");
+    await connection.reset();
+    await waitFor(async () => (await levelOf(firewall, 40_000)) === "CLOSED");
     await firewall.stop();
   },
 );
