@@ -23,10 +23,12 @@ function connect(): Promise<void> {
   });
 }
 
+// Before the first connection: who is at the other end may be gone before all of them are open.
+process.stdin.once("end", () => process.exit()).resume();
+
 const AT_ONCE = 64;
 for (let made = 0; made < Number(count); made += AT_ONCE) {
   const some = Math.min(AT_ONCE, Number(count) - made);
   await Promise.all(Array.from({ length: some }, connect));
 }
 process.stdout.write(`${open.size}\n`);
-process.stdin.once("end", () => process.exit()).resume();
