@@ -151,7 +151,7 @@ netnsTest(
       await firewall.must(["iptables", ...words.split(" ")]);
     }
     const pinhold = new Pinhold(firewall);
-    await pinhold.start("--backend", "iptables");
+    await pinhold.start("--backend", "iptables", "-t", "accept");
     await server.traffic.listenUdp({ port: 6004 });
     const send = async (localPort: number): Promise<string> => {
       const destination = { address: server.ipv4, port: 6004, localPort, timeoutMs: 300 };
@@ -185,6 +185,32 @@ netnsTest(
     const [, packets] = /packets (\d+)/.exec(counted) ?? [];
     assert.ok(Number(packets) >= 2, counted);
     await pinhold.stop("SIGTERM");
+    pinhold.remove();
+  },
+);
+
+netnsTest(
+  "a chain that cannot be, or is not there, is told before anything is opened, whatever the packet filter",
+  GATEWAY,
+  async ({ firewall }) => {
+    const pinhold = new Pinhold(firewall);
+    for (const backend of ["nftables", "iptables", "simulator"]) {
+      const start = (...words: readonly string[]): Promise<RunningProgram> =>
+        pinhold.start("--backend", backend, ...words);
+      await assert.rejects(start("-c", "a b"), /"a b" is no name for a chain/, backend);
+      await assert.rejects(start("-t", "a b"), /"a b" is no name for a target/, backend);
+    }
+    const target = ["-t", "permitted"];
+    const nftWords = /no chain "permitted" in the table inet filter .* nft 'add table .* filter permitted'/;
+    await assert.rejects(pinhold.start(...target), nftWords);
+    await assert.rejects(
+      pinhold.start("--backend", "iptables", ...target),
+      /iptables has no chain "permitted" .*: iptables -N permitted/,
+    );
+    await assert.rejects(pinhold.start("--otherwise", "drop"), /--otherwise needs --hooks/);
+    await firewall.must(["nft", "add table inet filter; add chain inet filter permitted"]);
+    await pinhold.start(...target);
+    assert.equal(await pinhold.stop("SIGTERM"), 0);
     pinhold.remove();
   },
 );

@@ -23,6 +23,7 @@ import type {
 import { FlowCutter } from "../pinholes/flow-cutter.ts";
 import { IptablesScript, ruleName, type Spot, spotOf, timeoutSeconds } from "./iptables-script.ts";
 import {
+  checkTarget,
   createLine,
   deleteLine,
   type HeldSets,
@@ -32,7 +33,7 @@ import {
   tellIpset,
   tellIptables,
 } from "./kernel-scripts.ts";
-import { entryRules, type IptablesPlan, PURPOSES, setRule } from "./rule-text.ts";
+import { entryRules, type IptablesPlan, PURPOSES, setRule, targetChain } from "./rule-text.ts";
 import { COLOURS, type IpSet, type IpSetEntry, tupleEntries } from "./spot.ts";
 import { TupleColours } from "./tuple-colours.ts";
 
@@ -52,6 +53,19 @@ const LIFETIME_TOLERANCE = 2;
 
 /** How often the sets are looked at, in milliseconds. */
 const LOOK_MS = 1000;
+
+/** Of a chain: XT_EXTENSION_MAXNAMELEN without its end. */
+const NAME_MAX = 28;
+
+/** Ours lends its name to sets, whose suffixes need the rest of their 31 characters. */
+const OWN_NAME_MAX = 15;
+
+/** @throws {FirewallError} `CHAIN_NAME_INVALID` for what iptables' language would misread */
+function checkName(what: string, name: string, lengthMax: number): void {
+  if (/^[A-Za-z][A-Za-z0-9_]*$/.test(name) && name.length <= lengthMax) return;
+  const message = `"${name}" is no name for ${what}: use a letter, then up to ${lengthMax - 1} letters, digits and "_".`;
+  throw new FirewallError("CHAIN_NAME_INVALID", message, { details: { chain: name } });
+}
 
 interface Ready extends PreparedPlan {
   readonly script: IptablesScript;
@@ -89,10 +103,8 @@ export class IptablesPinholes implements PinholeBackend {
    * @throws {FirewallError} `NETLINK_UNAVAILABLE`, `CHAIN_NAME_INVALID`
    */
   static open(plan: IptablesPlan, wall: () => Milliseconds = Date.now): IptablesPinholes {
-    if (!/^[A-Za-z][A-Za-z0-9_]{0,14}$/.test(plan.chain)) {
-      const message = `"${plan.chain}" is no name for our chain: use a letter, then up to 14 letters and digits.`;
-      throw new FirewallError("CHAIN_NAME_INVALID", message, { details: { chain: plan.chain } });
-    }
+    checkName("our chain", plan.chain, OWN_NAME_MAX);
+    checkName("a target", targetChain(plan) ?? "ACCEPT", NAME_MAX);
     return new IptablesPinholes(plan, FlowCutter.open(), wall);
   }
 
@@ -217,6 +229,7 @@ export class IptablesPinholes implements PinholeBackend {
 
   async #restore(desired: DesiredState): Promise<Restoration> {
     this.#isRestored = false;
+    for (const family of FAMILIES) await checkTarget(this.#plan, family);
     const held = await readSets(this.#plan);
     const rules = (await Promise.all(FAMILIES.map((family) => readRules(this.#plan, family)))).flat();
     this.#epoch = this.#wall() - desired.now;

@@ -1,7 +1,7 @@
 /** What is said to ipset, iptables and ip6tables, and what they say they hold. */
-import type { Family } from "../../base/index.ts";
+import { type Family, FirewallError } from "../../base/index.ts";
 import { runCommand } from "../../system/index.ts";
-import { type IptablesPlan, ipSetName, PROGRAMS } from "./rule-text.ts";
+import { type IptablesPlan, ipSetName, PROGRAMS, targetChain } from "./rule-text.ts";
 import { type IpSet, type IpSetEntry, parseIpSet } from "./spot.ts";
 
 /** Entries of one set, at most. */
@@ -81,6 +81,24 @@ export async function tellIptables(
   const program = `${PROGRAMS[family].tables}-restore`;
   const input = `*filter\n${lines.join("\n")}\nCOMMIT\n`;
   await runCommand([...(plan.launcher ?? []), program, "--noflush", "--wait"], input);
+}
+
+/**
+ * Looks whether there is a chain for what pinholes permit. Rules name it only when there are pinholes, so it
+ * would be missed by the first of them.
+ *
+ * @throws {FirewallError} `BACKEND_DRIFTED` when there is none
+ */
+export async function checkTarget(plan: IptablesPlan, family: Family): Promise<void> {
+  const chain = targetChain(plan);
+  if (chain === undefined) return;
+  const program = PROGRAMS[family].tables;
+  try {
+    await runCommand([...(plan.launcher ?? []), program, "--wait", "-S", chain]);
+  } catch (cause) {
+    const message = `${program} has no chain "${chain}" for what pinholes permit. Make it first: ${program} -N ${chain}`;
+    throw new FirewallError("BACKEND_DRIFTED", message, { details: { chain, program }, cause });
+  }
 }
 
 /** Reads our sets. */

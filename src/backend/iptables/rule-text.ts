@@ -7,7 +7,7 @@ import { filterRole, type IpSet } from "./spot.ts";
 export interface IptablesPlan {
   /** Name of our chain in the table `filter`, at most 15 characters; the administrator jumps to it. */
   readonly chain: string;
-  /** What happens to a packet that a pinhole permits: `ACCEPT` when absent, or a chain. */
+  /** What happens to a packet that a pinhole permits: a chain of that table, or `accept` (the default). */
   readonly target?: string;
   /** What stands before every command: `["ip", "netns", "exec", "name"]`. */
   readonly launcher?: readonly string[];
@@ -22,8 +22,13 @@ export function roleChain(plan: IptablesPlan, role: FilterRole): string {
   return `${plan.chain}-${role.replace("-limited", "")}`;
 }
 
+/** The administrator's chain for what pinholes permit; undefined when it is accepted. */
+export function targetChain({ target = "accept" }: IptablesPlan): string | undefined {
+  return target.toLowerCase() === "accept" ? undefined : target;
+}
+
 function verdict(plan: IptablesPlan, role: FilterRole): string {
-  return role === "block" ? "-j DROP" : `-j ${plan.target ?? "ACCEPT"}`;
+  return role === "block" ? "-j DROP" : `-j ${targetChain(plan) ?? "ACCEPT"}`;
 }
 
 /** Rules of our own chain: where each packet is asked about. */

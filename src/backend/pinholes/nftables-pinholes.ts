@@ -42,7 +42,7 @@ import { type LimitMap, limitMapName, overrunOfMap, parseObjectName } from "./li
 import { LimitRegister } from "./limit-register.ts";
 import { faultName, mendAll, type MendingParts, putAgain } from "./mending.ts";
 import { type OverrunSet, overrunName, takeOverruns } from "./overrun-sets.ts";
-import { attempt, failureOf } from "./plan-failure.ts";
+import { attempt, failureOf, targetFailure } from "./plan-failure.ts";
 import { readTraffic } from "./set-traffic.ts";
 
 /** Longest transaction, in bytes: half a million elements. */
@@ -242,7 +242,7 @@ export class NftablesPinholes implements PinholeBackend {
     const limits = [...desired.limits];
     const foresight = await this.#takeForesight();
     const structure = readStructure(this.#plan, this.#socket);
-    this.#nftables.run(structureText(this.#plan, structure.sets, structure.limitMaps));
+    this.#makeStructure(structure);
     const parts = this.#inspectionParts(() => foresight.backdate(clock()));
     const findings = await inspectAtRest(structure.sets, { ...parts, lists: foresight });
     this.#learn(structure);
@@ -354,7 +354,7 @@ export class NftablesPinholes implements PinholeBackend {
     const outline = readOutline(this.#plan, this.#socket);
     if (!this.#holdsOutline(outline)) return undefined;
     const { generation, sets, limitMaps } = outline;
-    this.#nftables.run(structureText(this.#plan, sets, limitMaps));
+    this.#makeStructure(outline);
     const restorations = this.#restorations;
     const isCurrent = (): boolean => restorations === this.#restorations && this.#generation !== undefined;
     const parts = this.#inspectionParts(clock, isCurrent);
@@ -362,6 +362,15 @@ export class NftablesPinholes implements PinholeBackend {
     const found = await inspect([...sets, ...limitMaps.map(placeOf)], parts, table);
     const mended = await mendAll(found, parts);
     return mended === undefined ? undefined : { found: generation, held: found.held, ...mended };
+  }
+
+  /** Makes our chains and rules, whatever of them is there already. */
+  #makeStructure({ sets, limitMaps }: HeldOutline): void {
+    try {
+      this.#nftables.run(structureText(this.#plan, sets, limitMaps));
+    } catch (error) {
+      throw targetFailure(this.#plan, this.#nftables) ?? error;
+    }
   }
 
   /** True when all our sets and maps are there. */

@@ -1,7 +1,8 @@
 /** Why a plan did not come into force, in the three words that the model understands. */
 import { FirewallError } from "../../base/index.ts";
 import type { KernelAnswer } from "../../netlink/index.ts";
-import { errnoName, errnoText } from "../../system/index.ts";
+import { errnoName, errnoText, type Nftables } from "../../system/index.ts";
+import type { ChainPlan } from "./chain-plan.ts";
 
 /**
  * `BACKEND_REFUSED`: this plan cannot be carried out. `BACKEND_DRIFTED`: the filter does not hold what the
@@ -42,6 +43,23 @@ function translate(error: unknown): unknown {
     return new FirewallError("BACKEND_DRIFTED", message, { details, cause: error });
   }
   return error;
+}
+
+/**
+ * The failure to say when our rules are refused because there is no chain for what pinholes permit; undefined
+ * when it is there, or none was asked for.
+ */
+export function targetFailure({ table, target }: ChainPlan, nftables: Nftables): FirewallError | undefined {
+  if (target === undefined || target === "accept") return undefined;
+  try {
+    nftables.run(`list chain inet ${table} ${target}`);
+    return undefined;
+  } catch (cause) {
+    const message =
+      `There is no chain "${target}" in the table inet ${table} for what pinholes permit. ` +
+      `Make it first: nft 'add table inet ${table}; add chain inet ${table} ${target}'`;
+    return new FirewallError("BACKEND_DRIFTED", message, { details: { table, target }, cause });
+  }
 }
 
 /** Does work as a promise, with the failures of a backend. It begins at once. */

@@ -7,6 +7,7 @@
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { IptablesPinholes } from "../../backend/iptables/iptables-pinholes.ts";
+import { checkPlan } from "../../backend/pinholes/chain-plan.ts";
 import { NftablesPinholes } from "../../backend/pinholes/nftables-pinholes.ts";
 import { SimulatedPinholes } from "../../backend/pinholes/simulator.ts";
 import { FirewallError, HOOK_NAMES, type HookName } from "../../base/index.ts";
@@ -40,7 +41,7 @@ interface PinholdFlags extends LogFlags, SocketFlags, SimcoFlags {
   target?: string;
   table: string;
   hooks?: HookName[];
-  otherwise: "accept" | "drop";
+  otherwise?: "accept" | "drop";
   backend: BackendName;
   state: string;
   salvage?: boolean;
@@ -57,7 +58,10 @@ function parseHooks(text: string): HookName[] {
 }
 
 /** Refuses flags that the packet filter has no use for. @throws {FirewallError} `USAGE` */
-function checkFlags({ backend, hooks, table }: PinholdFlags): void {
+function checkFlags({ backend, hooks, otherwise, table }: PinholdFlags): void {
+  if (otherwise !== undefined && hooks === undefined) {
+    throw new FirewallError("USAGE", "--otherwise needs --hooks: without them your own rules decide");
+  }
   if (backend !== "iptables") return;
   if (hooks !== undefined) {
     throw new FirewallError("USAGE", "with --backend iptables your own rules jump to the chain: no --hooks");
@@ -70,6 +74,8 @@ function checkFlags({ backend, hooks, table }: PinholdFlags): void {
 function openBackend(flags: PinholdFlags): NftablesPinholes | IptablesPinholes | SimulatedPinholes {
   const { table, chain, hooks, otherwise } = flags;
   const target = flags.target === undefined ? {} : { target: flags.target };
+  // Whichever filter it is: who tries things out with the simulator learns what the others take.
+  checkPlan({ table, chain, ...target });
   switch (flags.backend) {
     case "simulator":
       return new SimulatedPinholes();
@@ -80,7 +86,7 @@ function openBackend(flags: PinholdFlags): NftablesPinholes | IptablesPinholes |
         table,
         chain,
         ...target,
-        ...(hooks === undefined ? {} : { hooks, otherwise }),
+        ...(hooks === undefined ? {} : { hooks, otherwise: otherwise ?? "accept" }),
       });
   }
 }
@@ -146,9 +152,10 @@ export function addPinholdCommand(program: Command): void {
       parseHooks,
     )
     .addOption(
-      new Option("--otherwise <verdict>", "with --hooks: what becomes of packets that no pinhole permits")
-        .choices(["accept", "drop"])
-        .default("accept"),
+      new Option(
+        "--otherwise <verdict>",
+        "with --hooks: what becomes of packets that no pinhole permits (default: accept)",
+      ).choices(["accept", "drop"]),
     )
     .addOption(
       new Option("--backend <name>", "the packet filter")
