@@ -142,7 +142,10 @@ export const PROTOCOL_NUMBERS = {
 /** A protocol, by name or number. */
 export type ProtocolWord = keyof typeof PROTOCOL_NUMBERS | number;
 
-/** A pinhole as a program asks for it. Endpoints may be texts: see {@link endpoint}. */
+/**
+ * A pinhole as a program asks for it. Endpoints may be texts: see {@link endpoint}; `*` is of the family of
+ * the other side.
+ */
 export interface PinholeWish extends Omit<PinholeSpec, "kind" | "protocol" | "internal" | "external"> {
   readonly internal?: EndpointSpec | string;
   readonly external?: EndpointSpec | string;
@@ -189,14 +192,19 @@ export function endpoint(text: string): EndpointSpec {
 /** Turns a wish into what goes over the wire. */
 export function specOf(kind: PinholeKind, wish: PinholeWish): PinholeSpec {
   const { internal, external, protocol, ...rest } = wish;
-  const side = (value: EndpointSpec | string): EndpointSpec =>
-    typeof value === "string" ? endpoint(value) : value;
+  const side = (value: EndpointSpec | string, other: EndpointSpec | string | undefined): EndpointSpec => {
+    if (typeof value !== "string") return value;
+    const read = endpoint(value);
+    // "*" alone does not say of which family its addresses are: the other side does.
+    const { family, address } = typeof other === "string" ? endpoint(other) : (other ?? read);
+    return read.address === undefined && address !== undefined ? { ...read, family } : read;
+  };
   return {
     kind,
     ...rest,
     protocol: typeof protocol === "number" ? protocol : PROTOCOL_NUMBERS[protocol],
-    ...(internal === undefined ? {} : { internal: side(internal) }),
-    ...(external === undefined ? {} : { external: side(external) }),
+    ...(internal === undefined ? {} : { internal: side(internal, external) }),
+    ...(external === undefined ? {} : { external: side(external, internal) }),
   };
 }
 

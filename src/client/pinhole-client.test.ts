@@ -3,7 +3,7 @@ import { createConnection, createServer, type Server, type Socket } from "node:n
 import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { CLIENT_CASES, closeAtEnd, openHouse, type TestHouse } from "../testing/index.ts";
-import { endpoint } from "./pinhole-api.ts";
+import { endpoint, specOf } from "./pinhole-api.ts";
 import { connectPinholes, type PinholeClient } from "./pinhole-client.ts";
 import { PinholeFleet } from "./pinhole-fleet.ts";
 
@@ -94,6 +94,22 @@ describe("an endpoint in words", () => {
   ];
   for (const [words, meaning] of cases) {
     it(`means what it says: ${words}`, () => assert.deepEqual(endpoint(words), meaning));
+  }
+});
+
+describe("a wish in words", () => {
+  /** Both sides, and the family of both. */
+  const cases = [
+    ["*", "2001:db8::1", 6],
+    ["[2001:db8::1]:5004", "*:6004", 6],
+    ["*", "192.0.2.1", 4],
+    ["*:5004", "*", 4],
+  ] as const;
+  for (const [internal, external, family] of cases) {
+    it(`takes any address as of the other side's family: ${internal} and ${external}`, () => {
+      const spec = specOf("permit", { internal, external, protocol: "udp", lifetime: 60 });
+      assert.deepEqual([spec.internal?.family, spec.external?.family], [family, family]);
+    });
   }
 });
 

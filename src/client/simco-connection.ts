@@ -5,7 +5,7 @@
  * or a Unix socket.
  */
 import { createHmac, randomBytes, randomInt } from "node:crypto";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { FirewallError } from "../base/index.ts";
@@ -66,17 +66,27 @@ function placeOf({ socket, host = "127.0.0.1", port = DEFAULT_SIMCO_PORT }: Simc
   return socket ?? `${host} port ${port}`;
 }
 
+/** OpenSSL's words without its place in memory and in its source. */
+function reasonOf({
+  code,
+  reason,
+  message,
+}: Error & { readonly code?: string; readonly reason?: string }): string {
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") return "it does not speak TLS there";
+  return reason ?? message;
+}
+
 /** Connects; when it returns, the socket can be written to. */
 function dial(middlebox: SimcoMiddlebox): Promise<Socket> {
   const { socket: path, host = "127.0.0.1", port = DEFAULT_SIMCO_PORT, tls } = middlebox;
   return new Promise((resolve, reject) => {
     const isSecure = path === undefined && tls !== undefined;
     const socket: Socket = isSecure
-      ? connectTls({ host, port, servername: tls.servername ?? host, ...tls })
+      ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...tls })
       : connectTcp(path === undefined ? { host, port } : { path });
     socket.once(isSecure ? "secureConnect" : "connect", () => resolve(socket));
     socket.once("error", (cause) => {
-      const message = `cannot connect to the middlebox at ${placeOf(middlebox)}: ${cause.message}`;
+      const message = `cannot connect to the middlebox at ${placeOf(middlebox)}: ${reasonOf(cause)}`;
       reject(new FirewallError("SIMCO_UNREACHABLE", message, { cause }));
     });
   });

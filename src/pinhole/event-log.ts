@@ -10,19 +10,23 @@ import type { Pinhole } from "./pinhole.ts";
 import { type PackedPinhole, unpackPinhole } from "./record.ts";
 
 /** What can happen. */
-export type PinholeEventType =
-  | "pinhole.reserved"
-  | "pinhole.enabled"
-  | "pinhole.renewed"
-  | "pinhole.ended"
-  | "group.ended"
-  | "backend.degraded"
-  | "backend.recovered"
-  | "backend.drift"
-  | "limit.hit"
-  | "commit.failed"
-  | "session.opened"
-  | "session.closed";
+export const PINHOLE_EVENT_TYPES = [
+  "pinhole.reserved",
+  "pinhole.enabled",
+  "pinhole.renewed",
+  "pinhole.ended",
+  "group.ended",
+  "backend.degraded",
+  "backend.recovered",
+  "backend.drift",
+  "limit.hit",
+  "commit.failed",
+  "session.opened",
+  "session.closed",
+] as const;
+
+/** What can happen. */
+export type PinholeEventType = (typeof PINHOLE_EVENT_TYPES)[number];
 
 /** What has happened, without a number yet. */
 export interface PinholeNews {

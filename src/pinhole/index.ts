@@ -61,6 +61,7 @@ export {
 export {
   EventLog,
   type MissedEvents,
+  PINHOLE_EVENT_TYPES,
   PinholeEventRecord,
   type PinholeEventType,
   type PinholeNews,

@@ -325,10 +325,18 @@ function readPorts(endpoint: EndpointSpec, side: string, protocol: number): Port
   if (!Array.isArray(ports) || ports.length !== 2) throw malformed(field, "must be a pair of numbers");
   const [low, high] = ports as readonly [number, number];
   if (!isWhole(low, 1, PORT_MAX) || !isWhole(high, 1, PORT_MAX)) {
-    throw new PinholeRefusal("PORT_ILLEGAL", `${field} must be numbers from 1 to 65535.`, { field });
+    throw new PinholeRefusal(
+      "PORT_ILLEGAL",
+      `${field} must be numbers from 1 to 65535, and is ${low} to ${high}.`,
+      { field },
+    );
   }
   if (low > high) {
-    throw new PinholeRefusal("PORT_COUNT_ILLEGAL", `${field} must not end before it begins.`, { field });
+    throw new PinholeRefusal(
+      "PORT_COUNT_ILLEGAL",
+      `${field} must not end before it begins, and is ${low} to ${high}.`,
+      { field },
+    );
   }
   if (!hasPorts(protocol)) {
     throw new PinholeRefusal("PORT_ILLEGAL", `Protocol ${protocol} has no ports.`, { field });
@@ -374,7 +382,7 @@ function checkPlace(field: string, place: NatSpec["outside"], family: Family): v
     throw illegalAddress(`${field}.address`, `"${place.address}" is no IPv${family} address`);
   }
   if (place.port !== undefined && !isWhole(place.port, 1, PORT_MAX)) {
-    const message = `${field}.port must be a number from 1 to 65535.`;
+    const message = `${field}.port must be a number from 1 to 65535, and is ${String(place.port)}.`;
     throw new PinholeRefusal("PORT_ILLEGAL", message, { field: `${field}.port` });
   }
 }

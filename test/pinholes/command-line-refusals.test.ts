@@ -41,6 +41,11 @@ test("a reservation is enabled, and a block stands against what it meets", async
 /** Words, exit status, and what is said. */
 const WRONG: readonly (readonly [readonly string[], number, RegExp])[] = [
   [["show", "nix"], 1, /There is no pinhole nix/],
+  [["open"], 2, /--internal and --external must be given/],
+  [["open", "--block", "--internal", "*"], 2, /^postern: --external must be given/],
+  [["enable", "r"], 2, /--internal and --external must be given/],
+  [["open", "--internal", "10.1.0.7:70000", "--external", "*"], 2, /is 70000 to 70000.*PORT_ILLEGAL/],
+  [["watch", "--types", "pinhole.opened"], 2, /"pinhole.opened" is none of pinhole.reserved, /],
   [["close"], 2, /name pinholes, or a group/],
   [["open", "--internal", "10.1.0.300", "--external", "198.51.100.9"], 2, /ADDRESS_ILLEGAL/],
   [["open", "--protocol", "quic"], 2, /It takes a number, or any, icmp/],

@@ -40,6 +40,14 @@ test("a pinhole is opened, shown, renewed and closed by people", async () => {
   assert.deepEqual(await pinholes(["close", "call:1"]), { status: 0, stdout: "1 closed\n", stderr: "" });
 });
 
+test("a lease without end is asked for in a word", async () => {
+  const flow = ["--internal", "*", "--external", "2001:db8::9", "--lifetime", "for-ever", "--id", "stay"];
+  assert.match((await pinholes(["open", ...flow])).stdout, /stay +enabled +udp \* <-> 2001:db8::9 +for ever/);
+  assert.match((await pinholes(["renew", "stay", "--lifetime", "60"])).stdout, /^ph_\w+ 60\n$/);
+  assert.match((await pinholes(["renew", "stay", "--lifetime", "for-ever"])).stdout, /^ph_\w+ for ever\n$/);
+  await pinholes(["close", "stay"]);
+});
+
 test("what has ended can be shown by one's own id, with when and why, until the id is taken again", async () => {
   const flow = ["--internal", "10.1.0.8:5004", "--external", "198.51.100.9:6004", "--id", "call:9"];
   await pinholes(["open", ...flow]);

@@ -125,5 +125,11 @@ describe("postern simco", () => {
     const absent = await simco(["session", "--connect", "127.0.0.1:1"]);
     assert.equal(absent.status, 3);
     assert.match(absent.errors, /cannot connect/);
+    const clear = await simco(["session", "--ca", "/dev/null", "--connect", `127.0.0.1:${rig.port}`]);
+    assert.deepEqual(clear, {
+      status: 3,
+      output: "",
+      errors: `postern: cannot connect to the middlebox at 127.0.0.1 port ${rig.port}: it does not speak TLS there\n`,
+    });
   });
 });

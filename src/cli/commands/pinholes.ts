@@ -21,6 +21,8 @@ import { openOutput, type Output } from "../output.ts";
 import { eventText, pinholesText, pinholeStatusText, pinholeText } from "../pinhole-text.ts";
 
 type NatMode = NonNullable<PinholeWish["nat"]>["mode"];
+/** What `--lifetime` takes. Null, which says the same on the wire, is no value for a flag. */
+type Lifetime = number | "for-ever";
 type NatPlace = NonNullable<NonNullable<PinholeWish["nat"]>["outside"]>;
 
 interface PlaceFlags {
@@ -42,7 +44,7 @@ interface WishFlags extends PlaceFlags {
   protocol: ProtocolWord;
   direction?: "in" | "out" | "both";
   portMode?: "pairwise" | "product";
-  lifetime: number | null;
+  lifetime: Lifetime;
   group?: string;
   ports?: number;
   parity?: "any" | "same" | "odd" | "even";
@@ -144,13 +146,18 @@ function natOf({ nat, outside, inside, exact }: WishFlags): PinholeWish["nat"] {
   };
 }
 
+/** Seconds, or null for ever. */
+function secondsOf(lifetime: Lifetime): number | null {
+  return lifetime === "for-ever" ? null : lifetime;
+}
+
 function wishOf(flags: WishFlags): PinholeWish {
-  const { protocol, lifetime, label, ports } = flags;
+  const { protocol, label, ports } = flags;
   const nat = natOf(flags);
   const limit = given(flags, ["pps", "bps", "burst", "newPerSec", "quotaBytes"]);
   return {
     protocol,
-    lifetime,
+    lifetime: secondsOf(flags.lifetime),
     ...given(flags, ["internal", "external", "direction", "portMode", "group", "parity"]),
     ...(label === undefined ? {} : { labels: label }),
     ...(nat === undefined ? {} : { nat }),
@@ -166,7 +173,18 @@ async function report(output: Output, client: PinholeClient, id: string): Promis
   else output.write(pinholesText([pinhole], false));
 }
 
+/** Refuses a pinhole without ends in the words of the command line. @throws {FirewallError} `USAGE` */
+function checkEnds({ internal, external }: WishFlags): void {
+  const missing = [
+    ...(internal === undefined ? ["--internal"] : []),
+    ...(external === undefined ? ["--external"] : []),
+  ];
+  if (missing.length === 0) return;
+  throw new FirewallError("USAGE", `${missing.join(" and ")} must be given; * is any address`);
+}
+
 async function open(flags: OpenFlags): Promise<void> {
+  if (flags.reserve !== true) checkEnds(flags);
   const output = openOutput(flags);
   await withClient(flags, async (client) => {
     const change = client.begin();
@@ -180,6 +198,7 @@ async function open(flags: OpenFlags): Promise<void> {
 }
 
 async function enable(id: string, flags: WishFlags): Promise<void> {
+  checkEnds(flags);
   const output = openOutput(flags);
   await withClient(flags, async (client) => {
     const change = client.begin();
@@ -207,11 +226,12 @@ async function close(ids: readonly string[], flags: ManyFlags): Promise<void> {
 
 async function renew(
   ids: readonly string[],
-  flags: ManyFlags & { readonly lifetime: number | null },
+  flags: ManyFlags & { readonly lifetime: Lifetime },
 ): Promise<void> {
   checkNamed(ids, flags);
   const output = openOutput(flags);
-  const { group, lifetime } = flags;
+  const { group } = flags;
+  const lifetime = secondsOf(flags.lifetime);
   const answer = await withClient(flags, (client) =>
     group === undefined
       ? client.apply(ids.map((id) => ({ op: "renew", id, lifetime })))
@@ -293,8 +313,8 @@ function parseNatPlace(text: string): NatPlace {
   return { address, ...(port === undefined ? {} : { port }) };
 }
 
-function parseLifetime(text: string): number | null {
-  return text === "for-ever" ? null : parseCount(text);
+function parseLifetime(text: string): Lifetime {
+  return text === "for-ever" ? text : parseCount(text);
 }
 
 function gatherLabel(text: string, labels: Record<string, string> = {}): Record<string, string> {

@@ -1,6 +1,7 @@
 /** Routes that change pinholes together: commits in one call, and transactions over several. */
 import type { CommitAnswer, Transaction } from "../../../pinhole/index.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
+import { CHANGE_PROBLEMS } from "./problem.ts";
 import { type OperationWords, readOperations } from "./operation-words.ts";
 import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
 import { SCHEMAS, STAGING } from "./schema.ts";
@@ -32,18 +33,6 @@ function replyOf(answer: CommitAnswer): PinholeReply {
   return { status: answer.isInForce === false ? 202 : 200, body: answer };
 }
 
-/** What can stand against any change. */
-const CHANGE_PROBLEMS = [
-  "SPEC_MALFORMED",
-  "SPEC_INCONSISTENT",
-  "ADDRESS_FORBIDDEN",
-  "POLICY_FORBIDS",
-  "CONFLICT",
-  "NO_SUCH_PINHOLE",
-  "QUOTA_EXCEEDED",
-  "BACKEND_REFUSED",
-  "JOURNAL_UNAVAILABLE",
-] as const;
 const TRANSACTION: Readonly<Record<string, Schema>> = {
   transaction: { type: "string", description: "Id of an open transaction." },
 };
@@ -94,7 +83,7 @@ function openingRoutes({ service }: PinholeHouse, desk: TransactionDesk): Pinhol
       answers: {
         201: { description: "It is open.", schema: "Transaction", headers: { location: "Where it is." } },
       },
-      problems: ["QUOTA_EXCEEDED"],
+      problems: ["SPEC_MALFORMED", "QUOTA_EXCEEDED", "KEY_REUSED"],
       handle: ({ agent, idempotencyKey }) => {
         const transaction = desk.begin(agent, idempotencyKey);
         const headers = { location: `/v1/transactions/${transaction.id}` };
@@ -126,7 +115,13 @@ function closingRoutes(desk: TransactionDesk): PinholeRoute[] {
       body: STAGING,
       isIdempotent: true,
       answers: { 200: { description: "They are staged; nothing has taken effect.", schema: "Staged" } },
-      problems: ["NO_SUCH_TRANSACTION", "SPEC_MALFORMED", "QUOTA_EXCEEDED"],
+      problems: [
+        "NO_SUCH_TRANSACTION",
+        "SPEC_MALFORMED",
+        "SPEC_INCONSISTENT",
+        "QUOTA_EXCEEDED",
+        "KEY_REUSED",
+      ],
       handle: (call) => {
         const body = call.body as OperationWords | CommitBody;
         const operations = readOperations("operations" in body ? body.operations : [body]);

@@ -1,11 +1,24 @@
 /** The route to events. */
 import type { Agent } from "../../../pinhole/index.ts";
-import { PinholeRefusal } from "../../../pinhole/index.ts";
+import { PINHOLE_EVENT_TYPES, PinholeRefusal } from "../../../pinhole/index.ts";
 import type { PinholeHouse } from "../pinhole-door.ts";
 import { EventStream } from "./event-stream.ts";
+import { DoorError } from "./problem.ts";
 import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
 
 const TEXT: Schema = { type: "string", maxLength: 512 };
+
+/** Of the stream itself; they come whoever asks for what. */
+const STREAM_EVENT_TYPES = ["events.ready", "events.gap"];
+
+/** Who misspells a type would listen in vain. @throws {DoorError} `BAD_REQUEST` */
+function readTypes(text: string | undefined): string[] | undefined {
+  const known: readonly string[] = [...PINHOLE_EVENT_TYPES, ...STREAM_EVENT_TYPES];
+  const types = text?.split(",");
+  const unknown = types?.find((type) => !known.includes(type));
+  if (unknown === undefined) return types;
+  throw new DoorError("BAD_REQUEST", `types: "${unknown}" is none of ${PINHOLE_EVENT_TYPES.join(", ")}.`);
+}
 
 /** Lets agents listen, each to a limited number of streams. */
 class EventDesk {
@@ -19,10 +32,11 @@ class EventDesk {
   }
 
   listen({ agent, query, request, reply }: PinholeCall): PinholeReply {
+    const types = readTypes(query["types"]);
     this.#enter(agent);
     const header = request.headers["last-event-id"];
     const after = query["after"] ?? (typeof header === "string" ? header : undefined);
-    const wish = { agent, after, types: query["types"]?.split(","), group: query["group"] };
+    const wish = { agent, after, types, group: query["group"] };
     reply.hijack();
     reply.raw.once("close", () => this.#leave(agent));
     new EventStream(this.#house.service, this.#bootId, wish, reply.raw);

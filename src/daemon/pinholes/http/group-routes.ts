@@ -3,6 +3,7 @@ import { type Agent, type Operation, type PinholeGroup, PinholeRefusal } from ".
 import type { PinholeHouse } from "../pinhole-door.ts";
 import type { PinholeService } from "../service.ts";
 import { PAGE_QUERY, pageSize } from "./pinhole-routes.ts";
+import { LEASE_PROBLEMS } from "./problem.ts";
 import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
 import { SCHEMAS } from "./schema.ts";
 
@@ -76,7 +77,6 @@ function found(group: PinholeGroup | undefined, name: string | undefined): Pinho
 export function groupRoutes({ service }: PinholeHouse): PinholeRoute[] {
   const desk = new GroupDesk(service);
   const nameOf = ({ params }: PinholeCall): string => params["group"] ?? "";
-  const problems = ["NO_SUCH_GROUP", "PINHOLE_FORBIDDEN"];
   return [
     {
       method: "GET",
@@ -94,7 +94,7 @@ export function groupRoutes({ service }: PinholeHouse): PinholeRoute[] {
       summary: "A group with its members.",
       params: GROUP,
       answers: { 200: { description: "The group.", schema: "Group" } },
-      problems,
+      problems: ["NO_SUCH_GROUP"],
       handle: (call) => desk.get(call),
     },
     {
@@ -105,7 +105,7 @@ export function groupRoutes({ service }: PinholeHouse): PinholeRoute[] {
       params: GROUP,
       body: SCHEMAS.Renewal,
       answers: { 200: COMMITTED },
-      problems,
+      problems: [...LEASE_PROBLEMS, "LIFETIME_ZERO", "NOT_EXTENDABLE", "NO_SUCH_GROUP"],
       handle: (call) => {
         const { lifetime } = call.body as { readonly lifetime: number | null };
         return desk.change(call.agent, nameOf(call), (id) => ({ op: "renew", id, lifetime }));
@@ -118,7 +118,7 @@ export function groupRoutes({ service }: PinholeHouse): PinholeRoute[] {
       summary: "Ends every pinhole of a group.",
       params: GROUP,
       answers: { 200: COMMITTED },
-      problems,
+      problems: [...LEASE_PROBLEMS, "NO_SUCH_GROUP"],
       handle: (call) => desk.change(call.agent, nameOf(call), (id) => ({ op: "close", id })),
     },
   ];

@@ -409,11 +409,36 @@ const BAD: readonly (readonly [string, string, unknown, number, string])[] = [
   ["GET", "/v1/pinholes?limit=0", undefined, 400, "BAD_REQUEST"],
   ["GET", "/v1/pinholes?label=x", undefined, 400, "BAD_REQUEST"],
   ["GET", "/v1/pinholes?nonsense=1", undefined, 400, "BAD_REQUEST"],
+  ["PUT", "/v1/pinholes/a", audio(70_000), 422, "PORT_ILLEGAL"],
+  ["PATCH", "/v1/groups/none", { lifetime: 9 }, 404, "NO_SUCH_GROUP"],
+  ["DELETE", "/v1/groups/none", undefined, 404, "NO_SUCH_GROUP"],
+  ["DELETE", "/v1/pinholes/a", undefined, 404, "NO_SUCH_PINHOLE"],
+  ["GET", "/v1/events?types=pinhole.ended,pinhole.opened", undefined, 400, "BAD_REQUEST"],
   ["GET", "/v1/groups/none", undefined, 404, "NO_SUCH_GROUP"],
   ["POST", "/v1/transactions/tx_0/commit", undefined, 404, "NO_SUCH_TRANSACTION"],
   ["GET", "/v1/nothing", undefined, 404, "NOT_FOUND"],
   ["DELETE", "/v1/commits", undefined, 404, "NOT_FOUND"],
 ];
+
+/** The codes that the document promises for a status of a route; undefined where it has no such route. */
+async function promisedCodes(
+  socket: string,
+  method: string,
+  path: string,
+  status: number,
+): Promise<string | undefined> {
+  const { body } = await ask(socket, "GET", "/v1/openapi.json");
+  const paths = body["paths"] as Record<
+    string,
+    Record<string, { responses: Record<string, { description: string }> }>
+  >;
+  const [place = ""] = path.split("?");
+  const route = Object.keys(paths).find((template) =>
+    new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(place),
+  );
+  const operation = route === undefined ? undefined : paths[route]?.[method.toLowerCase()];
+  return operation === undefined ? undefined : (operation.responses[status]?.description ?? "");
+}
 
 describe("bad input at the HTTP door", () => {
   for (const [method, path, body, status, code] of BAD) {
@@ -424,6 +449,9 @@ describe("bad input at the HTTP door", () => {
       assert.equal(answer.type, "application/problem+json");
       await matches("Problem", answer.body);
       assert.equal(service.status.generation, 0);
+      const promised = await promisedCodes(socket, method, path, status);
+      if (code === "NOT_FOUND") assert.equal(promised, undefined);
+      else assert.ok(promised?.includes(`\`${code}\``), `the document promises ${promised}`);
     });
   }
 

@@ -11,7 +11,7 @@ import {
 import type { PinholeHouse } from "../pinhole-door.ts";
 import type { ChangedPinhole, PinholeService } from "../service.ts";
 import { readLoneSpec, type SpecWords } from "./operation-words.ts";
-import { DoorError } from "./problem.ts";
+import { CHANGE_PROBLEMS, DoorError, LEASE_PROBLEMS } from "./problem.ts";
 import type { PinholeCall, PinholeReply, PinholeRoute, Schema } from "./route.ts";
 import { SCHEMAS } from "./schema.ts";
 
@@ -143,6 +143,10 @@ class PinholeDesk {
 /** The routes. */
 export function pinholeRoutes({ service }: PinholeHouse): PinholeRoute[] {
   const desk = new PinholeDesk(service);
+  return [...readingRoutes(desk), ...changingRoutes(desk)];
+}
+
+function readingRoutes(desk: PinholeDesk): PinholeRoute[] {
   return [
     {
       method: "GET",
@@ -172,6 +176,11 @@ export function pinholeRoutes({ service }: PinholeHouse): PinholeRoute[] {
       problems: ["NO_SUCH_PINHOLE"],
       handle: (call) => desk.get(call),
     },
+  ];
+}
+
+function changingRoutes(desk: PinholeDesk): PinholeRoute[] {
+  return [
     {
       method: "PUT",
       path: "/v1/pinholes/:id",
@@ -180,7 +189,7 @@ export function pinholeRoutes({ service }: PinholeHouse): PinholeRoute[] {
       params: { id: { type: "string", description: "1 to 128 letters, digits and _.:~-" } },
       body: SCHEMAS.Spec,
       answers: { 200: ONE, 201: ONE },
-      problems: ["SPEC_MALFORMED", "ID_TAKEN", "CONFLICT", "ADDRESS_FORBIDDEN", "POLICY_FORBIDS"],
+      problems: [...CHANGE_PROBLEMS.filter((code) => code !== "NO_SUCH_PINHOLE"), "ID_TAKEN"],
       handle: (call) => desk.put(call),
     },
     {
@@ -192,7 +201,13 @@ export function pinholeRoutes({ service }: PinholeHouse): PinholeRoute[] {
       body: SCHEMAS.Renewal,
       isConditional: true,
       answers: { 200: ONE },
-      problems: ["NO_SUCH_PINHOLE", "PINHOLE_FORBIDDEN", "LIFETIME_ZERO", "REVISION_MISMATCH"],
+      problems: [
+        ...LEASE_PROBLEMS,
+        "LIFETIME_ZERO",
+        "NOT_EXTENDABLE",
+        "NO_SUCH_PINHOLE",
+        "REVISION_MISMATCH",
+      ],
       handle: (call) => desk.renew(call),
     },
     {
@@ -203,7 +218,7 @@ export function pinholeRoutes({ service }: PinholeHouse): PinholeRoute[] {
       params: ID,
       isConditional: true,
       answers: { 200: { ...ONE, description: "The pinhole as it ended." } },
-      problems: ["NO_SUCH_PINHOLE", "PINHOLE_FORBIDDEN", "REVISION_MISMATCH"],
+      problems: [...LEASE_PROBLEMS, "NO_SUCH_PINHOLE", "REVISION_MISMATCH"],
       handle: (call) => desk.close(call),
     },
   ];

@@ -43,6 +43,44 @@ export const PROBLEM_CODES: Readonly<Record<string, { readonly status: number; r
   ),
 };
 
+/** What can stand against any change. */
+export const CHANGE_PROBLEMS = [
+  "SPEC_MALFORMED",
+  "SPEC_INCONSISTENT",
+  "TRANSACTION_FORBIDDEN",
+  "ADDRESS_FORBIDDEN",
+  "POLICY_FORBIDS",
+  "ADDRESS_ILLEGAL",
+  "PORT_ILLEGAL",
+  "PORT_COUNT_ILLEGAL",
+  "PROTOCOL_MISMATCH",
+  "IP_VERSION_MISMATCH",
+  "WILDCARD_FORBIDDEN",
+  "NAT_MODE_UNSUPPORTED",
+  "PARITY_MISMATCH",
+  "LIMIT_UNSUPPORTED",
+  "LIFETIME_ZERO",
+  "CONFLICT",
+  "NO_SUCH_PINHOLE",
+  "QUOTA_EXCEEDED",
+  "CAPACITY_EXCEEDED",
+  "NO_ADDRESSES",
+  "NO_PORTS",
+  "BACKEND_REFUSED",
+  "BACKEND_UNAVAILABLE",
+  "JOURNAL_UNAVAILABLE",
+] as const;
+
+/** What can stand against another lease, or an end, of a pinhole or a group. */
+export const LEASE_PROBLEMS = [
+  "SPEC_MALFORMED",
+  "PINHOLE_FORBIDDEN",
+  "TRANSACTION_FORBIDDEN",
+  "BACKEND_REFUSED",
+  "BACKEND_UNAVAILABLE",
+  "JOURNAL_UNAVAILABLE",
+] as const;
+
 /** Seconds after which somebody who was refused for want of room should come back. */
 const RETRY_SECONDS = 1;
 
