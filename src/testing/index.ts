@@ -28,7 +28,9 @@ export {
   countingPolicies,
   KNOCK_PORTS,
   knockingPolicies,
+  leadingPolicies,
   policies,
   similarPolicies,
 } from "./rule-arbitraries.ts";
+export { PlanWalk } from "./plan-walk.ts";
 export { SILENT_REPORT } from "./engine-sample.ts";

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import {
   CONNTRACK_STATES,
   HOOK,
+  HOOK_NAMES,
   type Hook,
   PINHOLE_MARK,
   PROTOCOL,
@@ -292,6 +293,72 @@ function oneOf(names: readonly string[], targets: readonly string[]): fc.Arbitra
       (RULE_ARGUMENTS[name] ?? NONE).map((values) => ({ name, ...values, action, ...(not && { not }) })),
     );
 }
+
+/** Kinds of rules that ask about flows, or about their bytes. */
+const ASKING_KINDS = ["FlowRule", "FlowRule", "TCPStateRule", "ProtocolRule", "EncryptedRule"];
+
+/** Kinds that lead to chains; the last tell more than which flow it is. */
+const LEADING_KINDS = [
+  "PortRule",
+  "PortRule",
+  "PortRangeRule",
+  "IPPortRule",
+  "TCPRule",
+  "UDPRule",
+  "SourceIPRule",
+  "DestinationIPRule",
+  "ICMPRule",
+  "InterfaceRule",
+  "ConntrackRule",
+  "FlowRule",
+];
+
+const ASKING_CHAINS = ["outer", "inner", "asked"] as const;
+
+/** A chain of rules that lead on to later ones, ask about flows, or judge. */
+function leadingChain(later: readonly string[]): fc.Arbitrary<RuleArguments[]> {
+  const judging = { weight: 2, arbitrary: oneOf(PLAIN_KINDS, [...VERDICTS, "RETURN"]) };
+  const leading = { weight: 3, arbitrary: oneOf(LEADING_KINDS, later) };
+  return fc.array(later.length === 0 ? judging.arbitrary : fc.oneof(judging, leading), {
+    minLength: 1,
+    maxLength: 4,
+  });
+}
+
+/** A start chain that leads to the rules that ask by one end of a service, or not at all. */
+const serviceChain: fc.Arbitrary<RuleArguments[]> = fc
+  .record({
+    protocol: transport,
+    side: fc.constantFrom("src_port", "dst_port"),
+    port: fc.constantFrom(...PORTS.slice(1)),
+    action: fc.constantFrom("asked", "asked", ...ASKING_CHAINS),
+  })
+  .map(({ side, port: number, ...rest }) => ({ name: "PortRule", ...rest, [side]: number }))
+  .chain((rule) => fc.constantFrom<RuleArguments[][]>([], [rule], [rule]));
+
+/** Policies whose rules that ask about flows stand behind jumps: one, several, and one behind the other. */
+export const leadingPolicies: fc.Arbitrary<RuleArguments> = fc
+  .record({
+    starts: fc.oneof(
+      fc.tuple(...HOOK_NAMES.map(() => leadingChain(ASKING_CHAINS))),
+      fc.tuple(...HOOK_NAMES.map(() => serviceChain)),
+    ),
+    outer: leadingChain(ASKING_CHAINS.slice(1)),
+    inner: leadingChain(ASKING_CHAINS.slice(2)),
+    before: fc.array(oneOf(PLAIN_KINDS, VERDICTS), { maxLength: 1 }),
+    asked: fc.array(oneOf(ASKING_KINDS, [...VERDICTS, "RETURN"]), { minLength: 1, maxLength: 2 }),
+    last: fc.array(oneOf([...PLAIN_KINDS, "FlowRule", "TCPStateRule"], VERDICTS), { maxLength: 1 }),
+    default_chain: fc.constantFrom("ACCEPT", "ACCEPT", "DROP", "REJECT", "last"),
+  })
+  .map(({ starts, outer, inner, before, asked, last, default_chain }) => ({
+    settings: { compatibility: "strict", limits: SMALL },
+    default_chain,
+    ...Object.fromEntries(HOOK_NAMES.map((name, at) => [name, starts[at] ?? []])),
+    outer,
+    inner,
+    asked: [...before, ...asked],
+    last: [...last, { name: "TrueRule", action: "ACCEPT" }],
+  }));
 
 /** Rules that count, most of them where all their packets stay in the kernel. */
 export const countingPolicies: fc.Arbitrary<RuleArguments> = fc

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { conntrackStateNumber, HOOK, verdictName } from "#base";
 import type { Topology } from "#lab";
 import { compilePolicy } from "#policy";
-import { countingPolicies, knockingPolicies, policies, similarPolicies } from "#testing";
+import { countingPolicies, knockingPolicies, leadingPolicies, policies, similarPolicies } from "#testing";
 import { decodePacket, Packet } from "#wire";
 import { KernelJudge, type Outcome } from "./kernel-judge.ts";
 import { knockRuns } from "./knocks.ts";
@@ -185,6 +185,36 @@ export async function compareRuns(
 }
 
 /**
+ * Compares the interpreter with the kernel where rules that ask about flows stand behind jumps.
+ *
+ * @param seed - of policies and packets; random by default
+ * @returns verdicts that the kernel gave alone by plans with such rules, all, and seals
+ */
+export async function compareJumps(
+  hosts: Topology<"client" | "firewall" | "server">,
+  { policies: count, packets }: Comparison,
+  seed?: number,
+): Promise<{ inKernel: number; all: number; sealed: number }> {
+  const judge = await KernelJudge.open(hosts);
+  let inKernel = 0;
+  let all = 0;
+  try {
+    fc.assert(
+      fc.property(leadingPolicies, packetRuns(packets), fc.boolean(), (source, run, seals) => {
+        const seen = compareRun(judge, source, run, { tracksConnections: true, seals });
+        const isAsked = Object.values(judge.plan?.regions ?? {}).some(({ isEmpty }) => !isEmpty);
+        if (isAsked) inKernel += seen.inKernel;
+        if (isAsked) all += run.length;
+      }),
+      { numRuns: count, endOnFailure: true, ...(seed !== undefined && { seed }) },
+    );
+  } finally {
+    judge.close();
+  }
+  return { inKernel, all, sealed: judge.sealed };
+}
+
+/**
  * Compares the interpreter with the kernel where rules count.
  *
  * @returns how many of these rules stood in the kernel, how many packets they met there, and how many came
@@ -201,7 +231,7 @@ export async function compareCounts(
     fc.assert(
       fc.property(countingPolicies, packetRuns(packets), fc.boolean(), (source, run, seals) => {
         compareRun(judge, source, run, { tracksConnections: true, seals });
-        rules += judge.plan.meters.length;
+        rules += judge.plan?.meters.length ?? 0;
         met += judge.countedPackets("LimitRule");
       }),
       { numRuns: count, ...REPORTING },
@@ -228,7 +258,7 @@ export async function compareKnocks(
     fc.assert(
       fc.property(knockingPolicies, knockRuns(packets), fc.boolean(), (source, run, seals) => {
         compareRun(judge, source, run, { tracksConnections: true, seals });
-        rules += judge.plan.knocks.length;
+        rules += judge.plan?.knocks.length ?? 0;
         met += judge.countedPackets("PortKnocking");
       }),
       { numRuns: count, ...REPORTING },

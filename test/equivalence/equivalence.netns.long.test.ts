@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { GATEWAY } from "#lab";
 import { netnsTest } from "#testing";
-import { compareCounts, compareKnocks, compareRuns } from "./comparison.ts";
+import { compareCounts, compareJumps, compareKnocks, compareRuns } from "./comparison.ts";
 
 netnsTest(
   "a hundred thousand packets get the interpreter's verdict from the kernel's plan",
@@ -29,5 +29,15 @@ netnsTest(
   async (hosts) => {
     const { rules, met } = await compareKnocks(hosts, { policies: 1000, packets: 100 });
     assert.ok(rules > 400 && met > 1500, `${rules} rules stood in the kernel, and met ${met} packets`);
+  },
+);
+
+netnsTest(
+  "rules about flows behind jumps agree with the interpreter in many policies",
+  GATEWAY,
+  async (hosts) => {
+    const { inKernel, all, sealed } = await compareJumps(hosts, { policies: 1000, packets: 100 });
+    assert.ok(inKernel > all / 10, `the kernel judged ${inKernel} of ${all}`);
+    assert.ok(sealed > 100, `${sealed} flows were sealed`);
   },
 );

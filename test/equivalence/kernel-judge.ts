@@ -177,7 +177,7 @@ export class KernelJudge {
   #reference: Reference | undefined;
   #policy: Policy | undefined;
   /** The plan in force. */
-  plan: Pick<KernelPlan, "meters" | "knocks"> = { meters: [], knocks: [] };
+  plan: KernelPlan | undefined;
   /** Flows that were sealed so far. */
   sealed = 0;
   /** Connections that the kernel carried so far. */

@@ -138,7 +138,7 @@ class FlowWalk {
     else this.#note({ action: ending(action), origin, ...(action.kind === "userspace" ? why : {}) });
   }
 
-  /** Regions are told by protocol and ports alone. */
+  /** Regions are told by the ends and the protocol alone. */
   #isIn(region: RegionName): boolean {
     return this.#plan.regions[region].parts.some((part) => fits(part, this.#ends) !== false);
   }

@@ -23,17 +23,16 @@
 import { type HookName, HOOK, HOOK_NAMES, VERDICT } from "../../base/index.ts";
 import {
   type Chain,
-  makeGate,
   type Policy,
   type PolicyRule,
   type RejectWith,
   type Rule,
   type RuleMemory,
   type Target,
-  wantedContent,
 } from "../../policy/index.ts";
+import { AskedFlows } from "./asked-flows.ts";
 import { countedRules, type Counts, isKnock, standing } from "./counted-rules.ts";
-import { FlowRegion } from "./flow-region.ts";
+import type { FlowRegion } from "./flow-region.ts";
 import { chainLevels } from "./chain-levels.ts";
 import type { Match } from "./kernel-test.ts";
 import { groupLines } from "./line-run.ts";
@@ -148,13 +147,6 @@ export interface KernelPlan {
   readonly places: readonly RulePlace[];
 }
 
-/** A rule that is asked about flows, for messages. */
-interface Asker {
-  readonly rule: Rule;
-  readonly row: PolicyRule;
-  readonly chain: Chain;
-}
-
 const USERSPACE: LineAction = { kind: "userspace" };
 
 /** The action of the default target, which is a verdict or a chain. */
@@ -216,30 +208,18 @@ class Planner {
   readonly #counts: Counts;
   readonly #meters = new Map<string, Meter>();
   readonly #knocks = new Map<string, KnockSets>();
-  readonly #regions: Readonly<Record<RegionName, FlowRegion>>;
-  readonly #regionReasons: Readonly<Record<RegionName, string>>;
+  readonly #asked: AskedFlows;
 
-  /** @param counts - rules that count: their limits, or why they have none in the kernel */
-  constructor(policy: Policy, rules: readonly (readonly Rule[])[], counts: Counts) {
+  /**
+   * @param asked - flows that its rules can ask about
+   * @param counts - rules that count: their limits, or why they have none in the kernel
+   */
+  // oxlint-disable-next-line max-params -- the policy, what is made of it, and what is known of it
+  constructor(policy: Policy, rules: readonly (readonly Rule[])[], asked: AskedFlows, counts: Counts) {
     this.#policy = policy;
     this.#rules = rules;
     this.#counts = counts;
-    const askers = this.#askers();
-    const inspecting = askers.filter(({ rule }) => wantedContent(rule) !== 0);
-    const region = (some: readonly Asker[]): FlowRegion =>
-      new FlowRegion(some.map(({ rule, row }) => (row.not ? makeGate() : rule.gate)));
-    const tracksAll = policy.settings.offload === "flows";
-    this.#regions = {
-      tracked: tracksAll ? new FlowRegion([makeGate()]) : region(askers),
-      inspected: region(inspecting),
-    };
-    const tracking = "what it accepts makes flows that";
-    this.#regionReasons = {
-      tracked: tracksAll
-        ? `${tracking} settings.offload wants in our state table`
-        : `${tracking} ${askerWords(askers)} asks about`,
-      inspected: `the bytes of its packets count for ${askerWords(inspecting)}`,
-    };
+    this.#asked = asked;
   }
 
   plan(): Omit<KernelPlan, "told"> {
@@ -250,28 +230,12 @@ class Planner {
     return {
       policy: this.#policy,
       hooks,
-      regions: this.#regions,
+      regions: this.#asked.regions,
       tables: [...this.#tables],
       meters: [...this.#meters.values()],
       knocks: [...this.#knocks.values()],
       places: this.#book.places(),
     };
-  }
-
-  /** Rules that may ask about flows and that some packet can come to. */
-  #askers(): Asker[] {
-    const starts = HOOK_NAMES.flatMap((hook) => this.#policy.hookChain(HOOK[hook]) ?? []);
-    const reached = new Set(starts.flatMap((start) => [...chainLevels(this.#policy, start).keys()]));
-    return this.#policy.chains
-      .filter(({ index }) => reached.has(index))
-      .flatMap((chain) =>
-        chain.rules.flatMap((row, at) => {
-          const rule = this.#rules[chain.index]?.[at];
-          return rule !== undefined && rule.condition === undefined && rule.asksFlow
-            ? [{ rule, row, chain }]
-            : [];
-        }),
-      );
   }
 
   #hookChains(hook: HookName, start: Chain): PlanChain[] {
@@ -430,21 +394,12 @@ class Planner {
         ? { match, action: USERSPACE, origin, reason: "the kernel does not nest chains so deep" }
         : line;
     }
-    const except: RegionName = action.kind === "accept" ? "tracked" : "inspected";
-    const overlap = this.#regions[except].overlap(match);
+    const { except, overlap, reason } = this.#asked.judge(action.kind, origin.chain, match);
     if (overlap === "outside") return line;
-    const reason = this.#regionReasons[except];
     if (overlap === "across") return { ...line, except, reason };
     const passing = line.passing === undefined ? {} : { passing: line.passing };
     return { match, action: USERSPACE, origin, reason, ...passing };
   }
-}
-
-function askerWords(askers: readonly Asker[]): string {
-  const [first] = askers;
-  if (first === undefined) return "";
-  const more = askers.length > 1 ? ` and ${askers.length - 1} more` : "";
-  return `${first.row.name} (${first.chain.name}, line ${first.row.line}${more})`;
 }
 
 /** What most firewalls have. */
@@ -458,9 +413,10 @@ const USUAL: PlanOptions = { tracksConnections: true, logsDrops: true };
  */
 export function planPolicy(policy: Policy, memory: RuleMemory, options: PlanOptions = USUAL): KernelPlan {
   const rules = policy.instantiate(memory);
+  const asked = new AskedFlows(policy, rules);
   const counts = countedRules(policy);
   for (;;) {
-    const plan = new Planner(policy, rules, counts).plan();
+    const plan = new Planner(policy, rules, asked, counts).plan();
     const { broken, told } = checkCounts(plan, rules, standing(policy, counts), options);
     if (broken.size === 0) return { ...plan, told };
     for (const [row, reason] of broken) counts.set(row, reason);
