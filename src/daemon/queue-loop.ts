@@ -381,6 +381,7 @@ export class QueueLoop {
       idle: (slot) => this.#seals.idle(this.#engine.tracker, slot),
       sealLost: (slot) => this.#seals.lost(this.#engine.tracker, slot),
       isOver: (slot) => this.#seals.isOver(this.#engine.tracker, slot),
+      hasSeenFin: (slot) => this.#seals.hasSeenFin(this.#engine.tracker, slot),
       removed: (slot) => {
         this.desk.removed(slot);
         this.#engine.removed(slot);

@@ -161,3 +161,27 @@ test("a connection whose last segment of the handshake was lost here stands wher
   assert.equal(openingFate("SYN_RECV", { kind: OPENING, generation: 3 }), "gone");
   assert.equal(openingFate("SYN_RECV", undefined), "gone");
 });
+
+/** Whether a FIN is believed of a connection that the kernel has like this. */
+function believesFin(word: ConntrackTcpState | "gone" | "refused", isClosing = false): boolean {
+  const entry = new ConntrackEntry();
+  entry.tcpState = CONNTRACK_TCP_STATES.indexOf(word as ConntrackTcpState);
+  const refusal = new FirewallError("NETLINK_REFUSED", "out of memory");
+  const answer = word === "gone" ? undefined : word === "refused" ? refusal : entry;
+  const keeper = new SealKeeper(new SealMarks(0xff), () => ({
+    getEach: () => [answer],
+    updateEach: () => [],
+    close: () => undefined,
+  }));
+  const tracker = { flows: { ...FLOWS, isClosing: () => isClosing } } as unknown as Tracker;
+  return keeper.hasSeenFin(tracker, 1000);
+}
+
+test("a FIN has been taken where the kernel's state says so, and the other end's where it says so of both", () => {
+  const believed = (isClosing: boolean): string[] =>
+    CONNTRACK_TCP_STATES.filter((state) => believesFin(state, isClosing));
+  assert.deepEqual(believed(false), ["FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE"]);
+  assert.deepEqual(believed(true), ["LAST_ACK", "TIME_WAIT", "CLOSE"]);
+  assert.equal(believesFin("gone"), true);
+  assert.equal(believesFin("refused"), false);
+});

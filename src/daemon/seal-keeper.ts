@@ -21,6 +21,7 @@ import {
   CONNTRACK_TCP_STATES,
   type ConntrackEntry,
   type ConntrackKey,
+  type ConntrackTcpState,
   type SealMarks,
 } from "../netlink/index.ts";
 import type { Tracker } from "../state/index.ts";
@@ -52,6 +53,14 @@ const [ESTABLISHED, TIME_WAIT, CLOSE] = (["ESTABLISHED", "TIME_WAIT", "CLOSE"] a
   CONNTRACK_TCP_STATES.indexOf(state),
 );
 const { ASSURED, SEEN_REPLY } = CONNTRACK_STATUS;
+
+/** States behind the FIN of one end, and behind those of both. */
+const FIN_TAKEN = statesOf("FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE");
+const BOTH_FINS_TAKEN = statesOf("LAST_ACK", "TIME_WAIT", "CLOSE");
+
+function statesOf(...states: readonly ConntrackTcpState[]): readonly number[] {
+  return states.map((state) => CONNTRACK_TCP_STATES.indexOf(state));
+}
 
 /** True for a connection that the kernel has seen end. */
 function hasEnded({ tcpState }: ConntrackEntry): boolean {
@@ -193,6 +202,17 @@ export class SealKeeper {
     const [word] = this.#ask((kernel) => entriesOf(kernel, [keyOf(tracker, slot)]), 1);
     if (word instanceof FirewallError) return false;
     return word === undefined || hasEnded(word);
+  }
+
+  /**
+   * True when the kernel has taken a FIN of a connection, and one of each end where our table knows of one
+   * already; false where it does not say. A connection that it does not find is taken for gone.
+   */
+  hasSeenFin(tracker: Tracker, slot: number): boolean {
+    const [word] = this.#ask((kernel) => entriesOf(kernel, [keyOf(tracker, slot)]), 1);
+    if (word instanceof FirewallError) return false;
+    if (word === undefined) return true;
+    return (tracker.flows.isClosing(slot) ? BOTH_FINS_TAKEN : FIN_TAKEN).includes(word.tcpState);
   }
 
   /**

@@ -11,4 +11,5 @@ export {
   PROFILES,
   profileTimeouts,
 } from "./timeout.ts";
-export { Tracker, type TrackerOptions } from "./tracker.ts";
+export type { TrackerOptions } from "./tracker-options.ts";
+export { Tracker } from "./tracker.ts";

@@ -84,16 +84,27 @@ export class TcpFlows {
   readonly #table: FlowTable;
   readonly #counters: Counters;
   readonly #strict: boolean;
+  readonly #hasSeenFin: ((slot: number) => boolean) | undefined;
   readonly #window: SequenceWindow;
   // What look found out of the segment, for step.
   #fit = 0;
   #inside = true;
 
-  /** @param strict - segments outside the window are INVALID */
-  constructor(table: FlowTable, counters: Counters, strict: boolean) {
+  /**
+   * @param strict - segments outside the window are INVALID
+   * @param hasSeenFin - see TrackerOptions
+   */
+  // oxlint-disable-next-line max-params -- what the tracker has, and whom it asks
+  constructor(
+    table: FlowTable,
+    counters: Counters,
+    strict: boolean,
+    hasSeenFin: ((slot: number) => boolean) | undefined,
+  ) {
     this.#table = table;
     this.#counters = counters;
     this.#strict = strict;
+    this.#hasSeenFin = hasSeenFin;
     this.#window = new SequenceWindow(table.slab);
   }
 
@@ -187,8 +198,10 @@ export class TcpFlows {
 
   /**
    * A segment of a flow whose segments were not all seen: its numbers are taken as they are, if it can be
-   * believed. One that could change the state must be vouched for by the kernel, which has seen them all, and
-   * so must whatever the other end of a flow that was taken back says, until this host speaks.
+   * believed. One that could change the state must be vouched for by the kernel, which has seen them all; a
+   * FIN, for which it vouches also where it takes it for a delayed one and passes it over, must have changed
+   * the kernel's own state. The other end of a flow that was taken back tells no numbers until this host
+   * speaks.
    *
    * @returns false when it is not to be believed; then the flow stays as it is
    */
@@ -202,7 +215,7 @@ export class TcpFlows {
     }
     const { slab } = this.#table;
     const isSealed = (slab.half(slot, HALF.FLAGS) & FLOW_FLAG.OFFLOADED) !== 0;
-    if (!isSealed && !packet.vouched && packet.hook === HOOK.INPUT) return false;
+    if (!this.#isCredible(slot, isSealed, packet)) return false;
     // What was on its way when the flow was sealed changes nothing.
     if (!isSealed || !isPlain) {
       this.#table.setOffloaded(slot, false);
@@ -210,6 +223,15 @@ export class TcpFlows {
       this.#window.forget(slot);
     }
     return true;
+  }
+
+  /**
+   * False for what the other end says of numbers that are not known, and for a FIN the kernel passed over.
+   */
+  #isCredible(slot: number, isSealed: boolean, { hook, tcpFlags }: Packet): boolean {
+    if (hook === HOOK.OUTPUT || (tcpFlags & RST) !== 0) return true;
+    if ((tcpFlags & FIN) === 0) return isSealed || hook !== HOOK.INPUT;
+    return this.#hasSeenFin === undefined || this.#hasSeenFin(slot);
   }
 
   /**

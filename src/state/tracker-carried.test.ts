@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { SECOND, TCP_STATES } from "../base/index.ts";
 import { Conversation } from "../testing/conversation.ts";
 import type { Packet } from "../wire/index.ts";
-import { Tracker, type TrackerOptions } from "./tracker.ts";
+import type { TrackerOptions } from "./tracker-options.ts";
+import { Tracker } from "./tracker.ts";
 
 /** A tracker whose owner writes down what it is told, and knows which connections are over. */
 function watched(options: TrackerOptions = {}): {

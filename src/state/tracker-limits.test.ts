@@ -5,7 +5,8 @@ import { Conversation } from "../testing/conversation.ts";
 import type { Packet } from "../wire/index.ts";
 import { COMMIT } from "./commit.ts";
 import { PEER } from "./direction.ts";
-import { Tracker, type TrackerOptions } from "./tracker.ts";
+import type { TrackerOptions } from "./tracker-options.ts";
+import { Tracker } from "./tracker.ts";
 
 const OPENED = "in:S out:SA in:A";
 

@@ -30,10 +30,10 @@ import { FlowKey, isEchoRequest } from "./flow-key.ts";
 import { FlowReader } from "./flow-reader.ts";
 import { BYTE, DOUBLE, FLOW_FLAG, HALF, WORD } from "./flow-row.ts";
 import { doublesAt, NO_SLOT, SLOTS_MAX } from "./flow-slab.ts";
-import type { RemovalListener } from "./flow-table-options.ts";
 import { FlowTable } from "./flow-table.ts";
 import { isAdoption, REOPENS, TcpFlows } from "./tcp-flow.ts";
 import { checkTimeouts, defaultTimeouts } from "./timeout.ts";
+import type { TrackerOptions } from "./tracker-options.ts";
 
 const CLOSED = tcpStateIndex("CLOSED");
 const INVALID = tcpStateIndex("INVALID");
@@ -43,40 +43,6 @@ const INVALID = tcpStateIndex("INVALID");
  * 2 ms.
  */
 const EXPIRE_BUDGET = 1024;
-
-/** What a tracker is made with. */
-export interface TrackerOptions {
-  /** Most flows; the limit `flows` by default. */
-  readonly capacity?: number;
-  /**
-   * Timeouts that differ from pf's profile `normal`, in milliseconds; adaptive.start and adaptive.end in
-   * flows.
-   */
-  readonly timeouts?: Partial<TimeoutValues>;
-  /** Segments outside the window are INVALID. */
-  readonly strict?: boolean;
-  /**
-   * Two secret 32-bit words for the hash. Zeros, the default, are for tests and captures, never for
-   * strangers.
-   */
-  readonly seed?: readonly [number, number];
-  /**
-   * Called with each flow that seems idle and that the kernel judges by itself, and with each connection of
-   * which nothing was seen behind the answer to its SYN, again after a while; without it they expire.
-   */
-  readonly idle?: ((slot: number) => void) | undefined;
-  /**
-   * Called with each flow that the kernel judges by itself and that leaves or is ended, while it can be read.
-   */
-  readonly sealLost?: ((slot: number) => void) | undefined;
-  /**
-   * Called with a connection that the kernel carries, or did, when a SYN may begin another and when its room
-   * is wanted: whether the kernel has seen its end. Without it none is over.
-   */
-  readonly isOver?: ((slot: number) => boolean) | undefined;
-  /** Called with each flow that leaves, while its row can be read, and the counter that tells why. */
-  readonly removed?: RemovalListener;
-}
 
 /** Tracks the flows of one worker's packets. */
 export class Tracker {
@@ -124,7 +90,7 @@ export class Tracker {
       isOver: options.isOver,
     });
     this.isStrict = options.strict ?? false;
-    this.#tcp = new TcpFlows(this.#table, this.#counters, options.strict ?? false);
+    this.#tcp = new TcpFlows(this.#table, this.#counters, options.strict ?? false, options.hasSeenFin);
     this.flows = new FlowReader(this.#table.slab);
   }
 

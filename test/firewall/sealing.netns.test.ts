@@ -21,6 +21,7 @@ import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
 import { buildPacket } from "#wire";
 import { expectDropped } from "./dropping.ts";
+import { inject } from "./injection.ts";
 
 const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
 
@@ -197,6 +198,47 @@ netnsTest("a forged reset does not end a sealed connection, a genuine one does",
   await waitFor(async () => (await stateOf()) === "CLOSED");
   await firewall.stop();
 });
+
+netnsTest(
+  "a forged FIN that seems delayed to the kernel cuts no sealed connection",
+  HOST_PAIR,
+  async (hosts) => {
+    const { client, firewall: host } = hosts;
+    const open = ["CLOSED", "SYN_RCVD1", "SYN_RCVD2", "ESTABLISHED"];
+    const chain = [{ name: "TCPStateRule", match_if: open, action: "ACCEPT" }];
+    const settings = { workers: 1, offload: "flows" };
+    const firewall = await startFirewall(host, {
+      policy: { settings, default_chain: "DROP", INPUT: chain, OUTPUT: chain },
+    });
+    const connection = await openSealed(hosts, firewall);
+    const before = await packetsSeen(firewall);
+    // Of numbers in all quarters, those of one lie behind both ends': the kernel takes it for delayed.
+    for (const sequence of [0, 0x8000_0000]) {
+      for (const acknowledgement of [0, 0x8000_0000]) {
+        const forged = buildPacket({
+          source: client.ipv4,
+          destination: host.ipv4,
+          protocol: PROTOCOL.TCP,
+          sourcePort: 40_000,
+          destinationPort: 80,
+          flags: TCP_FLAG.FIN | TCP_FLAG.ACK,
+          sequence,
+          acknowledgement,
+        });
+        await inject(client, [forged]);
+      }
+    }
+    const stateOf = async (): Promise<string> =>
+      (await ownStates(firewall)).map(({ dst }) => dst.levelName).join();
+    assert.ok((await packetsSeen(firewall)) >= before + 4, "they have come up");
+    assert.equal(await stateOf(), "ESTABLISHED");
+    assert.equal((await status(firewall)).offloaded.active, 1);
+    await exchangeMany(connection, 2);
+    await connection.close();
+    await waitFor(async () => (await stateOf()) !== "ESTABLISHED");
+    await firewall.stop();
+  },
+);
 
 netnsTest("a sealed flow lives as long as the kernel sees packets of it", HOST_PAIR, async (hosts) => {
   const { client, firewall: host } = hosts;
