@@ -35,6 +35,7 @@ netnsTest(
       assert.equal((await client.traffic.sendUdp({ address, port: 81, say: "udp" })).heard, "udp");
       assert.equal((await client.run(["ping", "-c", "1", address])).status, 0);
     }
+    const { counters } = await host.stop();
     const { packets } = host;
     for (const protocol of [1, 6, UDP, 58]) {
       const both = packets.filter((packet) => packet.protocol === protocol);
@@ -59,8 +60,7 @@ netnsTest(
         [0, 51],
       ],
     );
-    const { counters } = await host.stop();
-    assert.equal(counters.packets, host.packets.length);
+    assert.equal(counters.packets, packets.length);
     assert.equal(counters.unanswered + counters.unreadable + counters.gone + counters.refused, 0);
   },
 );
@@ -86,6 +86,7 @@ netnsTest(
         timeoutMs: 20_000,
       });
       assert.ok(result.isIntact);
+      const { counters } = await host.stop();
       const longest = Math.max(...host.packets.map(({ copiedBytes }) => copiedBytes));
       if (wholeSuperPackets) {
         assert.ok(longest > 4 * MTU_BYTES, `${longest}`);
@@ -95,7 +96,6 @@ netnsTest(
       } else {
         assert.ok(longest <= MTU_BYTES, `${longest}`);
       }
-      const { counters } = await host.stop();
       assert.equal(counters.shortCopies, 0);
     }
   },
@@ -109,6 +109,7 @@ netnsTest("a short copy still tells how long the packet is", HOST_PAIR, async ({
     tellPackets: true,
   });
   assert.equal((await client.run(["ping", "-c", "2", "-i", "0.1", "-s", "1000", firewall.ipv4])).status, 0);
+  const { counters } = await host.stop();
   assert.deepEqual(
     host.packets.map(({ copiedBytes, wireBytes }) => [copiedBytes, wireBytes]),
     [
@@ -116,7 +117,7 @@ netnsTest("a short copy still tells how long the packet is", HOST_PAIR, async ({
       [128, 1028],
     ],
   );
-  assert.equal((await host.stop()).counters.shortCopies, 2);
+  assert.equal(counters.shortCopies, 2);
 });
 
 netnsTest("both directions of an address pair meet in one of several queues", GATEWAY, async (hosts) => {
@@ -135,6 +136,7 @@ netnsTest("both directions of an address pair meet in one of several queues", GA
     const result = await client.traffic.sendUdp({ address: server.ipv4, port: 81, localAddress, say: "x" });
     assert.equal(result.outcome, "answered");
   }
+  await host.stop();
   const queues = new Map<string, Set<number>>();
   for (const packet of host.packets.filter(({ protocol }) => protocol === UDP)) {
     const pair = endpoints(packet);
@@ -146,7 +148,6 @@ netnsTest("both directions of an address pair meet in one of several queues", GA
     new Set([...queues.values()].flatMap((used) => [...used])).size > 1,
     "more than one queue is used",
   );
-  await host.stop();
 });
 
 netnsTest("as many packets wait as a queue may be told, and no more", HOST_PAIR, ({ firewall }) => {
