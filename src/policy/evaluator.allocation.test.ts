@@ -1,4 +1,4 @@
-/** The packet path allocates nothing: fewer than 4 bytes per packet, measured in a process of its own. */
+/** The packet path allocates nothing, measured in a process of its own. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
@@ -6,8 +6,13 @@ import { PROTOCOL } from "../base/index.ts";
 import { PolicyProbe, type ProbePacket } from "../testing/policy-probe.ts";
 
 const PACKETS = 200_000;
-/** The least of so many measurements counts: what else the process allocates only ever adds. */
-const MEASUREMENTS = 5;
+/** What is no allocation for each packet, in bytes: a number that is not small takes 16. */
+const BOUND_BYTES = 4;
+/**
+ * The least of so many measurements counts: what else the process allocates only ever adds, and on a busy
+ * machine V8 takes its time to compile what is measured.
+ */
+const MEASUREMENTS = 25;
 const FLAGS = ["--expose-gc", "--min-semi-space-size=512", "--max-semi-space-size=512"];
 
 const packets: readonly ProbePacket[] = [
@@ -119,13 +124,14 @@ function measure(policy: object): number {
   };
   run(PACKETS / 2);
   const collect = (globalThis as { gc?: () => void }).gc;
-  const found = Array.from({ length: MEASUREMENTS }, () => {
+  let least = Number.POSITIVE_INFINITY;
+  for (let measured = 0; measured < MEASUREMENTS && least >= BOUND_BYTES; measured += 1) {
     collect?.();
     const before = process.memoryUsage().heapUsed;
     run(PACKETS);
-    return (process.memoryUsage().heapUsed - before) / (PACKETS * probes.length);
-  });
-  return Math.min(...found);
+    least = Math.min(least, (process.memoryUsage().heapUsed - before) / (PACKETS * probes.length));
+  }
+  return least;
 }
 
 if (process.argv[2] === "measure") {
@@ -137,7 +143,7 @@ if (process.argv[2] === "measure") {
   for (const line of output.trim().split("\n")) {
     const [name = "", bytes = "NaN"] = line.split("\t");
     test(`${name}: ${Number(bytes).toFixed(3)} bytes per packet`, () => {
-      assert.ok(Number(bytes) < 4, `${bytes} bytes per packet`);
+      assert.ok(Number(bytes) < BOUND_BYTES, `${bytes} bytes per packet`);
     });
   }
   test("all policies were measured", () => {

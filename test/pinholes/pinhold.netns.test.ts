@@ -61,7 +61,7 @@ class Pinhold {
 
   /** Runs `postern pinholes`; returns status and output. */
   async ask(userId: number, verb: string, ...words: readonly string[]): Promise<[number | null, string]> {
-    // It may read what only root may, such as a checkout in /root, but write to no socket that is not its own.
+    // It may read what only root may, such as a checkout in /root, but write to no socket of others.
     const reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
     const as = ["setpriv", `--reuid=${userId}`, `--regid=${userId}`, "--clear-groups", ...reading];
     const command = [process.execPath, POSTERN, "pinholes", verb, ...words, "--socket", this.socket];
