@@ -10,5 +10,5 @@ test("seals change no verdict, at length", () => {
 
 test("seals under pressure change no verdict, at length", () => {
   const { early } = compareSeals({ policies: 1200, rules: 5, packets: 100, isPressed: true });
-  assert.ok(early > 50, `${early} flows were sealed early`);
+  assert.ok(early > 10, `${early} flows were sealed early`);
 });
