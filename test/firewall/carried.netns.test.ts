@@ -1,7 +1,6 @@
 /** Connections that the kernel carries from their handshake to their end. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect, type FirewallStatus } from "#client";
 import {
@@ -16,8 +15,7 @@ import {
 import { eventually, netnsTest } from "#testing";
 import type { State } from "#view";
 import { buildPacket } from "#wire";
-
-const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
+import { inject } from "./injection.ts";
 
 /** How long an answer may take on a busy machine, in milliseconds. */
 const PATIENCE_MS = 10_000;
@@ -151,7 +149,7 @@ netnsTest(
         flags: TCP_FLAG.SYN,
         sequence: 1,
       });
-      await client.must([process.execPath, INJECT, "1", Buffer.from(syn).toString("hex")]);
+      await inject(client, [syn]);
     }
     const idOf = (states: readonly State[], port: number): string | undefined =>
       states.find(({ nk, sk }) => [...nk.ports, ...sk.ports].includes(port))?.id;

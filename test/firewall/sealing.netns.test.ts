@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect, type FirewallStatus } from "#client";
 import {
@@ -22,8 +21,6 @@ import type { State } from "#view";
 import { buildPacket } from "#wire";
 import { expectDropped } from "./dropping.ts";
 import { inject } from "./injection.ts";
-
-const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
 
 /** How long an answer may take on a busy machine, in milliseconds. */
 const PATIENCE_MS = 10_000;
@@ -189,7 +186,7 @@ netnsTest("a forged reset does not end a sealed connection, a genuine one does",
     flags: TCP_FLAG.RST,
     sequence: 1,
   });
-  await client.must([process.execPath, INJECT, "1", Buffer.from(forged).toString("hex")]);
+  await inject(client, [forged]);
   const stateOf = async (): Promise<string> =>
     (await ownStates(firewall)).map(({ src }) => src.levelName).join();
   assert.equal(await stateOf(), "ESTABLISHED");

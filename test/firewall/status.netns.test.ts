@@ -1,13 +1,12 @@
 /** What a running firewall says of itself under pf's names: counters move with what happens. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { PROTOCOL, TCP_FLAG } from "#base";
 import { connect } from "#client";
 import { HOST_PAIR, type Namespace, POSTERN, startFirewall } from "#lab";
 import { netnsTest } from "#testing";
 import { buildPacket } from "#wire";
+import { inject } from "./injection.ts";
 
-const INJECT = fileURLToPath(new URL("../../testing/programs/inject.js", import.meta.url));
 const settings = { compatibility: "strict", offload: "none" };
 const TRACKED = "table inet track {\n chain c { type filter hook input priority 0; ct state new accept; }\n}";
 
@@ -46,8 +45,7 @@ netnsTest(
       acknowledgement: 1,
       payload: new Uint8Array(10),
     });
-    const packets = [syn, truncated, forged].map((packet) => Buffer.from(packet).toString("hex"));
-    await client.must([process.execPath, INJECT, "1", ...packets]);
+    await inject(client, [syn, truncated, forged]);
     const after = (await remote.getStatus()).pf;
     const moved = {
       match: after.counters.match - before.counters.match,

@@ -35,6 +35,14 @@ function nft({ fullName }: Namespace, text: string): void {
   execFileSync("ip", ["netns", "exec", fullName, "nft", text]);
 }
 
+/** A monitor in a namespace, and the socket whose transactions are its owner's. */
+function openMonitor({ fullName }: Namespace): readonly [socket: NetlinkSocket, monitor: DriftMonitor] {
+  return inNamespace(fullName, () => {
+    const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
+    return [own, DriftMonitor.open(PLAN, own.port)] as const;
+  });
+}
+
 async function until(holds: () => boolean): Promise<void> {
   assert.ok(await eventually(holds, Boolean));
 }
@@ -63,10 +71,7 @@ netnsTest(
   ALONE,
   async (hosts) => {
     const { firewall } = hosts;
-    const [socket, monitor] = inNamespace(firewall.fullName, () => {
-      const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
-      return [own, DriftMonitor.open(PLAN, own.port)] as const;
-    });
+    const [socket, monitor] = openMonitor(firewall);
     const drifts: Drift[] = [];
     monitor.start((drift) => drifts.push(drift));
     monitor.unheard(socket, () => nft(firewall, "add table inet ours"));
@@ -96,10 +101,7 @@ netnsTest(
   "a table of our table's name and another family is none of our business",
   ALONE,
   async ({ firewall }) => {
-    const [socket, monitor] = inNamespace(firewall.fullName, () => {
-      const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
-      return [own, DriftMonitor.open(PLAN, own.port)] as const;
-    });
+    const [socket, monitor] = openMonitor(firewall);
     const drifts: Drift[] = [];
     monitor.start((drift) => drifts.push(drift));
     for (const family of ["ip", "ip6", "inet"]) nft(firewall, `add table ${family} ${PLAN.table}`);
@@ -120,10 +122,7 @@ netnsTest(
   "what others do is heard by the next look, of which there are four in a second",
   ALONE,
   async ({ firewall }) => {
-    const [socket, monitor] = inNamespace(firewall.fullName, () => {
-      const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
-      return [own, DriftMonitor.open(PLAN, own.port)] as const;
-    });
+    const [socket, monitor] = openMonitor(firewall);
     const drifts: Drift[] = [];
     mock.timers.enable({ apis: ["setInterval"] });
     monitor.start((drift) => drifts.push(drift));
@@ -139,10 +138,7 @@ netnsTest(
 );
 
 netnsTest("what others do is told once, however many news it makes", ALONE, async ({ firewall }) => {
-  const [socket, monitor] = inNamespace(firewall.fullName, () => {
-    const own = NetlinkSocket.open(NETLINK_PROTOCOL.NETFILTER);
-    return [own, DriftMonitor.open(PLAN, own.port)] as const;
-  });
+  const [socket, monitor] = openMonitor(firewall);
   const drifts: Drift[] = [];
   monitor.start((drift) => drifts.push(drift));
   const list = Array.from({ length: 20_000 }, (_, index) => index).join(", ");
